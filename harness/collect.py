@@ -1,0 +1,180 @@
+"""Merge launch files into the tables: add what is new, never drop or rewrite a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness import tables
+from harness.environment import merge_environments
+from harness.errors import InputError
+from harness.records import LaunchRecord, launches_folder, read_records, read_sessions
+from harness.schedule import PointState
+from harness.study import Study
+
+_KEY = ("point", "launch", "repetition")
+_RANK_KEY = (*_KEY, "rank")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How many rows a collection found and added."""
+
+    rows: int
+    added: int
+
+
+def collect(results: Path, study: str) -> Collected:
+    """Bring ``<study>.csv``, ``.ranks.csv`` and ``.environment.json`` up to date.
+
+    Rows already in a table stay as they are, also when their launch files are gone. Two collectors
+    at once are safe: they take turns, and each puts the tables in place whole.
+
+    Raises:
+        InputError: if a table on disk is not one; it is then left alone.
+    """
+    folder = launches_folder(results, study)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".collect.lock"):
+        records = read_records(folder)
+        rows, ranks = rows_of(records), rank_rows_of(records)
+        total, added = _extend(
+            tables.rows_path(results, study), tables.ROW_COLUMNS, rows, _KEY, records
+        )
+        _extend(tables.ranks_path(results, study), tables.RANK_COLUMNS, ranks, _RANK_KEY, [])
+        _extend_environments(tables.environment_path(results, study), read_sessions(folder))
+    return Collected(total, added)
+
+
+def rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+    """One row per repetition; a launch that did not end well adds a row with its status."""
+    rows = []
+    for record in records:
+        common: dict[str, Any] = {
+            "schema_version": record.schema_version,
+            "study": record.study,
+            "point": record.point,
+            "launch": record.launch,
+            "order": record.order,
+            "source": record.source,
+            "workload": record.workload,
+            "workload_version": record.workload_version,
+            **record.parameters,
+            "cores": int(record.parameters["processes"])
+            * int(record.parameters["threads_per_process"]),
+            "environment": record.environment,
+        }
+        for repetition in record.repetitions:
+            rows.append(
+                common
+                | repetition["metrics"]
+                | {
+                    "repetition": repetition["repetition"],
+                    "warmup": repetition["warmup"],
+                    "status": "ok",
+                    "message": "",
+                    "seconds": repetition["seconds"],
+                    "started_at": repetition["started_at"],
+                }
+            )
+        if record.status != "ok":
+            rows.append(
+                common
+                | {
+                    "repetition": len(record.repetitions),
+                    "warmup": False,
+                    "status": record.status,
+                    "message": record.message,
+                    "seconds": None,
+                    "started_at": record.started_at,
+                }
+            )
+    return [{name: tables.text_of(value) for name, value in row.items()} for row in rows]
+
+
+def rank_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+    """One row per rank per repetition."""
+    rows = []
+    for record in records:
+        for repetition in record.repetitions:
+            for rank in repetition["ranks"] or []:
+                key = {
+                    "point": record.point,
+                    "launch": record.launch,
+                    "repetition": repetition["repetition"],
+                }
+                rows.append({k: tables.text_of(v) for k, v in (key | rank).items()})
+    return rows
+
+
+def write_points(
+    results: Path, study: Study, states: Iterable[PointState], environment: str
+) -> None:
+    """Write ``<study>.points.csv``: what this preset's points are, and how far each is."""
+    rows: list[dict[str, str]] = []
+    names: list[str] = []
+    for state in states:
+        point, summary = state.point, state.summary
+        names += [name for name in point.parameters if name not in names]
+        cells: dict[str, Any] = {
+            **point.parameters,
+            "study": study.name,
+            "preset": study.preset,
+            "point": point.id,
+            "state": state.state(study.measure),
+            "source": point.source,
+            "cores": point.cores,
+            "launches_ok": len(state.launch_seconds),
+            "launches_failed": len(state.failures),
+            "median_seconds": summary.median if summary else None,
+            "low_seconds": summary.low if summary else None,
+            "high_seconds": summary.high if summary else None,
+            "stopped_by": state.stopped_by(study.measure),
+            "environment": environment,
+        }
+        rows.append({name: tables.text_of(value) for name, value in cells.items()})
+    header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
+    tables.write_whole(tables.points_path(results, study.name), tables.format_csv(header, rows))
+
+
+def _extend(
+    path: Path,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, str]],
+    key: Sequence[str],
+    records: Iterable[LaunchRecord],
+) -> tuple[int, int]:
+    """Append the rows that a table lacks; new columns go to the end, old cells stay as they are."""
+    header: list[str] = list(columns)
+    known: list[dict[str, str]] = []
+    if path.is_file():
+        header, known = tables.read_cells(path, columns)
+    seen = {tuple(row[name] for name in key) for row in known}
+    new = [row for row in rows if tuple(row[name] for name in key) not in seen]
+    if not new and (known or not rows):
+        return len(known), 0
+    # Parameters before metrics; a dict keeps the order in which names were first seen.
+    ordered = dict.fromkeys(header)
+    for record in records:
+        ordered.update(dict.fromkeys(record.parameters))
+    for row in new:
+        ordered.update(dict.fromkeys(row))
+    tables.write_whole(path, tables.format_csv(list(ordered), [*known, *new]))
+    return len(known) + len(new), len(new)
+
+
+def _extend_environments(path: Path, sessions: list[dict[str, Any]]) -> None:
+    known: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(path, f"expected JSON keyed by environment ({error})") from None
+    merged = merge_environments(known, sessions)
+    if merged and merged != known:
+        tables.write_whole(path, json.dumps(merged, indent=1, sort_keys=True) + "\n")

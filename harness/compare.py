@@ -1,0 +1,61 @@
+"""Two tables side by side: the same points, the ratio of their medians, and a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import mannwhitneyu
+
+from harness.errors import UserError
+from harness.statistics import Summary, summarize
+from harness.tables import read_frame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One point in both tables.
+
+    ``ratio`` is the second median over the first; ``p_value`` is that of the two-sided
+    Mann-Whitney U test on launches (Mann and Whitney, 1947), which assumes no distribution.
+    None where either side has fewer than 4 launches: the test could not reach 5 %.
+    """
+
+    point: str
+    first: Summary
+    second: Summary
+    ratio: float
+    p_value: float | None
+
+
+def compare(first: Path, second: Path) -> list[Comparison]:
+    """Compare the points that two tables share.
+
+    Raises:
+        UserError: if a table cannot be read, or they share no point with status ``ok``.
+    """
+    left, right = _launch_seconds(first), _launch_seconds(second)
+    shared = [point for point in left if point in right]
+    if not shared:
+        raise UserError(f"{first} and {second} share no point with status ok; expected at least one")
+    rows = []
+    for point in shared:
+        a, b = summarize(left[point]), summarize(right[point])
+        enough = min(a.n, b.n) >= 4
+        p_value = float(mannwhitneyu(left[point], right[point]).pvalue) if enough else None
+        rows.append(Comparison(point, a, b, b.median / a.median, p_value))
+    return rows
+
+
+def _launch_seconds(path: Path) -> dict[str, list[float]]:
+    frame = read_frame(path)
+    timed = frame[(frame["status"] == "ok") & ~frame["warmup"].astype(bool)]
+    if timed["environment"].nunique() > 1:
+        newest = str(timed.sort_values("started_at")["environment"].iloc[-1])
+        timed = timed[timed["environment"] == newest]
+    medians: pd.Series[float] = timed.groupby(["point", "launch"])["seconds"].median()
+    grouped: dict[str, list[float]] = {}
+    for (point, _), seconds in medians.items():  # type: ignore[misc]
+        grouped.setdefault(str(point), []).append(float(seconds))
+    return grouped

@@ -1,0 +1,121 @@
+"""What this machine offers to processes: its cores, and which CPUs a rank may be bound to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+_CPUS = Path("/sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Core:
+    """A physical core and those of its CPUs (hardware threads) that we may run on."""
+
+    socket: int
+    core: int
+    cpus: tuple[int, ...]
+
+
+def _topology_number(cpu: int, name: str) -> int:
+    try:
+        return int((_CPUS / f"cpu{cpu}" / "topology" / name).read_text())
+    except (OSError, ValueError):
+        # No topology in /sys (containers, other systems): each CPU counts as its own core.
+        return 0 if name == "physical_package_id" else cpu
+
+
+def allowed_cpus() -> list[int]:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+@cache
+def cores() -> tuple[Core, ...]:
+    """The physical cores that this process may run on, by socket and core number.
+
+    Two hardware threads of a core share its arithmetic units, so a process each would be measured
+    at half speed: cores are what a scaling study counts.
+    """
+    grouped: dict[tuple[int, int], list[int]] = {}
+    for cpu in allowed_cpus():
+        key = _topology_number(cpu, "physical_package_id"), _topology_number(cpu, "core_id")
+        grouped.setdefault(key, []).append(cpu)
+    return tuple(Core(*key, tuple(cpus)) for key, cpus in sorted(grouped.items()))
+
+
+def cgroup_core_limit() -> float | None:
+    """CPU time that a control group allows, in cores, or None without a limit (cgroup v2)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def node_cores() -> int:
+    """How many cores processes may keep busy on this node: affinity and control group respected."""
+    limit = cgroup_core_limit()
+    available = len(cores())
+    return available if limit is None else max(1, min(available, int(limit)))
+
+
+def machine_cores() -> int:
+    """Cores of this machine, or of all nodes of the Slurm allocation that we run in."""
+    return node_cores() * int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+
+
+def bindings(processes: int, threads: int) -> list[list[int]] | None:
+    """CPUs for each rank, ``threads`` cores a rank; None if there are too few cores to bind.
+
+    One CPU per core, so that no two ranks share one; neighbours in rank are neighbours in socket.
+    """
+    available = [core.cpus[0] for core in cores()][: node_cores()]
+    if processes * threads > len(available):
+        return None
+    return [available[rank * threads : (rank + 1) * threads] for rank in range(processes)]
+
+
+@cache
+def cpu_model() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@cache
+def vector_extensions() -> list[str]:
+    """The processor's vector instruction sets that decide how fast kernels can be."""
+    wanted = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return [name for name in wanted if name in line.split(":", 1)[1].split()]
+    except OSError:
+        pass
+    return []
+
+
+def governor() -> str | None:
+    """The frequency governor, or None where the system hides it (virtual machines)."""
+    try:
+        return (_CPUS / "cpu0" / "cpufreq" / "scaling_governor").read_text().strip()
+    except OSError:
+        return None
+
+
+def memory_bytes() -> int:
+    """Physical memory in bytes."""
+    return int(psutil.virtual_memory().total)

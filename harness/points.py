@@ -1,0 +1,203 @@
+"""Expand a study's sweep into points; a point's id is a hash of its parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import InputError
+from harness.expressions import evaluate
+from harness.machine import machine_cores
+from harness.study import Scalar, Study
+from harness.toml_source import KeyPath
+
+#: Parameters that the harness itself acts on, with their values where a study is silent.
+LAUNCH_DEFAULTS: dict[str, Scalar] = {
+    "processes": 1,
+    "threads_per_process": 1,
+    "seed": 0,
+    "backend": "",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of parameters, with the resources that it needs.
+
+    Attributes:
+        index: its place in the study, for array tasks (``--index``).
+        id: 12 hexadecimal digits, a hash of the workload's name and all parameters.
+        parameters: all parameters, in the study's order.
+    """
+
+    index: int
+    id: str
+    parameters: dict[str, Scalar]
+
+    @property
+    def processes(self) -> int:
+        """MPI ranks."""
+        return int(self.parameters["processes"])
+
+    @property
+    def threads_per_process(self) -> int:
+        """Threads that each rank computes with."""
+        return int(self.parameters["threads_per_process"])
+
+    @property
+    def cores(self) -> int:
+        """Processes x threads per process."""
+        return self.processes * self.threads_per_process
+
+    @property
+    def source(self) -> str:
+        """How rows of this point come to be on this machine."""
+        return "measured" if self.cores <= machine_cores() else "oversubscribed"
+
+    def label(self, varying: list[str]) -> str:
+        """A short name made of the parameters that vary in the study."""
+        return " ".join(f"{name}={self.parameters[name]}" for name in varying) or self.id
+
+
+def point_id(workload: str, parameters: dict[str, Scalar]) -> str:
+    """The id of a point: the same parameters give the same id on every machine and in any order."""
+    text = json.dumps([workload, parameters], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def varying_parameters(points: list[Point]) -> list[str]:
+    """The parameters in which the points differ, in the study's order."""
+    names = points[0].parameters if points else {}
+    return [n for n in names if len({str(point.parameters[n]) for point in points}) > 1]
+
+
+def expand(study: Study) -> list[Point]:
+    """All points of a study, in the order of its file.
+
+    Raises:
+        InputError: for an empty sweep, lists of unequal length, an expression that cannot be
+            evaluated, or processes that are no count or beyond ``max_processes``.
+    """
+    points: dict[str, Point] = {}
+    for combination in _combinations(study):
+        parameters = _derive(study, {**LAUNCH_DEFAULTS, **study.parameters, **combination})
+        if all(_holds(study, rule, parameters) for rule in study.sweep.where):
+            _check_resources(study, parameters)
+            identity = point_id(study.workload, parameters)
+            points.setdefault(identity, Point(len(points), identity, parameters))
+    if not points:
+        raise study.source.error(
+            _place(study, "sweep"),
+            "the sweep is empty: no combination is left after 'where'; expected at least one point",
+        )
+    return list(points.values())
+
+
+def _place(study: Study, *path: str | int) -> KeyPath:
+    """Where a merged key was written: in the preset if it stands there, else in the study."""
+    in_preset: KeyPath = ("presets", study.preset, *path)
+    data: Any = study.source.data
+    try:
+        for part in in_preset:
+            data = data[part]
+    except (KeyError, IndexError, TypeError):
+        return tuple(path)
+    return in_preset
+
+
+def _values(study: Study, table: str, name: str, given: list[Scalar] | str) -> list[Scalar]:
+    """The values of a swept parameter, an expression evaluated for this machine."""
+    place = _place(study, "sweep", table, name)
+    values: Any = given
+    if isinstance(given, str):
+        names = {**study.parameters, "machine_cores": machine_cores()}
+        try:
+            values = evaluate(given, names)
+        except ValueError as error:
+            raise study.source.error(place, f"'{name}': {error}") from None
+        if not isinstance(values, list):
+            raise study.source.error(
+                place, f"'{name}': expected a list of values, and {given!r} gives {values!r}"
+            )
+    if not values:
+        raise study.source.error(place, f"'{name}': the sweep is empty; expected at least one value")
+    return list(values)
+
+
+def _combinations(study: Study) -> Iterator[dict[str, Scalar]]:
+    sweep = study.sweep
+    product = {name: _values(study, "product", name, v) for name, v in sweep.product.items()}
+    zipped = {name: _values(study, "zip", name, v) for name, v in sweep.zip.items()}
+    lengths = {name: len(values) for name, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+        raise study.source.error(
+            _place(study, "sweep", "zip"), f"lists that are zipped have the same length, but {told}"
+        )
+    rows = [dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values(), strict=True)]
+    for explicit, row in itertools.product(sweep.points or [{}], rows or [{}]):
+        for values in itertools.product(*product.values()):
+            yield {**explicit, **row, **dict(zip(product, values, strict=True))}
+
+
+def _derive(study: Study, parameters: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Add derived parameters, in the order of the file: a later one may use an earlier one."""
+    for name, expression in study.derived.items():
+        names = {**parameters, "machine_cores": machine_cores()}
+        place = _place(study, "derived", name)
+        try:
+            value = evaluate(expression, names)
+        except ValueError as error:
+            raise study.source.error(place, f"'{name}': {error}") from None
+        if not isinstance(value, str | int | float | bool):
+            raise study.source.error(
+                place, f"'{name}': expected a number, text or truth value, and {expression!r} "
+                f"gives {value!r}"
+            )  # fmt: skip
+        parameters = {**parameters, name: value}
+    return parameters
+
+
+def _holds(study: Study, rule: str, parameters: dict[str, Scalar]) -> bool:
+    try:
+        return bool(evaluate(rule, {**parameters, "machine_cores": machine_cores()}))
+    except ValueError as error:
+        raise study.source.error(_place(study, "sweep", "where"), f"'where': {error}") from None
+
+
+def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:
+    for name in ("processes", "threads_per_process"):
+        value = parameters[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _resource_error(study, name, f"expected a whole number from 1, found {value!r}")
+    if isinstance(parameters["seed"], bool) or not isinstance(parameters["seed"], int):
+        raise _resource_error(
+            study, "seed", f"expected a whole number, found {parameters['seed']!r}"
+        )
+    limit = study.measure.max_processes
+    if int(parameters["processes"]) > limit:
+        raise _resource_error(
+            study,
+            "processes",
+            f"{parameters['processes']} is beyond the study's limit of {limit}; "
+            "expected fewer, or a larger measure.max_processes",
+        )
+
+
+def _resource_error(study: Study, name: str, message: str) -> InputError:
+    """Point at whichever table sets the parameter."""
+    sweep = study.sweep
+    tables: list[tuple[str | int, ...]] = [("parameters", name)]
+    if name in study.derived:
+        tables.insert(0, ("derived", name))
+    for kind, table in (("product", sweep.product), ("zip", sweep.zip)):
+        if name in table:
+            tables.insert(0, ("sweep", kind, name))
+    for index, point in enumerate(sweep.points):
+        if name in point:
+            tables.insert(0, ("sweep", "points", index, name))
+    return study.source.error(_place(study, *tables[0]), f"'{name}': {message}")

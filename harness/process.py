@@ -1,0 +1,100 @@
+"""Run a command with a time limit, and leave no process of it behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+#: Environment variable that marks every process of a launch, to find those that lost their parents.
+MARK = "HARNESS_LAUNCH"
+
+_PR_SET_PDEATHSIG = 1
+# Loaded here and not in the forked child, where the loader's lock may be held by another thread.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: ``exit_code`` (negative for a signal), or ``timed_out``."""
+
+    exit_code: int
+    timed_out: bool
+
+
+def run(
+    command: list[str],
+    variables: dict[str, str],
+    mark: str,
+    log: Path,
+    limit_seconds: float,
+    heartbeat: Callable[[float], None] = lambda elapsed: None,
+) -> Outcome:
+    """Run a command, its output in ``log``; kill all its processes at the limit or on an error.
+
+    Args:
+        command: the command line.
+        variables: environment variables on top of ours.
+        mark: value of the environment variable `MARK` in every process of the command.
+        log: file that takes standard output and standard error.
+        limit_seconds: time after which everything is killed.
+        heartbeat: called about ten times a second with the seconds since the start.
+    """
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **variables, MARK: mark},
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        try:
+            while True:
+                elapsed = time.monotonic() - started
+                if elapsed >= limit_seconds:
+                    return Outcome(-signal.SIGKILL, timed_out=True)
+                heartbeat(elapsed)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(timeout=min(0.1, limit_seconds - elapsed))
+                    return Outcome(code, timed_out=False)
+        finally:
+            kill_tree(process, mark)
+
+
+def kill_tree(process: subprocess.Popen[bytes], mark: str) -> None:
+    """Kill a command, its descendants, and every process that carries its mark."""
+    victims: dict[int, psutil.Process] = {}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        victims = {child.pid: child for child in [parent, *parent.children(recursive=True)]}
+    for other in psutil.process_iter():
+        # Processes of other users hide their environment, and ours may end while we look.
+        with contextlib.suppress(psutil.Error, OSError):
+            if other.pid != os.getpid() and other.environ().get(MARK) == mark:
+                victims[other.pid] = other
+    for victim in victims.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    process.wait()
+    psutil.wait_procs(list(victims.values()), timeout=10)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the runner dies, even of ``kill -9`` (prctl(2)).
+
+    The MPI launcher then takes its ranks with it, so that no orphan disturbs later measurements.
+    """
+    assert _LIBC is not None
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,118 @@
+"""Launch files: what a launch leaves behind, one small JSON file, written whole or not at all.
+
+``results/launches/<study>/`` holds ``<point>-<launch>.json`` for each launch that ended, however it
+ended, ``session-<session>.json`` for each measuring session, and ``stop-<environment>-<point>.json``
+where a point was declared done by its budget. Files are only ever added. Files of other tasks, nodes
+or earlier versions of the code can lie in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.tables import SCHEMA_VERSION, write_whole
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LaunchRecord:
+    """One launch of one point.
+
+    ``repetitions`` are dictionaries with ``repetition, warmup, seconds, started_at, metrics`` and
+    ``ranks`` (a list of dictionaries, one per rank). A launch that failed keeps those that it had
+    finished.
+    """
+
+    study: str
+    point: str
+    launch: str
+    order: int
+    source: str
+    workload: str
+    workload_version: str
+    environment: str
+    parameters: dict[str, Any]
+    status: str
+    message: str
+    started_at: str
+    repetitions: list[dict[str, Any]] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def seconds(self) -> list[float]:
+        """Timed repetitions, warm-ups left out."""
+        return [r["seconds"] for r in self.repetitions if not r["warmup"]]
+
+
+def launches_folder(results: Path, study: str) -> Path:
+    """Where the launch files of a study are."""
+    return results / "launches" / study
+
+
+def write_record(folder: Path, record: LaunchRecord) -> Path:
+    """Write a launch file; its name is the launch's own, so nothing is ever overwritten."""
+    path = folder / f"{record.point}-{record.launch}.json"
+    write_whole(path, json.dumps(asdict(record), indent=1, allow_nan=True) + "\n")
+    return path
+
+
+def read_records(folder: Path) -> list[LaunchRecord]:
+    """All launch files, in the order in which the launches started.
+
+    A file that cannot be read (a disk's fault: ours are whole) is told of and left out, so that
+    one bad file never stops a collection.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        if path.name.startswith(("session-", "stop-", ".")):
+            continue
+        try:
+            records.append(LaunchRecord(**json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s is no launch file and is left out (%s)", path, error)
+    return sorted(records, key=lambda record: (record.started_at, record.launch))
+
+
+def write_session(folder: Path, session: dict[str, Any]) -> None:
+    """Write the provenance of a measuring session."""
+    text = json.dumps(session, indent=1, sort_keys=True) + "\n"
+    write_whole(folder / f"session-{session['session']}.json", text)
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """The provenance of all measuring sessions."""
+    sessions = []
+    for path in sorted(folder.glob("session-*.json")):
+        try:
+            sessions.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be read and is left out (%s)", path, error)
+    return sessions
+
+
+def write_stop(folder: Path, environment: str, point: str, reason: str) -> None:
+    """Record that a point was stopped before its precision was reached, and why."""
+    text = json.dumps({"environment": environment, "point": point, "reason": reason}) + "\n"
+    write_whole(folder / f"stop-{environment}-{point}.json", text)
+
+
+def read_stop(folder: Path, environment: str, point: str) -> str | None:
+    """Why a point was stopped before its precision was reached, if it was."""
+    path = folder / f"stop-{environment}-{point}.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def new_identity() -> str:
+    """An identity for a launch or session: unique among all tasks and hosts, sortable by time."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{stamp}-{os.urandom(4).hex()}"

@@ -1,0 +1,154 @@
+"""The table format: which columns a table has, how it is read, and how it is written.
+
+Tidy tables (one observation a row, one variable a column), CSV as in RFC 4180 with a header line,
+UTF-8, ``\\n`` line ends. Documented for users in docs/tables.md. This module is the only part of
+the harness that plots read tables through.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+#: One row per timed repetition; the study's parameters and metrics follow these columns.
+ROW_COLUMNS = (
+    "schema_version", "study", "point", "launch", "repetition", "warmup", "order", "source",
+    "workload", "workload_version", "processes", "threads_per_process", "cores", "seed", "backend",
+    "status", "message", "seconds", "environment", "started_at",
+)  # fmt: skip
+
+#: One row per rank per repetition.
+RANK_COLUMNS = (
+    "point", "launch", "repetition", "rank", "role", "host", "generate_seconds", "update_seconds",
+    "send_seconds", "receive_seconds", "wait_seconds", "batches", "bytes_sent", "bytes_received",
+    "messages_sent", "cpus",
+)  # fmt: skip
+
+#: One row per point of the study as it was last asked for; the parameters follow.
+POINT_COLUMNS = (
+    "study", "preset", "point", "state", "source", "processes", "threads_per_process", "cores",
+    "seed", "backend", "launches_ok", "launches_failed", "median_seconds", "low_seconds",
+    "high_seconds", "stopped_by", "environment",
+)  # fmt: skip
+
+STATUSES = ("ok", "failed", "timeout", "skipped")
+SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
+
+Value = str | int | float | bool | None
+
+
+def text_of(value: Value) -> str:
+    """A cell: shortest digits that give the same float back; true/false; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def rows_path(results: Path, study: str) -> Path:
+    """``results/<study>.csv``, one row per timed repetition."""
+    return results / f"{study}.csv"
+
+
+def ranks_path(results: Path, study: str) -> Path:
+    """``results/<study>.ranks.csv``, one row per rank per repetition."""
+    return results / f"{study}.ranks.csv"
+
+
+def points_path(results: Path, study: str) -> Path:
+    """``results/<study>.points.csv``, one row per point of the study as last asked for."""
+    return results / f"{study}.points.csv"
+
+
+def environment_path(results: Path, study: str) -> Path:
+    """``results/<study>.environment.json``, keyed by the column ``environment``."""
+    return results / f"{study}.environment.json"
+
+
+def read_cells(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and rows of a table as text, so that what is written again stays byte for byte.
+
+    Raises:
+        InputError: if a required column is missing or a row has too few or too many cells.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        missing = [column for column in required if column not in header]
+        if missing:
+            raise InputError(path, f"the header lacks the column '{missing[0]}' of a table of "
+                                   f"schema version {SCHEMA_VERSION}", 1)  # fmt: skip
+        rows = []
+        for cells in reader:
+            if len(cells) != len(header):
+                raise InputError(path, f"expected {len(header)} cells in each row, "
+                                       f"found {len(cells)}", reader.line_num)  # fmt: skip
+            rows.append(dict(zip(header, cells, strict=True)))
+    return header, rows
+
+
+def read_frame(path: Path, required: Sequence[str] = ROW_COLUMNS) -> pd.DataFrame:
+    """A table with typed columns: numbers as numbers, true/false as bool, identifiers as text.
+
+    Raises:
+        InputError: if the file is missing, is no such table, or has a newer schema version.
+    """
+    # Imported on use: workers know the columns, read no table, and are to start in a blink.
+    import pandas as pd
+
+    if not path.is_file():
+        raise InputError(path, "no such table; run the study first")
+    header, _ = read_cells(path, required)
+    identifiers = ("point", "launch", "environment", "message", "host", "cpus")
+    frame = pd.read_csv(path, dtype={name: "string" for name in identifiers if name in header})
+    if "schema_version" in header and len(frame) and frame["schema_version"].max() > SCHEMA_VERSION:
+        raise InputError(path, f"schema_version {frame['schema_version'].max()} is newer than "
+                               f"{SCHEMA_VERSION}, which this version reads")  # fmt: skip
+    return frame
+
+
+def format_csv(header: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
+    """The text of a table; a column that a row lacks is an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([row.get(column, "") for column in header] for row in rows)
+    return buffer.getvalue()
+
+
+def write_whole(path: Path, text: str) -> bool:
+    """Put a file in place whole or not at all; an equal file is left untouched.
+
+    Returns:
+        whether the file changed.
+    """
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)  # mkstemp is private; results are to be shared
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return True

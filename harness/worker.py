@@ -1,0 +1,162 @@
+"""What every rank of a launch runs: import the workload, set it up, time it, write what was seen.
+
+Started by the runner as ``mpiexec -n p python -m harness.worker SPEC``; not meant to be typed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.launcher import BINDING
+from harness.tables import ROW_COLUMNS
+from harness.timing import now, repetitions
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_LOCAL_RANK = ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
+               "PMI_RANK")  # fmt: skip
+
+
+def bind() -> None:
+    """Bind this rank to its CPUs, before any library counts how many there are."""
+    plan = os.environ.get(BINDING)
+    local = next((int(os.environ[name]) for name in _LOCAL_RANK if name in os.environ), 0)
+    if plan and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, [int(cpu) for cpu in plan.split(";")[local].split(",")])
+
+
+def error_file(output: Path, rank: int) -> Path:
+    """Where a rank leaves the sentence that says why it failed."""
+    return output.with_name(f"{output.name}.rank{rank}.error")
+
+
+def main(spec_path: str) -> None:
+    """Run one launch as its specification says; a failing rank ends all of them."""
+    bind()
+    spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    try:
+        _launch(comm, spec)
+    except BaseException as error:
+        traceback.print_exc()
+        reason = " ".join(str(error).split()) or "no message"
+        error_file(Path(spec["output"]), comm.rank).write_text(
+            f"rank {comm.rank}: {type(error).__name__}: {reason}", encoding="utf-8"
+        )
+        sys.stderr.flush()
+        comm.Abort(1)
+
+
+def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
+    wait = waiter(spec["oversubscribed"])
+    sys.path[:0] = spec["search_path"]
+    module, _, name = spec["workload"].partition(":")
+    workload = getattr(importlib.import_module(module), name)()
+    parameters = spec["parameters"]
+    if comm.size != parameters["processes"]:
+        raise RuntimeError(
+            f"the launcher started {comm.size} ranks and {parameters['processes']} were asked for: "
+            "mpiexec and the MPI library of mpi4py do not belong together"
+        )
+    workload.setup(comm, parameters)
+    started_at = ""
+
+    def prepare(warmup: bool) -> None:
+        nonlocal started_at
+        if hasattr(workload, "prepare"):
+            workload.prepare(warmup)
+        started_at = now()
+
+    finished: list[dict[str, Any]] = []
+    for repetition in repetitions(
+        workload.run,
+        prepare=prepare,
+        warmups=spec["warmups"],
+        timed=spec["repetitions"],
+        clock=time.perf_counter,
+        barrier=lambda: wait(comm.Ibarrier()),
+        maximum=lambda seconds: max(comm.allgather(seconds)),
+    ):
+        metrics = dict(repetition.metrics)
+        if hasattr(workload, "observe"):
+            metrics.update(workload.observe(repetition.seconds) or {})
+        _check_metrics(metrics, parameters)
+        report = workload.rank_report() if hasattr(workload, "rank_report") else {}
+        ranks = comm.gather({**_rank_facts(comm), **report})
+        finished.append(
+            {
+                "repetition": repetition.index,
+                "warmup": repetition.warmup,
+                "seconds": repetition.seconds,
+                "started_at": started_at,
+                "metrics": _plain(metrics),
+                "ranks": _plain(ranks),
+            }
+        )
+        if comm.rank == 0:
+            _write(Path(spec["output"]), finished)
+    workload.teardown()
+
+
+def waiter(oversubscribed: bool) -> Callable[[MPI.Request], None]:
+    """How to wait for a request: spin while each rank has a core, else test and sleep.
+
+    MPICH spins while it waits, which takes the core from a rank that has work to do.
+    """
+
+    def sleep(request: MPI.Request) -> None:
+        while not request.Test():
+            time.sleep(1e-4)
+
+    def spin(request: MPI.Request) -> None:
+        request.Wait()
+
+    return sleep if oversubscribed else spin
+
+
+def _check_metrics(metrics: dict[str, Any], parameters: dict[str, Any]) -> None:
+    """A metric is a column of its own: it must not hide one that exists."""
+    for name in metrics:
+        if name in ROW_COLUMNS or name in parameters:
+            raise ValueError(f"the workload's metric '{name}' has the name of another column")
+
+
+def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return {
+        "rank": comm.rank,
+        "host": socket.gethostname(),
+        "cpus": " ".join(map(str, cpus)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The same with NumPy's numbers as Python's own, which JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def _write(path: Path, finished: list[dict[str, Any]]) -> None:
+    """Keep the repetitions finished so far: a later one may crash, these are measured."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(finished), encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

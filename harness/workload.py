@@ -1,0 +1,172 @@
+"""What the harness runs: the workload's interface, and how a study's workload is found and hashed.
+
+A workload is any class with these methods (no base class needed)::
+
+    class Sleep:
+        version = 1                    # raise it when the meaning of the numbers changes
+        modules = ()                   # modules whose source the numbers depend on
+        packages = ()                  # installed packages whose version they depend on
+
+        def setup(self, comm, parameters): ...   # every rank, once a launch, not timed
+        def run(self): ...                       # timed; returns {metric: value} or None
+        def teardown(self): ...                  # every rank, once a launch, not timed
+
+and, where it needs them, of these:
+
+``prepare(warmup: bool)``
+    Before each repetition, not timed: puts back the state that the last one changed.
+``observe(seconds: float) -> dict``
+    After each repetition, not timed: more metrics, such as accuracies and rates.
+``rank_report() -> dict``
+    After each repetition, on each rank: the rank's role, phases, batches and bytes, by the
+    names of `harness.tables.RANK_COLUMNS`.
+
+Metrics are taken from rank 0. ``version``, ``modules`` and ``packages`` are written as literals, so
+that a plan can read them without importing the workload.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.study import Study
+
+if TYPE_CHECKING:  # importing MPI starts it, which only workers want
+    from mpi4py import MPI
+
+
+class Workload(Protocol):
+    """The methods that a workload must have; the module's docstring tells the optional ones."""
+
+    def setup(self, comm: MPI.Comm, parameters: dict[str, Any]) -> None:
+        """Get ready on this rank; not timed.
+
+        ``parameters`` are all parameters of the point, ``processes`` and ``seed`` included.
+        """
+
+    def run(self) -> dict[str, Any] | None:
+        """Do the work once; timed from a barrier until the last rank is done."""
+
+    def teardown(self) -> None:
+        """Release what ``setup`` took."""
+
+
+@dataclass(frozen=True)
+class WorkloadCode:
+    """What can be told of a workload without importing it."""
+
+    version: str
+    packages: tuple[str, ...]
+    code: str
+    """12 hexadecimal digits: hash of the workload's file and of the modules that it declares."""
+
+
+@contextmanager
+def search_path(study_folder: Path) -> Iterator[None]:
+    """Let modules beside the study's file, and in the current folder, be found."""
+    saved = list(sys.path)
+    sys.path[:0] = [str(study_folder), str(Path.cwd())]
+    try:
+        yield
+    finally:
+        sys.path[:] = saved
+
+
+def inspect_workload(study: Study) -> WorkloadCode:
+    """Find the workload's source and read what it declares.
+
+    Raises:
+        InputError: if the module, the class or a declared module is not to be found.
+    """
+    module, _, class_name = study.workload.partition(":")
+    with search_path(study.folder):
+        origin = _find(study, module)
+        definition = _class_definition(study, origin, class_name)
+        declared = _literals(study, definition)
+        digest = hashlib.sha256()
+        for path in [origin, *(_find(study, str(name)) for name in declared["modules"])]:
+            _hash_source(digest, path)
+    return WorkloadCode(
+        version=str(declared["version"]),
+        packages=tuple(str(name) for name in declared["packages"]),
+        code=digest.hexdigest()[:12],
+    )
+
+
+def _find(study: Study, module: str) -> Path:
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise study.source.error(
+            ("workload",),
+            f"'workload': there is no module '{module}' beside the study, in the current folder or "
+            "among the installed packages; expected \"module:Class\"",
+        )
+    return Path(spec.origin)
+
+
+def _class_definition(study: Study, origin: Path, name: str) -> ast.ClassDef:
+    try:
+        tree = ast.parse(origin.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise study.source.error(
+            ("workload",), f"'workload': {origin.name} is no valid Python ({error})"
+        ) from None
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node
+    raise study.source.error(
+        ("workload",), f"'workload': {origin.name} has no class '{name}' at its top level"
+    )
+
+
+def _literals(study: Study, definition: ast.ClassDef) -> dict[str, Any]:
+    declared: dict[str, Any] = {"version": 0, "modules": (), "packages": ()}
+    for node in definition.body:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign) and node.value
+            else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in declared:
+                assert isinstance(node, ast.Assign | ast.AnnAssign)
+                assert node.value is not None
+                try:
+                    declared[target.id] = ast.literal_eval(node.value)
+                except ValueError:
+                    raise study.source.error(
+                        ("workload",),
+                        f"'workload': {definition.name}.{target.id} must be a literal, so that a "
+                        "plan can read it without importing the workload",
+                    ) from None
+    return declared
+
+
+def _hash_source(digest: hashlib._Hash, path: Path) -> None:
+    """Feed a module's file, or all source files of a package, to the hash."""
+    if path.name == "__init__.py":
+        files = sorted(
+            file
+            for file in path.parent.rglob("*")
+            if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
+        )
+        root = path.parent.parent
+    else:
+        files, root = [path], path.parent
+    for file in files:
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
