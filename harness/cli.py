@@ -72,7 +72,7 @@ def _open(
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure how a workload scales: a study in TOML becomes a tidy table.
+    r"""Measure how a workload scales: a study in TOML becomes a tidy table.
 
     \b
     python -m harness plan STUDY.toml      what would be run, and what is done

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from harness.errors import UserError
@@ -38,7 +37,7 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     left, right = _launch_seconds(first), _launch_seconds(second)
     shared = [point for point in left if point in right]
     if not shared:
-        raise UserError(f"{first} and {second} share no point with status ok; expected at least one")
+        raise UserError(f"{first} and {second} share no point with status ok; expected one or more")
     rows = []
     for point in shared:
         a, b = summarize(left[point]), summarize(right[point])
@@ -54,8 +53,6 @@ def _launch_seconds(path: Path) -> dict[str, list[float]]:
     if timed["environment"].nunique() > 1:
         newest = str(timed.sort_values("started_at")["environment"].iloc[-1])
         timed = timed[timed["environment"] == newest]
-    medians: pd.Series[float] = timed.groupby(["point", "launch"])["seconds"].median()
-    grouped: dict[str, list[float]] = {}
-    for (point, _), seconds in medians.items():  # type: ignore[misc]
-        grouped.setdefault(str(point), []).append(float(seconds))
-    return grouped
+    medians = timed.groupby(["point", "launch"])["seconds"].median().reset_index()
+    grouped = medians.groupby("point", sort=False)["seconds"]
+    return {str(point): [float(value) for value in seconds] for point, seconds in grouped}

@@ -52,7 +52,8 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         return evaluator.eval(expression)
     except InvalidExpression as error:
         known = ", ".join(sorted(names))
-        raise ValueError(f"'{expression}' cannot be evaluated: {error}; names are {known}") from None
+        reason = f"'{expression}' cannot be evaluated: {error}; names are {known}"
+        raise ValueError(reason) from None
     except (SyntaxError, ArithmeticError, TypeError, ValueError, LookupError) as error:
         reason = getattr(error, "msg", None) or error
         raise ValueError(f"'{expression}' cannot be evaluated: {reason}") from None

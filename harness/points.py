@@ -124,7 +124,7 @@ def _values(study: Study, table: str, name: str, given: list[Scalar] | str) -> l
                 place, f"'{name}': expected a list of values, and {given!r} gives {values!r}"
             )
     if not values:
-        raise study.source.error(place, f"'{name}': the sweep is empty; expected at least one value")
+        raise study.source.error(place, f"'{name}': the sweep is empty; expected a value or more")
     return list(values)
 
 

@@ -1,9 +1,9 @@
 """Launch files: what a launch leaves behind, one small JSON file, written whole or not at all.
 
-``results/launches/<study>/`` holds ``<point>-<launch>.json`` for each launch that ended, however it
-ended, ``session-<session>.json`` for each measuring session, and ``stop-<environment>-<point>.json``
-where a point was declared done by its budget. Files are only ever added. Files of other tasks, nodes
-or earlier versions of the code can lie in the same folder.
+``results/launches/<study>/`` holds ``<point>-<launch>.json`` for each launch that ended, however
+it ended, ``session-<session>.json`` for each measuring session, and
+``stop-<environment>-<point>.json`` where a point was declared done by its budget. Files are only
+ever added. Files of other tasks, nodes or earlier versions of the code can lie in the same folder.
 """
 
 from __future__ import annotations

@@ -165,9 +165,7 @@ class _Run:
     def everything(self) -> int:
         """Skip what this machine cannot hold, launch what is missing, then what precision asks."""
         self._skip_what_does_not_fit()
-        missing = sum(
-            launches_missing(s, self.measure) for s in self.chosen if self._may_launch(s)
-        )
+        missing = sum(launches_missing(s, self.measure) for s in self.chosen if self._may_launch(s))
         if missing or any(self._wants_launch(state) for state in self.chosen):
             records.write_session(self.session.folder, self._provenance())
             self.reporter.begin(missing)
@@ -286,7 +284,7 @@ class _Run:
         if told:
             reason = told[0].read_text(encoding="utf-8")
         else:
-            lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+            lines = log.read_text("utf-8", "replace").strip().splitlines()
             reason = lines[-1].strip() if lines else "no output"
         return "failed", f"exit code {outcome.exit_code}: {reason}; {where}"
 

@@ -136,7 +136,8 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
         known = ", ".join(file.presets) or "none"
         key: KeyPath = () if preset else ("default_preset",)
         raise source.error(key, f"there is no preset '{name}'; this study's presets are: {known}")
-    merged = {key: source.data.get(key, {}) for key in ("parameters", "sweep", "derived", "measure")}
+    tables = ("parameters", "sweep", "derived", "measure")
+    merged = {key: source.data.get(key, {}) for key in tables}
     if name is not None:
         merged = _merge(merged, source.data["presets"][name])
         merged.pop("description", None)
@@ -184,8 +185,8 @@ def _fault(source: TomlSource, error: ValidationError, prefix: KeyPath) -> UserE
         if isinstance(part, int) or not part.startswith(("list[", "str", "int", "float", "bool"))
     )
     if detail["type"] == "missing":
-        key = path[-1]
-        return source.error(path[:-1], f"the key '{key}' is missing; expected {_expected(str(key))}")
+        key = str(path[-1])
+        return source.error(path[:-1], f"the key '{key}' is missing; expected {_expected(key)}")
     return source.error(path, f"'{_dotted(path)}': {_reason(detail)}")
 
 

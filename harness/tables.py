@@ -1,7 +1,7 @@
-"""The table format: which columns a table has, how it is read, and how it is written.
+r"""The table format: which columns a table has, how it is read, and how it is written.
 
 Tidy tables (one observation a row, one variable a column), CSV as in RFC 4180 with a header line,
-UTF-8, ``\\n`` line ends. Documented for users in docs/tables.md. This module is the only part of
+UTF-8, ``\n`` line ends. Documented for users in docs/tables.md. This module is the only part of
 the harness that plots read tables through.
 """
 

@@ -111,7 +111,7 @@ def _find(study: Study, module: str) -> Path:
         raise study.source.error(
             ("workload",),
             f"'workload': there is no module '{module}' beside the study, in the current folder or "
-            "among the installed packages; expected \"module:Class\"",
+            'among the installed packages; expected "module:Class"',
         )
     return Path(spec.origin)
 

@@ -1,0 +1,82 @@
+"""What a strategy needs of a model: computing, and flat buffers to send.
+
+Strategies are protocol code. They drive this interface and know neither torch nor what stands
+behind it: PyTorch, a fused engine, or an emulation that sleeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+OnStep = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Part of a minibatch, clean or adversarial.
+
+    Attributes:
+        number: the minibatch's number over all epochs, from 0.
+        rows: how many images the whole minibatch has.
+        images: ``(k, *image_shape)``, C-contiguous, of the compute's dtype; k <= rows.
+        labels: int64 ``(k,)``.
+    """
+
+    number: int
+    rows: int
+    images: Array
+    labels: npt.NDArray[np.int64]
+
+
+class Compute(Protocol):
+    """One rank's model, data, attack and optimizer.
+
+    Attributes:
+        image_shape: shape of one image, such as (1, 28, 28).
+        dtype: dtype of images, weights and gradients.
+        weight_count: elements of the flat weights: all parameters, then all floating-point
+            buffers (a batch normalisation's statistics travel with the weights).
+        gradient_count: elements of the flat gradients: all trainable parameters.
+        optimizer_seconds: seconds spent in the optimizer's own step since `reset`.
+    """
+
+    image_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    weight_count: int
+    gradient_count: int
+    optimizer_seconds: float
+
+    def reset(self) -> None:
+        """Put initial weights and a new optimizer in place."""
+
+    def rows(self, number: int) -> int:
+        """How many images minibatch ``number`` has (the last one of an epoch may have fewer)."""
+
+    def attack(self, number: int, part: slice, on_step: OnStep | None = None) -> Batch:
+        """Adversaries for the images ``part`` of minibatch ``number``, at the present weights.
+
+        The same part of the same minibatch gives the same adversaries on every rank. ``on_step``
+        is called before each ascent step with its number, and may write newer weights.
+        """
+
+    def gradients(self, batch: Batch, out: Array) -> float:
+        """Write this part's share of the minibatch's mean gradient to ``out``; return its loss.
+
+        The shares of all parts of a minibatch add up to the gradient of its mean loss, and the
+        returned shares add up to that mean loss.
+        """
+
+    def apply(self, gradients: Array) -> None:
+        """One optimizer step with these flat gradients."""
+
+    def read_weights(self, out: Array) -> None:
+        """Copy the weights to the flat buffer ``out``."""
+
+    def write_weights(self, weights: Array) -> None:
+        """Take the weights from a flat buffer."""

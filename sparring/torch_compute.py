@@ -1,0 +1,143 @@
+"""The compute interface on PyTorch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sparring.attacks.base import Attack
+from sparring.attacks.sources import KeyedSource
+from sparring.batches import Batches
+from sparring.compute import Array, Batch, OnStep
+from sparring.data.dataset import Split
+from sparring.randomness import ImageStreams
+
+_NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+
+OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+class TorchCompute:
+    """`sparring.compute.Compute` for any ``torch.nn.Module`` on the CPU.
+
+    Training minimises the mean negative log-likelihood of log-softmax (cross-entropy of logits).
+
+    Args:
+        model: any module from images to logits, with float32 or float64 parameters.
+        split: the images to train on.
+        batches: which images make up which minibatch.
+        attack: makes the adversaries.
+        optimizer: builds an optimizer for a list of parameters, such as
+            ``lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5)``.
+
+    Raises:
+        ValueError: if the parameters have no or another dtype, or differ in it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        batches: Batches,
+        attack: Attack,
+        optimizer: OptimizerFactory,
+    ) -> None:
+        dtypes = {parameter.dtype for parameter in model.parameters()}
+        if len(dtypes) != 1 or not dtypes <= _NUMPY.keys():
+            raise ValueError(
+                "the model's parameters must all be float32 or all float64, not "
+                f"{sorted(map(str, dtypes)) or 'none'}"
+            )
+        self.model, self.attack_method = model, attack
+        self._split, self._batches, self._factory = split, batches, optimizer
+        self._torch_dtype = dtypes.pop()
+        self.dtype = _NUMPY[self._torch_dtype]
+        self.image_shape = tuple(split.images(slice(0, 1)).shape[1:])
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        # Integer buffers (a batch normalisation's counter) stay at home: nothing computes with
+        # them unless momentum is None, which data_parallel refuses anyway.
+        self._state: list[Tensor] = [p.data for p in model.parameters()]
+        self._state += [b for b in model.buffers() if b.dtype == self._torch_dtype]
+        self.weight_count = sum(tensor.numel() for tensor in self._state)
+        self.gradient_count = sum(p.numel() for p in self._parameters)
+        self._initial = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """See `Compute`."""
+        self.model.load_state_dict(self._initial)
+        self.optimizer = self._factory(list(self._parameters))
+        self.optimizer_seconds = 0.0
+        self.model.train()
+
+    def rows(self, number: int) -> int:
+        """See `Compute`."""
+        return len(self._batches.indices(number)[1])
+
+    def attack(self, number: int, part: slice, on_step: OnStep | None = None) -> Batch:
+        """See `Compute`."""
+        epoch, indices = self._batches.indices(number)
+        chosen = indices[part]
+        labels = self._split.labels(chosen)
+        x = torch.from_numpy(self._split.images(chosen)).to(self._torch_dtype)
+        source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
+        adversaries = self.attack_method(
+            self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step
+        )
+        return Batch(number, len(indices), adversaries.contiguous().numpy(), labels)
+
+    def gradients(self, batch: Batch, out: Array) -> float:
+        """See `Compute`."""
+        if len(batch.labels) == 0:  # a rank without a share of a small minibatch
+            out[:] = 0
+            return 0.0
+        logits = self.model(torch.from_numpy(batch.images))
+        labels = torch.from_numpy(batch.labels)
+        loss = functional.cross_entropy(logits, labels, reduction="sum") / batch.rows
+        gradients = torch.autograd.grad(loss, self._parameters)
+        torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
+        return loss.item()
+
+    def apply(self, gradients: Array) -> None:
+        """See `Compute`."""
+        started = time.perf_counter()
+        flat = torch.from_numpy(gradients)
+        for parameter, part in zip(
+            self._parameters,
+            torch.split(flat, [p.numel() for p in self._parameters]),
+            strict=True,
+        ):
+            parameter.grad = part.view_as(parameter)
+        self.optimizer.step()
+        # The gradients are views of a buffer that the strategy will write to again.
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer_seconds += time.perf_counter() - started
+
+    def read_weights(self, out: Array) -> None:
+        """See `Compute`."""
+        torch.cat([tensor.reshape(-1) for tensor in self._state], out=torch.from_numpy(out))
+
+    def write_weights(self, weights: Array) -> None:
+        """See `Compute`."""
+        flat = torch.from_numpy(weights)
+        for tensor, part in zip(
+            self._state, torch.split(flat, [t.numel() for t in self._state]), strict=True
+        ):
+            tensor.copy_(part.view_as(tensor))
+
+
+def mixes_images(model: nn.Module) -> str | None:
+    """The first module that makes an image's output depend on its batch, or None.
+
+    Batch normalisation in train mode does: splitting a minibatch over ranks would change what it
+    computes.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            return f"{name or 'model'} ({type(module).__name__})"
+    return None
