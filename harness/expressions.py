@@ -55,5 +55,5 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         reason = f"'{expression}' cannot be evaluated: {error}; names are {known}"
         raise ValueError(reason) from None
     except (SyntaxError, ArithmeticError, TypeError, ValueError, LookupError) as error:
-        reason = getattr(error, "msg", None) or error
+        reason = str(getattr(error, "msg", None) or error)
         raise ValueError(f"'{expression}' cannot be evaluated: {reason}") from None

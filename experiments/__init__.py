@@ -1,0 +1,1 @@
+"""The studies: one TOML each, and the workloads that they run."""

@@ -1,0 +1,204 @@
+"""The workload of the scaling studies: adversarial training by a strategy, on real images."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from mpi4py import MPI
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparring import data, networks
+from sparring.attacks import FGSM, PGD, GradientAscent
+from sparring.attacks.base import Attack
+from sparring.batches import Batches
+from sparring.errors import SparringError
+from sparring.evaluation import count_correct
+from sparring.strategies import PHASES, STRATEGIES, Pipeline, RankLog, Strategy
+from sparring.strategies.base import shard
+from sparring.torch_compute import TorchCompute, mixes_images
+
+
+class Parameters(BaseModel):
+    """What a study may set; names are columns of its table.
+
+    The defaults are the original study's training: its network, attack, optimizer and
+    normalised images.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    strategy: Literal["sequential", "pipeline", "data_parallel"]
+    processes: int = Field(ge=1)
+    threads_per_process: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    backend: Literal["torch"] = "torch"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    dataset: str = "mnist-5k"
+    normalize: bool = True
+    network: Literal["study", "madry"] = "study"
+    batch_size: int = Field(64, ge=1)
+    updates: int = Field(ge=1)
+    warmup_updates: int = Field(2, ge=1)
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.5, ge=0)
+
+    attack: Literal["ascent", "pgd", "pgd_l2", "fgsm"] = "ascent"
+    adversary_steps: int = Field(ge=1)
+    step_size: float = Field(1.0, gt=0)
+    epsilon: float = Field(0.3, ge=0)
+    random_start: bool = False
+
+    receive_interval: int = Field(1, ge=1)
+    send_interval: int = Field(1, ge=1)
+
+    evaluation_images: int = Field(0, ge=0)
+    evaluation_steps: int = Field(32, ge=1)
+
+    # Names that only label a study's points.
+    definition: str = ""
+    size: int = Field(0, ge=0)
+
+
+class Training:
+    """Adversarial training by one of the strategies; a repetition is ``updates`` updates.
+
+    Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
+    ``staleness_max`` (updates), ``loss`` (mean over the repetition's updates), ``fill_seconds``,
+    ``drain_seconds``, ``optimizer_seconds`` (inside update_seconds: what no strategy here shares),
+    and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
+    first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
+    attack), evaluated outside the timed region.
+    """
+
+    version = 1
+    modules = ("sparring",)
+    packages = ("numpy", "torch")
+
+    def setup(self, comm: MPI.Intracomm, parameters: dict[str, Any]) -> None:
+        """Load the data and build network, attack and strategy.
+
+        Raises:
+            pydantic.ValidationError: for a parameter that is unknown or out of range.
+            SparringError: for data that cannot be read or a strategy that cannot work so.
+        """
+        self.comm, self.parameters = comm, (chosen := Parameters(**parameters))
+        torch.set_num_threads(chosen.threads_per_process)
+        torch.set_num_interop_threads(1)
+        self.dataset = data.load(chosen.dataset, normalize=chosen.normalize)
+        self.model = networks.build(chosen.network, chosen.seed, getattr(torch, chosen.dtype))
+        self.strategy = self._strategy()
+        self.strategy.check(comm.size)
+        mixing = mixes_images(self.model)
+        if mixing and self.strategy.splits_batches and comm.size > 1:
+            raise SparringError(
+                f"strategy '{chosen.strategy}' splits minibatches, which would change what "
+                f"{mixing} computes; expected a network without batch normalisation"
+            )
+        self.compute = TorchCompute(
+            self.model,
+            self.dataset.train,
+            Batches(len(self.dataset.train), chosen.batch_size, chosen.seed),
+            self._attack(chosen.adversary_steps),
+            lambda p: torch.optim.SGD(p, lr=chosen.learning_rate, momentum=chosen.momentum),
+        )
+
+    def prepare(self, warmup: bool) -> None:
+        """Go back to the initial weights; a warm-up trains a few updates for each generator."""
+        self.warmup = warmup
+        self.compute.reset()
+        few = self.parameters.warmup_updates * max(1, self.comm.size - 1)
+        self.updates = min(few, self.parameters.updates) if warmup else self.parameters.updates
+
+    def run(self) -> None:
+        """Train; this is what is timed."""
+        self.log: RankLog = self.strategy.train(self.comm, self.compute, self.updates)
+
+    def observe(self, seconds: float) -> dict[str, Any]:
+        """The repetition's metrics, and on every rank the work for the accuracies."""
+        log, images = self.log, sum(self.compute.rows(n) for n in range(self.updates))
+        self._share_weights()
+        metrics: dict[str, Any] = {
+            "batches": self.updates,
+            "images_per_second": images / seconds,
+            "staleness_mean": float(np.mean(log.staleness)) if log.staleness else None,
+            "staleness_max": max(log.staleness, default=None),
+            "loss": float(np.mean(log.losses)) if log.losses else None,
+            "fill_seconds": log.fill_seconds,
+            "drain_seconds": log.drain_seconds,
+            "optimizer_seconds": self.compute.optimizer_seconds,
+            "data_digest": self.dataset.digest,
+        }
+        if not self.warmup and self.parameters.evaluation_images:
+            metrics["clean_accuracy"] = self._accuracy(None)
+            metrics["robust_accuracy"] = self._accuracy(
+                self._attack(self.parameters.evaluation_steps)
+            )
+        return metrics
+
+    def rank_report(self) -> dict[str, Any]:
+        """This rank's row of the ranks table."""
+        log = self.log
+        return {
+            "role": log.role,
+            **{f"{phase}_seconds": log.seconds[phase] for phase in PHASES},
+            "batches": log.batches,
+            "bytes_sent": log.bytes_sent,
+            "bytes_received": log.bytes_received,
+            "messages_sent": log.messages_sent,
+        }
+
+    def teardown(self) -> None:
+        """Nothing outlives the process."""
+
+    def _strategy(self) -> Strategy:
+        chosen = self.parameters
+        if chosen.strategy == "pipeline":
+            return Pipeline(chosen.receive_interval, chosen.send_interval)
+        return STRATEGIES[chosen.strategy]()
+
+    def _attack(self, steps: int) -> Attack:
+        chosen = self.parameters
+        low, high = self.dataset.bounds
+        if chosen.attack == "ascent":
+            # The study's clamp is wider than what pixels can be: its adversaries leave the image.
+            bounds = (-5.0, 5.0) if chosen.normalize else (low, high)
+            return GradientAscent(step_size=chosen.step_size, steps=steps, bounds=bounds)
+        if chosen.attack == "fgsm":
+            return FGSM(epsilon=chosen.epsilon, bounds=(low, high))
+        return PGD(
+            epsilon=chosen.epsilon,
+            step_size=chosen.step_size,
+            steps=steps,
+            norm="l2" if chosen.attack == "pgd_l2" else "linf",
+            random_start=chosen.random_start,
+            bounds=(low, high),
+        )
+
+    def _share_weights(self) -> None:
+        """Give every rank the trained weights; ranks that trained them too must have the same."""
+        weights = np.empty(self.compute.weight_count, self.compute.dtype)
+        self.compute.read_weights(weights)
+        if self.strategy.splits_batches:
+            digest = hashlib.sha256(weights.tobytes()).hexdigest()
+            if len(set(self.comm.allgather(digest))) > 1:
+                raise SparringError("the ranks' weights parted during training")
+        self.comm.Bcast(weights)
+        self.compute.write_weights(weights)
+
+    def _accuracy(self, attack: Attack | None) -> float:
+        """Accuracy on the first test images, counted by all ranks together."""
+        number = min(self.parameters.evaluation_images, len(self.dataset.test))
+        part = range(number)[shard(number, self.comm.size, self.comm.rank)]
+        correct = count_correct(
+            self.model, self.dataset.test, part, attack, seed=self.parameters.seed
+        )
+        request_total = np.array(correct)
+        request = self.comm.Iallreduce(MPI.IN_PLACE, request_total)
+        while not request.Test():  # ranks may share cores: do not spin
+            time.sleep(1e-3)
+        return int(request_total) / number
