@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from mpi4py import MPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.batches import Batches
+from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.strategies import PHASES, STRATEGIES, Pipeline, RankLog, Strategy
@@ -64,6 +66,11 @@ class Parameters(BaseModel):
     size: int = Field(0, ge=0)
 
 
+@cache
+def _load_data(name: str, normalize: bool) -> Dataset:
+    return data.load(name, normalize=normalize)
+
+
 class Training:
     """Adversarial training by one of the strategies; a repetition is ``updates`` updates.
 
@@ -79,6 +86,28 @@ class Training:
     modules = ("sparring",)
     packages = ("numpy", "torch")
 
+    @staticmethod
+    def check(parameters: dict[str, Any]) -> None:
+        """Whether a point with these parameters can be run.
+
+        Raises:
+            ValueError: if not, with one sentence that names the parameter.
+        """
+        try:
+            chosen = Parameters(**parameters)
+            STRATEGIES[chosen.strategy]().check(chosen.processes)
+            _load_data(chosen.dataset, chosen.normalize)
+        except ValidationError as error:
+            detail = error.errors()[0]
+            name, found = detail["loc"][0], detail["input"]
+            if detail["type"] == "extra_forbidden":
+                known = ", ".join(sorted(Parameters.model_fields))
+                raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
+            told = detail["msg"].removeprefix("Input should be ")
+            raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
+        except SparringError as error:
+            raise ValueError(str(error)) from None
+
     def setup(self, comm: MPI.Intracomm, parameters: dict[str, Any]) -> None:
         """Load the data and build network, attack and strategy.
 
@@ -89,7 +118,7 @@ class Training:
         self.comm, self.parameters = comm, (chosen := Parameters(**parameters))
         torch.set_num_threads(chosen.threads_per_process)
         torch.set_num_interop_threads(1)
-        self.dataset = data.load(chosen.dataset, normalize=chosen.normalize)
+        self.dataset = _load_data(chosen.dataset, chosen.normalize)
         self.model = networks.build(chosen.network, chosen.seed, getattr(torch, chosen.dtype))
         self.strategy = self._strategy()
         self.strategy.check(comm.size)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import UserError
 from harness.expressions import evaluate
 from harness.machine import machine_cores
 from harness.study import Scalar, Study
@@ -188,8 +188,10 @@ def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:
         )
 
 
-def _resource_error(study: Study, name: str, message: str) -> InputError:
+def _resource_error(study: Study, name: str, message: str) -> UserError:
     """Point at whichever table sets the parameter."""
+    if name in study.overridden:
+        return UserError(f"{study.source.path}: --set {name}: {message}")
     sweep = study.sweep
     tables: list[tuple[str | int, ...]] = [("parameters", name)]
     if name in study.derived:

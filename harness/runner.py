@@ -22,8 +22,10 @@ from harness.collect import Collected, collect, write_points
 from harness.environment import environment_id, fingerprint, provenance
 from harness.errors import UserError
 from harness.launcher import Launcher, find_launcher
+from harness.loading import search_path
 from harness.machine import machine_cores
 from harness.points import Point, expand, varying_parameters
+from harness.preflight import check_points
 from harness.process import Outcome
 from harness.process import run as run_process
 from harness.progress import Reporter
@@ -107,8 +109,10 @@ def run(session: Session, reporter: Reporter, *, index: int | None = None, retry
         )
     session.folder.mkdir(parents=True, exist_ok=True)
     with _terminable(), _alone_on_host(session):
+        launches = _Run(session, reporter, index, retry)
+        launches.check()
         try:
-            return _Run(session, reporter, index, retry).everything()
+            return launches.everything()
         finally:
             session.collect()
 
@@ -162,11 +166,21 @@ class _Run:
         self.chosen = [self.states[point.id] for point in chosen]
         self.failed_now: set[str] = set()
 
+    def check(self) -> None:
+        """Ask the workload whether it can run what is missing.
+
+        Raises:
+            UserError: if it cannot; nothing is launched, recorded or written then.
+        """
+        wanting = [state.point for state in self.chosen if self._wants_launch(state)]
+        check_points(self.session.study, wanting)
+
     def everything(self) -> int:
         """Skip what this machine cannot hold, launch what is missing, then what precision asks."""
+        wanting = [state for state in self.chosen if self._wants_launch(state)]
         self._skip_what_does_not_fit()
-        missing = sum(launches_missing(s, self.measure) for s in self.chosen if self._may_launch(s))
-        if missing or any(self._wants_launch(state) for state in self.chosen):
+        missing = sum(launches_missing(state, self.measure) for state in wanting)
+        if wanting:
             records.write_session(self.session.folder, self._provenance())
             self.reporter.begin(missing)
             try:
@@ -253,7 +267,7 @@ class _Run:
             "warmups": self.measure.warmups,
             "repetitions": self.measure.repetitions,
             "oversubscribed": point.source == "oversubscribed",
-            "search_path": [str(study.folder), str(Path.cwd())],
+            "search_path": search_path(study.folder),
             "output": str(output),
         }
         spec_file = running / "spec.json"

@@ -111,6 +111,7 @@ class Study(BaseModel):
     sweep: Sweep
     derived: dict[str, str]
     measure: Measure
+    overridden: frozenset[str]
 
     @property
     def folder(self) -> Path:
@@ -154,11 +155,12 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
             sweep=Sweep.model_validate(merged["sweep"]),
             derived=merged["derived"],
             measure=Measure.model_validate(merged["measure"]),
+            overridden=frozenset(setting.partition("=")[0].strip() for setting in overrides),
         )
     except ValidationError as error:  # only a --set can still be wrong here
         detail = error.errors()[0]
         key_text = ".".join(str(part) for part in detail["loc"])
-        raise UserError(f"{path}: --set {key_text}: {_reason(detail)}") from None
+        raise UserError(f"{path}: --set measure.{key_text}: {_reason(detail)}") from None
 
 
 def _validate(source: TomlSource) -> _File:

@@ -5,7 +5,6 @@ Started by the runner as ``mpiexec -n p python -m harness.worker SPEC``; not mea
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.launcher import BINDING
+from harness.loading import load_class
 from harness.tables import ROW_COLUMNS
 from harness.timing import now, repetitions
 
@@ -61,9 +61,7 @@ def main(spec_path: str) -> None:
 
 def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
     wait = waiter(spec["oversubscribed"])
-    sys.path[:0] = spec["search_path"]
-    module, _, name = spec["workload"].partition(":")
-    workload = getattr(importlib.import_module(module), name)()
+    workload = load_class(spec["workload"], spec["search_path"])()
     parameters = spec["parameters"]
     if comm.size != parameters["processes"]:
         raise RuntimeError(

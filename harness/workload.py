@@ -13,6 +13,9 @@ A workload is any class with these methods (no base class needed)::
 
 and, where it needs them, of these:
 
+``check(parameters)``, static
+    Before anything is launched: raises ValueError with one sentence if it cannot run the point.
+
 ``prepare(warmup: bool)``
     Before each repetition, not timed: puts back the state that the last one changed.
 ``observe(seconds: float) -> dict``
@@ -37,6 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.loading import search_path
 from harness.study import Study
 
 if TYPE_CHECKING:  # importing MPI starts it, which only workers want
@@ -70,10 +74,10 @@ class WorkloadCode:
 
 
 @contextmanager
-def search_path(study_folder: Path) -> Iterator[None]:
+def _on_path(study_folder: Path) -> Iterator[None]:
     """Let modules beside the study's file, and in the current folder, be found."""
     saved = list(sys.path)
-    sys.path[:0] = [str(study_folder), str(Path.cwd())]
+    sys.path[:0] = search_path(study_folder)
     try:
         yield
     finally:
@@ -87,7 +91,7 @@ def inspect_workload(study: Study) -> WorkloadCode:
         InputError: if the module, the class or a declared module is not to be found.
     """
     module, _, class_name = study.workload.partition(":")
-    with search_path(study.folder):
+    with _on_path(study.folder):
         origin = _find(study, module)
         definition = _class_definition(study, origin, class_name)
         declared = _literals(study, definition)

@@ -1,0 +1,90 @@
+# Sparring's commands; `make` alone lists them. Variables that users set:
+#   PRESET=smoke|laptop|node|paper   size of a study (default: the study's own, laptop)
+#   RESULTS=folder                   where tables and figures go (default: results)
+#   DATA=folder                      IDX files of full MNIST; without it 5,000 images that ship with
+#                                    a package are used, and nothing is downloaded
+#   STUDY_ARGS="..."                 passed on to `harness run`, such as --retry or --set key=value
+#   TORCH_INDEX=url                  a package index with CPU builds of PyTorch, tried first
+PYTHON ?= python3
+PRESET ?=
+RESULTS ?= results
+DATA ?=
+STUDY_ARGS ?=
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev strong-scaling weak-scaling report test check format bench clean
+
+help:
+	@echo "make strong-scaling   the same training on more and more processes: table and figure"
+	@echo "make weak-scaling     work that grows with the processes: table and figure"
+	@echo "make report           one HTML page from all tables in $(RESULTS)"
+	@echo "make test             the tests"
+	@echo "make check            lint, formatting, types"
+	@echo "make setup            only the virtual environment (.venv)"
+	@echo "Variables: PRESET, RESULTS, DATA, STUDY_ARGS, TORCH_INDEX (see the head of the Makefile)"
+
+setup: $(READY)
+setup-dev: $(DEV)
+
+# PyTorch first and by itself: its CPU build comes from an index of its own.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is too old; expected Python 3.11 or newer (set PYTHON=...)" >&2; exit 2; }
+	@echo "Setting up $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) --editable .
+	@touch $@
+
+$(DEV): $(READY)
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# $(1): the study's name. Figures are drawn also when points failed; the exit code tells of it.
+define run-study
+	@test -z "$(DATA)" || test -d "$(DATA)" || { \
+	  echo "error: DATA=$(DATA): no such folder; expected one with the four IDX files of MNIST" >&2; \
+	  exit 2; }
+	@code=0; \
+	$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m harness run experiments/$(1).toml \
+	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--set dataset=mnist) \
+	  $(STUDY_ARGS) || code=$$?; \
+	if [ $$code -le 1 ]; then \
+	  $(BIN)/python -m plots scaling "$(RESULTS)/$(1).csv" || code=$$?; \
+	fi; \
+	exit $$code
+endef
+
+strong-scaling: $(READY)
+	$(call run-study,strong_scaling)
+
+weak-scaling: $(READY)
+	$(call run-study,weak_scaling)
+
+report: $(READY)
+	@$(BIN)/python -m plots report "$(RESULTS)"
+
+test: $(DEV)
+	@$(BIN)/python -m pytest
+
+check: $(DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(DEV)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV)
+	@echo "The kernel benchmarks come with the kernels; there are none yet." >&2; exit 1
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,20 @@
+"""Find and import a workload: beside its study, in the current folder, or installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def search_path(study_folder: Path) -> list[str]:
+    """Folders where a study's workload may stand, besides those of installed packages."""
+    return [str(study_folder), str(Path.cwd())]
+
+
+def load_class(workload: str, path: list[str]) -> Any:
+    """Import ``module:Class``, looking into the folders of ``path`` first."""
+    sys.path[:0] = path
+    module, _, name = workload.partition(":")
+    return getattr(importlib.import_module(module), name)
