@@ -117,7 +117,8 @@ class Training:
         """
         self.comm, self.parameters = comm, (chosen := Parameters(**parameters))
         torch.set_num_threads(chosen.threads_per_process)
-        torch.set_num_interop_threads(1)
+        if torch.get_num_interop_threads() != 1:  # may be set only once in a process
+            torch.set_num_interop_threads(1)
         self.dataset = _load_data(chosen.dataset, chosen.normalize)
         self.model = networks.build(chosen.network, chosen.seed, getattr(torch, chosen.dtype))
         self.strategy = self._strategy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from sparring.compute import Array, Batch, OnStep
 from sparring.data.dataset import Split
 from sparring.randomness import ImageStreams
 
-_NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+_NUMPY: dict[torch.dtype, np.dtype[Any]] = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
 
 OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -56,8 +60,8 @@ class TorchCompute:
         self.model, self.attack_method = model, attack
         self._split, self._batches, self._factory = split, batches, optimizer
         self._torch_dtype = dtypes.pop()
-        self.dtype = _NUMPY[self._torch_dtype]
-        self.image_shape = tuple(split.images(slice(0, 1)).shape[1:])
+        self.dtype: np.dtype[Any] = _NUMPY[self._torch_dtype]
+        self.image_shape: tuple[int, ...] = split.images(slice(0, 1)).shape[1:]
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         # Integer buffers (a batch normalisation's counter) stay at home: nothing computes with
         # them unless momentum is None, which data_parallel refuses anyway.

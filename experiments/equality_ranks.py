@@ -1,0 +1,39 @@
+"""What each rank of `experiments.equality` runs: train once, rank 0 saves the weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+from mpi4py import MPI
+
+from experiments.training import Training
+
+
+def main(parameters: str, output: str) -> None:
+    """Train with the parameters (JSON); rank 0 writes the flat weights to ``output`` (.npy).
+
+    ``updates = 0`` leaves the initial weights.
+    """
+    comm, chosen = MPI.COMM_WORLD, json.loads(parameters)
+    updates = chosen.pop("updates")
+    workload = Training()
+    workload.setup(comm, {**chosen, "updates": max(1, updates)})
+    workload.prepare(False)
+    if updates > 0:
+        workload.run()
+    weights = np.empty(workload.compute.weight_count, workload.compute.dtype)
+    workload.compute.read_weights(weights)
+    if comm.rank == 0:
+        np.save(output, weights)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        MPI.COMM_WORLD.Abort(1)

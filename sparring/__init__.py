@@ -1,0 +1,41 @@
+"""Parallel adversarial training of neural networks.
+
+``import sparring`` is lazy (PEP 562): it loads neither torch nor numpy until a name is used, so
+that a process which only emulates training starts in a blink.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparring import attacks, data, networks
+    from sparring.attacks import FGSM, PGD, GradientAscent
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FGSM",
+    "PGD",
+    "GradientAscent",
+    "__version__",
+    "attacks",
+    "data",
+    "networks",
+]
+
+_SUBMODULES = frozenset({"attacks", "data", "networks"})
+_ATTACKS = frozenset({"FGSM", "PGD", "GradientAscent"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _ATTACKS:
+        return getattr(importlib.import_module(f"{__name__}.attacks"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,51 @@
+"""Iterated ascent along the raw gradient, as in the original study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sparring.attacks.base import Attack, Climb
+from sparring.attacks.objectives import OBJECTIVES
+from sparring.attacks.sources import RandomSource
+from sparring.attacks.validation import check_bounds, check_choice, check_count, check_number
+
+
+@dataclass(frozen=True)
+class GradientAscent(Attack):
+    """Steps ``x <- clamp(x + step_size * g)`` with the raw gradient and no ball around x.
+
+    The gradient is that of the objective summed over the batch, hence not divided by its size.
+    Images outside the bounds are taken, and are inside after the first step.
+
+    Source: N. Tumma, R. Mittal and others, "Parallel Adversary Generation for Training Robust
+    Neural Networks", Harvard CS205, 2022, whose settings are the defaults: their images are
+    normalised with mean 0.1307 and standard deviation 0.3081, and clamped to [-5, 5].
+
+    Attributes:
+        step_size: what the gradient is multiplied by; above 0.
+        steps: gradient steps, 1 or more.
+        objective: ``"study"`` or ``"cross_entropy"``.
+        bounds: the pixel range (low, high) that every step is clamped to, in the units of x.
+
+    Raises:
+        ValueError: if a field is out of its range.
+    """
+
+    step_size: float = 1.0
+    steps: int = 15
+    objective: str = "study"
+    bounds: tuple[float, float] = (-5.0, 5.0)
+
+    def __post_init__(self) -> None:
+        check_number("step_size", self.step_size, positive=True)
+        check_count("steps", self.steps)
+        check_choice("objective", self.objective, OBJECTIVES)
+        object.__setattr__(self, "bounds", check_bounds(self.bounds))
+
+    def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        loss = OBJECTIVES[self.objective].loss
+        for _ in range(self.steps):
+            x = x.add(climb.gradient(x, loss), alpha=self.step_size).clamp_(*self.bounds)
+        return x

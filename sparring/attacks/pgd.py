@@ -1,0 +1,124 @@
+"""Projected gradient descent, in L-infinity and L2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sparring.attacks.base import Attack, Climb
+from sparring.attacks.norms import NORMS, unit
+from sparring.attacks.objectives import OBJECTIVES
+from sparring.attacks.sources import RandomSource
+from sparring.attacks.validation import (
+    check_bounds,
+    check_choice,
+    check_count,
+    check_flag,
+    check_number,
+    check_pixels,
+)
+
+
+@dataclass(frozen=True)
+class PGD(Attack):
+    """Steps along the steepest direction of a norm, each followed by projection on its ball.
+
+    Every step goes ``step_size`` along the sign of the gradient (L-infinity) or along the
+    gradient divided by its length (L2), then back to the ball of radius epsilon around x, then
+    into the bounds. The last cannot leave the ball again, since x is within the bounds.
+
+    Sources: Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to
+    Adversarial Attacks", ICLR 2018, section 2.1; momentum: Dong and others, "Boosting Adversarial
+    Attacks with Momentum", CVPR 2018, algorithm 1 and, for L2, section 3.3.
+
+    Attributes:
+        epsilon: radius of the ball, in the units of x; 0 or more.
+        step_size: length of a step in the ball's norm, in the units of x; above 0.
+        steps: gradient steps of each restart, 1 or more.
+        norm: ``"linf"`` or ``"l2"``.
+        random_start: whether to begin at a point drawn uniformly from the ball instead of at x.
+        restarts: independent random starts, 1 or more. Of each image the best adversary is kept:
+            one that fools the model before one that does not (Croce and Hein, "Reliable
+            evaluation of adversarial robustness", ICML 2020: a point is robust only if it holds
+            against every attempt), then the one of highest objective; the first of equals.
+        momentum: decay of the accumulated gradient, 0 or more; each gradient is divided by its
+            L1 norm before it is added.
+        targeted: if true, y is the class wanted, and the objective is made small.
+        objective: ``"cross_entropy"`` or ``"study"``.
+        bounds: the valid pixel range (low, high), in the units of x.
+
+    Raises:
+        ValueError: if a field is out of its range, and when called with x outside the bounds.
+    """
+
+    epsilon: float = 0.3
+    step_size: float = 0.01
+    steps: int = 40
+    norm: str = "linf"
+    random_start: bool = False
+    restarts: int = 1
+    momentum: float = 0.0
+    targeted: bool = False
+    objective: str = "cross_entropy"
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_number("epsilon", self.epsilon)
+        check_number("step_size", self.step_size, positive=True)
+        check_count("steps", self.steps)
+        check_choice("norm", self.norm, NORMS)
+        check_flag("random_start", self.random_start)
+        check_count("restarts", self.restarts)
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(
+                "restarts must be 1 where random_start is false, since all would end alike, "
+                f"not {self.restarts}"
+            )
+        check_number("momentum", self.momentum)
+        check_flag("targeted", self.targeted)
+        check_choice("objective", self.objective, OBJECTIVES)
+        object.__setattr__(self, "bounds", check_bounds(self.bounds))
+
+    def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        check_pixels(x, self.bounds)
+        best = self._ascend(climb, x, source)
+        if self.restarts == 1:
+            return best
+        best_fooled, best_height = self._judge(climb, best)
+        for _ in range(1, self.restarts):
+            x_adv = self._ascend(climb, x, source)
+            fooled, height = self._judge(climb, x_adv)
+            better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (height > best_height))
+            best[better] = x_adv[better]
+            best_fooled = torch.where(better, fooled, best_fooled)
+            best_height = torch.where(better, height, best_height)
+        return best
+
+    def _ascend(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        """One run from one start."""
+        norm = NORMS[self.norm]
+        surrogate = OBJECTIVES[self.objective].surrogate
+        step = -self.step_size if self.targeted else self.step_size
+        x_adv = x
+        if self.random_start:
+            x_adv = self._confine(norm.start(x, self.epsilon, source), x)
+        velocity = torch.zeros_like(x)
+        for _ in range(self.steps):
+            gradient = climb.gradient(x_adv, surrogate)
+            if self.momentum:  # without, only the direction counts, and L1 norms do not change it
+                velocity = self.momentum * velocity + unit(gradient, 1)
+                gradient = velocity
+            x_adv = self._confine(x_adv + step * norm.direction(gradient), x)
+        return x_adv
+
+    def _confine(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        return NORMS[self.norm].project(x_adv, x, self.epsilon).clamp(*self.bounds)
+
+    def _judge(self, climb: Climb, x_adv: Tensor) -> tuple[Tensor, Tensor]:
+        """For each image: does it fool the model, and how high did the objective get?"""
+        logits = climb.model(x_adv)
+        hit = logits.argmax(1) == climb.y
+        height = OBJECTIVES[self.objective].surrogate(logits, climb.y)
+        return (hit, -height) if self.targeted else (~hit, height)

@@ -1,0 +1,123 @@
+"""Checks of settings and inputs, each failing with one sentence that names the culprit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+
+def check_number(name: str, value: object, *, positive: bool = False) -> None:
+    """A finite number of 0 or more, or above 0 if it is to be positive.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not (math.isfinite(number) and (number > 0 if positive else number >= 0)):
+        expected = "above 0" if positive else "at least 0"
+        raise ValueError(f"{name} must be a finite number {expected}, not {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """True or false, and nothing else that Python would take for either.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {value!r}")
+
+
+def check_count(name: str, value: object) -> None:
+    """An integer, 1 or more.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """One of the names.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        names = ", ".join(repr(choice) for choice in sorted(choices))
+        raise ValueError(f"{name} must be one of {names}, not {value!r}")
+
+
+def check_bounds(bounds: object) -> tuple[float, float]:
+    """A pair (low, high) with low < high, returned as a tuple of floats.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    try:
+        low, high = (float(bound) for bound in bounds)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not low < high:
+        raise ValueError(f"bounds must be two numbers (low, high) with low < high, not {bounds!r}")
+    return low, high
+
+
+def check_batch(x: Tensor, y: Tensor) -> None:
+    """Images ``(n, ...)`` of a floating dtype and n integer labels of 0 or more.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"x must have a floating dtype, not {x.dtype}")
+    if x.dim() < 2:
+        raise ValueError(f"x must be a batch of shape (n, ...), not {tuple(x.shape)}")
+    if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
+        raise ValueError(f"y must have an integer dtype, not {y.dtype}")
+    if tuple(y.shape) != (x.shape[0],):
+        raise ValueError(
+            f"y must have shape ({x.shape[0]},), one label for each image of x, "
+            f"not {tuple(y.shape)}"
+        )
+    if bool((y < 0).any()):
+        raise ValueError(f"y must hold labels of at least 0, not {int(y.min())}")
+
+
+def check_pixels(x: Tensor, bounds: tuple[float, float]) -> None:
+    """Every pixel within the bounds; NaN is not.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    low, high = bounds
+    outside = ~((x >= low) & (x <= high))
+    if bool(outside.any()):
+        raise ValueError(
+            f"x must lie within bounds ({low:g}, {high:g}), but holds {x[outside][0].item():g}"
+        )
+
+
+def check_logits(logits: Tensor, y: Tensor) -> None:
+    """Differentiable logits ``(n, classes)`` with a class for every label.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if logits.dim() != 2 or logits.shape[0] != y.shape[0] or logits.shape[1] < 2:
+        raise ValueError(
+            f"the model must return logits of shape ({y.shape[0]}, classes) with at least 2 "
+            f"classes, not {tuple(logits.shape)}"
+        )
+    if not logits.requires_grad:
+        raise ValueError("the model must be differentiable in its input, but its logits are not")
+    if int(y.max()) >= logits.shape[1]:
+        raise ValueError(
+            f"y must hold labels below {logits.shape[1]}, the model's number of classes, "
+            f"not {int(y.max())}"
+        )

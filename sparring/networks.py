@@ -1,0 +1,123 @@
+"""The networks that are trained: the study's CNN, Madry's CNN, and normalisation as a layer.
+
+All are plain ``torch.nn.Module`` classes that take images ``(n, 1, 28, 28)`` and return raw
+logits ``(n, 10)``. Nothing else in the library asks for more, so any module works in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
+
+
+class StudyCNN(nn.Module):
+    """The network of the original study: two 5x5 convolutions without pooling.
+
+    conv 1->10, ReLU, conv 10->20, ReLU, linear 8000->50, ReLU, linear 50->10; 405,840 parameters.
+
+    Source: N. Tumma, R. Mittal and others, "Parallel Adversary Generation for Training Robust
+    Neural Networks", Harvard CS205, 2022.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, kernel_size=5)
+        self.conv2 = nn.Conv2d(10, 20, kernel_size=5)
+        self.linear1 = nn.Linear(20 * 20 * 20, 50)
+        self.linear2 = nn.Linear(50, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw logits ``(n, 10)`` of images ``(n, 1, 28, 28)``."""
+        x = F.relu(self.conv1(x))
+        x = F.relu(self.conv2(x))
+        x = F.relu(self.linear1(x.flatten(1)))
+        logits: Tensor = self.linear2(x)
+        return logits
+
+
+class MadryCNN(nn.Module):
+    """The MNIST network of the L-infinity robustness benchmark, with 3,274,634 parameters.
+
+    conv 1->32 5x5 same, ReLU, max-pool 2, conv 32->64 5x5 same, ReLU, max-pool 2, linear
+    3136->1024, ReLU, linear 1024->10. The weights start from PyTorch's own initialisation.
+
+    Source: Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to
+    Adversarial Attacks", ICLR 2018, section 5.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, kernel_size=5, padding="same")
+        self.conv2 = nn.Conv2d(32, 64, kernel_size=5, padding="same")
+        self.linear1 = nn.Linear(64 * 7 * 7, 1024)
+        self.linear2 = nn.Linear(1024, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw logits ``(n, 10)`` of images ``(n, 1, 28, 28)``."""
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.linear1(x.flatten(1)))
+        logits: Tensor = self.linear2(x)
+        return logits
+
+
+class Normalize(nn.Module):
+    """Normalisation ``(x - mean) / std`` as the first layer of a model.
+
+    With it inside the model, an attack's epsilon and bounds stay in the units of the pixels:
+    ``nn.Sequential(Normalize(0.1307, 0.3081), StudyCNN())`` takes images in [0, 1].
+
+    Args:
+        mean: one number, or one for each channel.
+        std: the same, each above 0.
+
+    Raises:
+        ValueError: if a standard deviation is not above 0.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
+        if not bool((self.std > 0).all()):
+            raise ValueError(f"std must be above 0 in every channel, not {std}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images, in the shape of ``x``: ``(n, channels, height, width)``."""
+        return (x - self.mean) / self.std
+
+
+#: The networks that ``build`` knows by name.
+NETWORKS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {"study": StudyCNN, "madry": MadryCNN}
+)
+
+
+def build(name: str, seed: int, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """A freshly initialised network on the CPU, the same for the same seed.
+
+    The weights are drawn in float32 and then converted, so that networks of different dtype
+    begin at the same point. The global generators are left as they were.
+
+    Args:
+        name: ``"study"`` or ``"madry"``.
+        seed: seed of the initial weights.
+        dtype: the dtype of all weights.
+
+    Raises:
+        ValueError: if there is no network of that name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(sorted(NETWORKS))}, not {name!r}")
+    # torch.manual_seed would also seed every accelerator, whose state fork_rng(devices=[]) does
+    # not bring back. The initialisers draw on the CPU, so its generator is the only one to seed.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        return NETWORKS[name]().to(dtype)

@@ -1,0 +1,113 @@
+"""Rank program of test_strategies: a strategy on a compute that only does bookkeeping.
+
+The weights are one number repeated: the version, that is, how many updates made them. So a torn or
+mixed-up message shows at once, and every ascent step can tell which version it used.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import numpy as np
+from mpi4py import MPI
+
+from sparring.compute import Batch
+from sparring.strategies import STRATEGIES
+
+WEIGHTS = 100_000  # large enough for MPI's rendezvous protocol
+ROWS, LAST_ROWS, EPOCH = 8, 3, 5
+
+
+class Bookkeeping:
+    """Images carry (number, row) and the oldest and newest version behind them."""
+
+    image_shape = (4,)
+    dtype = np.dtype(np.float32)
+    weight_count = gradient_count = WEIGHTS
+    optimizer_seconds = 0.0
+
+    def __init__(self, rank, step_seconds, steps):
+        self.rank, self.step_seconds, self.steps = rank, step_seconds, steps
+        self.weights = np.zeros(WEIGHTS, np.float32)
+        self.trained, self.versions_written, self.attacked = [], [], []
+
+    def reset(self):
+        pass
+
+    def rows(self, number):
+        return LAST_ROWS if number % EPOCH == EPOCH - 1 else ROWS
+
+    def attack(self, number, part, on_step=None):
+        used = []
+        for step in range(self.steps):
+            if on_step is not None:
+                on_step(step)
+            assert (self.weights == self.weights[0]).all(), "torn weights"
+            used.append(self.weights[0])
+            time.sleep(self.step_seconds)
+        rows = np.arange(self.rows(number))[part]
+        images = np.zeros((len(rows), 4), np.float32)
+        images[:, 0], images[:, 1], images[:, 2], images[:, 3] = number, rows, min(used), max(used)
+        self.attacked.append(number)
+        return Batch(number, self.rows(number), images, rows.astype(np.int64))
+
+    def gradients(self, batch, out):
+        assert (batch.images[:, 0] == batch.number).all()
+        assert (batch.images[:, 1] == batch.labels).all()
+        self.trained.append(
+            {
+                "number": batch.number,
+                "rows": batch.labels.tolist(),
+                "whole": batch.rows,
+                "oldest": float(batch.images[:, 2].min()) if len(batch.labels) else None,
+                "version": float(self.weights[0]),
+            }
+        )
+        out[:] = len(batch.labels) / batch.rows
+        return len(batch.labels) / batch.rows
+
+    def apply(self, gradients):
+        np.testing.assert_allclose(gradients, 1, rtol=1e-6)
+        self.weights += 1
+
+    def read_weights(self, out):
+        out[:] = self.weights
+
+    def write_weights(self, weights):
+        assert weights[0] >= self.weights[0], "older weights replaced newer ones"
+        self.versions_written.append(float(weights[0]))
+        self.weights[:] = weights
+
+
+def main(name, options, updates, slow_rank):
+    comm = MPI.COMM_WORLD
+    compute = Bookkeeping(comm.rank, 0.004 if comm.rank == slow_rank else 0.0005, steps=4)
+    log = STRATEGIES[name](**options).train(comm, compute, updates)
+    facts = {
+        "role": log.role,
+        "seconds": log.seconds,
+        "batches": log.batches,
+        "bytes_sent": log.bytes_sent,
+        "bytes_received": log.bytes_received,
+        "staleness": log.staleness,
+        "losses": log.losses,
+        "trained": compute.trained,
+        "attacked": compute.attacked,
+        "versions_written": compute.versions_written,
+        "final": float(compute.weights[0]),
+    }
+    gathered = comm.gather(facts)
+    if comm.rank == 0:
+        print("FACTS" + json.dumps(gathered))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        MPI.COMM_WORLD.Abort(1)
