@@ -19,7 +19,7 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev strong-scaling weak-scaling report test check format bench clean
+.PHONY: help setup setup-dev strong-scaling weak-scaling report test check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -82,9 +82,6 @@ check: $(DEV)
 format: $(DEV)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-
-bench: $(DEV)
-	@echo "The kernel benchmarks come with the kernels; there are none yet." >&2; exit 1
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

