@@ -199,7 +199,7 @@ def test_without_a_network_the_sentence_says_what_to_do(monkeypatch):
     with pytest.raises(SparringError) as error:
         load("mnist")
     assert "could not be downloaded from http://127.0.0.1:9/" in str(error.value)
-    assert "pass a folder that holds train-images-idx3-ubyte.gz" in str(error.value)
+    assert "name a folder that holds train-images-idx3-ubyte.gz" in str(error.value)
     assert "\n" not in str(error.value)
 
 
