@@ -1,0 +1,152 @@
+"""What the strategies could reach at best, computed from the phase times measured at p = 1.
+
+The curves come before any parallel measurement, so that a machine with two cores has something to
+compare with. They count no communication and no imbalance: a measured point lies below its curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from plots.observations import Row
+from plots.speedup import Cell, by_launch
+
+#: Where a rank's row belongs: point, launch, repetition.
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Phase times of sequential training; all seconds are for one batch.
+
+    Attributes:
+        batches: N, batches in the timed region.
+        generate: g, seconds to generate the adversaries of a batch.
+        update: u, seconds to update the weights with a batch, the optimizer's step included.
+        optimizer: o, seconds of the optimizer's step alone; None if the study did not measure it.
+    """
+
+    batches: float
+    generate: float
+    update: float
+    optimizer: float | None
+
+    @property
+    def amdahl_fraction(self) -> float | None:
+        """The part o / (g + u) of sequential time that every data-parallel rank repeats."""
+        total = self.generate + self.update
+        return None if self.optimizer is None or total <= 0 else self.optimizer / total
+
+
+def key_of(row: Row) -> Key:
+    """Which repetition a row belongs to."""
+    return str(row["point"]), str(row["launch"]), int(row["repetition"])
+
+
+def ranks_by_repetition(rows: Sequence[Row]) -> dict[Key, list[Row]]:
+    """The rows of a ranks table by repetition."""
+    groups: dict[Key, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key_of(row), []).append(row)
+    return groups
+
+
+def measure_phases(cell: Cell, ranks: Mapping[Key, Sequence[Row]]) -> Phases | None:
+    """Medians over launches of the phase times of a sequential cell.
+
+    None if the ranks table does not hold exactly one rank for any of its repetitions.
+    """
+    batches: list[tuple[Row, float]] = []
+    generate: list[tuple[Row, float]] = []
+    update: list[tuple[Row, float]] = []
+    optimizer: list[tuple[Row, float]] = []
+    for row in cell.rows:
+        entries = ranks.get(key_of(row), ())
+        if len(entries) != 1 or not entries[0]["batches"]:
+            continue
+        count = float(entries[0]["batches"])
+        batches.append((row, count))
+        generate.append((row, float(entries[0]["generate_seconds"] or 0.0) / count))
+        update.append((row, float(entries[0]["update_seconds"] or 0.0) / count))
+        if row.get("optimizer_seconds") is not None:
+            optimizer.append((row, float(row["optimizer_seconds"]) / count))
+    if not batches:
+        return None
+
+    def over_launches(values: list[tuple[Row, float]]) -> float:
+        return median(by_launch(values))
+
+    return Phases(
+        over_launches(batches),
+        over_launches(generate),
+        over_launches(update),
+        over_launches(optimizer) if optimizer else None,
+    )
+
+
+def pipeline_seconds(phases: Phases, p: float) -> float | None:
+    """N max(u, g / (p - 1)) seconds: generation and updates overlap; needs p >= 2."""
+    if p < 2:
+        return None
+    return phases.batches * max(phases.update, phases.generate / (p - 1))
+
+
+def data_parallel_seconds(phases: Phases, p: float) -> float | None:
+    """N (g + u - o) / p + N o seconds: every rank repeats the optimizer's step."""
+    if phases.optimizer is None or p < 1:
+        return None
+    divided = phases.generate + phases.update - phases.optimizer
+    return phases.batches * (divided / p + phases.optimizer)
+
+
+#: Seconds of the timed region on p processes; None where a strategy has no meaning or no data.
+BOUNDS: Mapping[str, Callable[[Phases, float], float | None]] = {
+    "pipeline": pipeline_seconds,
+    "data_parallel": data_parallel_seconds,
+}
+
+
+def amdahl_speedup(f: float, p: float) -> float:
+    """S = 1 / (f + (1 - f) / p), dimensionless (Amdahl, AFIPS 1967)."""
+    return 1.0 / (f + (1.0 - f) / p)
+
+
+#: A problem sized for p holds this many times the generation, and the updating, of one unit.
+SCALING: Mapping[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "slides": (lambda p: p, lambda p: 1.0),
+    "report": (lambda p: p - 1.0, lambda p: 1.0),
+    "classical": (lambda p: p, lambda p: p),
+}
+
+
+def scaled_phases(definition: str, measured: Mapping[int, Phases]) -> Callable[[float], Phases]:
+    """Phase times of the problem sized for any p, from those measured on one process.
+
+    One unit of generation and of updating is the median over the measured sizes; the optimizer's
+    step does not grow with the problem, because it depends on the number of weights alone.
+
+    Args:
+        definition: slides, report or classical.
+        measured: phase times on one process by the size of the problem (one at least).
+    """
+    generation, updating = SCALING[definition]
+    batches = median(phases.batches for phases in measured.values())
+    sizes = [size for size in measured if generation(size) > 0]
+    unit = median(measured[s].generate / generation(s) for s in sizes) if sizes else 0.0
+    steps = [phases.optimizer for phases in measured.values() if phases.optimizer is not None]
+    optimizer = median(steps) if steps else None
+    if optimizer is None:
+        each = median(phases.update / updating(size) for size, phases in measured.items())
+        fixed = 0.0
+    else:
+        each = median(
+            (phases.update - optimizer) / updating(size) for size, phases in measured.items()
+        )
+        fixed = optimizer
+
+    def at(p: float) -> Phases:
+        return Phases(batches, unit * generation(p), each * updating(p) + fixed, optimizer)
+
+    return at

@@ -1,0 +1,137 @@
+"""The command line of plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.errors import UserError
+from harness.tables import write_whole
+from plots import report, scaling_figure, scaling_text
+from plots.observations import select
+from plots.scaling import analyse
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def plots() -> None:
+    """Figures, fits and a report from the tables that `python -m harness run` wrote.
+
+    Nothing is measured here: every command reads CSV files and can be repeated at any time, on any
+    machine. Equal tables give equal files, byte for byte.
+    """
+
+
+def _pair(_: click.Context, __: click.Parameter, values: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _value in pairs:
+        if not (key and equals):
+            raise click.BadParameter(f"expected key=value, found '{key}'")
+    return [(key, value) for key, _equals, value in pairs]
+
+
+@plots.command()
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option(
+    "--kind", type=click.Choice(["auto", "strong", "weak"]), default="auto", show_default=True,
+    help="auto: weak if the table has a column `definition`, else strong.",
+)  # fmt: skip
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", callback=_pair,
+    help="Draw only rows with this value in column KEY; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--environment", metavar="ID",
+    help="Draw the rows of this environment (the beginning of its id is enough) instead of the "
+    "one last measured.",
+)  # fmt: skip
+@click.option(
+    "--reference", type=FOLDER,
+    help="Folder with the original study's strong_scaling.csv [default: reference next to CSV, "
+    "else the project's results/reference].",
+)  # fmt: skip
+@click.option(
+    "--all-points", is_flag=True,
+    help="Draw all points of the table, also those of presets and settings asked for earlier.",
+)  # fmt: skip
+def scaling(
+    csv: Path, out: Path | None, kind: str, where: list[tuple[str, str]], environment: str | None,
+    reference: Path | None, all_points: bool,
+) -> None:  # fmt: skip
+    """Draw speed-up and efficiency of the study in CSV, with intervals, bounds and fits.
+
+    Reads CSV (one row per timed repetition) and, where they stand beside it, <study>.points.csv
+    (which points were last asked for), <study>.ranks.csv (phase times, for the a priori curves)
+    and <study>.environment.json. Writes <study>.svg, <study>.png and <study>.fits.csv.
+
+    Strong scaling: speed-up over the strategy `sequential` on one process with one thread; in a
+    table without strategies, over the workload's own run on one process. Weak scaling: scaled
+    speed-up, from the sequential time of each problem size.
+
+    \b
+    Examples:
+      python -m plots scaling results/strong_scaling.csv
+      python -m plots scaling results/strong_scaling.csv --where adversary_steps=32 --out paper
+      python -m plots scaling results/sleep.csv --kind weak
+    """  # noqa: D301  (click reads the escape)
+    selection = select(csv, environment=environment, where=where, all_points=all_points)
+    analysis = analyse(selection, kind, reference)
+    folder = out or csv.parent / "figures"
+    table = folder / f"{selection.study}.fits.csv"
+    written = [*scaling_figure.save(analysis, folder), table]
+    write_whole(table, scaling_text.fits_table(analysis))
+    click.echo(scaling_text.describe(analysis))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("report")
+@click.argument("results", type=EXISTING)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+              help="The page [default: report.html in RESULTS].")  # fmt: skip
+def report_command(results: Path, out: Path | None) -> None:
+    """Make one self-contained HTML page from all tables in the folder RESULTS.
+
+    Figures stand in the page as SVG, with the tables of points and fits and with what is known of
+    the machine. A table that is no scaling study is shown as rows; one that cannot be drawn is
+    named with the reason.
+
+    \b
+    Example:
+      python -m plots report results
+    """  # noqa: D301  (click reads the escape)
+    page = out or results / "report.html"
+    html, skipped = report.page(results)
+    write_whole(page, html)
+    for reason in skipped:
+        click.echo(f"not drawn: {reason}")
+    click.echo(f"wrote {page}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; bad input becomes one sentence on stderr.
+
+    Returns:
+        0 on success, 2 on bad input.
+    """
+    try:
+        plots.main(args=arguments, prog_name="python -m plots", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        click.echo(error.format_message().replace("\n", " "), err=True)
+        return 2
+    except UserError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except OSError as error:
+        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
+        return 2
+    except click.Abort:
+        return 130
+    return 0

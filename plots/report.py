@@ -1,0 +1,138 @@
+"""One HTML page from all tables that exist; it needs no other file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+from harness.errors import InputError, UserError
+from harness.tables import ROW_COLUMNS, read_cells
+from plots import provenance, scaling_figure
+from plots.observations import select
+from plots.scaling import Analysis, analyse
+from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
+
+COMPANIONS = (".ranks.csv", ".points.csv", ".fits.csv")
+SHOWN_ROWS = 100
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sparring: report</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1rem; }
+h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ccc;
+  padding-top: 1rem; }
+svg { width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.82rem; font-variant-numeric: tabular-nums;
+  margin: 0.6rem 0; }
+th, td { padding: 0.2rem 0.7rem 0.2rem 0; text-align: left; white-space: nowrap;
+  border-bottom: 1px solid #e4e4e4; }
+th { border-bottom: 1px solid #888; }
+.note { color: #555; font-size: 0.85rem; }
+</style>
+</head>
+<body>
+<h1>Sparring: report</h1>
+<nav><ul>$contents</ul></nav>
+$sections
+</body>
+</html>
+""")
+
+
+def page(results: Path) -> tuple[str, list[str]]:
+    """The page, and a sentence for each table that is named without a figure.
+
+    Raises:
+        UserError: if the folder is absent or holds no table.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: expected a folder with the tables of studies")
+    tables = [path for path in sorted(results.glob("*.csv")) if not path.name.endswith(COMPANIONS)]
+    if not tables:
+        raise UserError(f"{results}: no table to report on; run a study first")
+    sections, skipped = [], []
+    for path in tables:
+        body, reason = _section(path)
+        name = escape(path.stem)
+        sections.append(f'<section id="{name}"><h2>{name}</h2>{body}</section>')
+        skipped += [reason] if reason else []
+    contents = "".join(f'<li><a href="#{s}">{s}</a></li>' for s in (escape(t.stem) for t in tables))
+    return PAGE.substitute(contents=contents, sections="\n".join(sections)), skipped
+
+
+def _section(path: Path) -> tuple[str, str | None]:
+    try:
+        header, rows = read_cells(path, ())
+    except (OSError, UnicodeDecodeError, csv.Error, InputError):
+        raise InputError(path, "not a table: expected CSV text in UTF-8 with as many cells in "
+                               "each row as in the header") from None  # fmt: skip
+    cells = [[row[name] for name in header] for row in rows]
+    if not set(ROW_COLUMNS) <= set(header):
+        return _table(header, cells[:SHOWN_ROWS]) + _more(len(cells)), None
+    try:
+        analysis = analyse(select(path))
+    except InputError:
+        raise
+    except UserError as error:
+        return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
+    return _study(analysis), None
+
+
+def _study(analysis: Analysis) -> str:
+    selection = analysis.selection
+    notes = [f"{gone.count} rows left out: {gone.reason}" for gone in selection.left_out]
+    parts = [
+        _inline(scaling_figure.svg(analysis), selection.study),
+        _list((f"{analysis.kind} scaling, {len(selection.rows)} of {selection.total} rows", *notes,
+               *analysis.notes)),
+    ]  # fmt: skip
+    for panel in analysis.panels:
+        parts.append(f"<h3>{escape(panel_name(panel) or 'Points')}</h3>")
+        parts.append(_table(POINT_HEADER, point_cells(panel.points)))
+        if panel.fits:
+            parts.append(_table(FIT_HEADER, fit_cells(panel.fits)))
+        parts.append(_list(panel.notes))
+    known = provenance.load(selection.path).get(selection.environment)
+    parts.append(f"<h3>Environment {escape(selection.environment)}</h3>")
+    if known:
+        summary = provenance.machine({selection.environment: known}, selection.environment)
+        table = _table(("key", "value"), provenance.flat(known))
+        parts.append(f"<details><summary>{escape(summary)}</summary>{table}</details>")
+    else:
+        parts.append('<p class="note">Not recorded.</p>')
+    return "\n".join(parts)
+
+
+def _inline(svg: str, study: str) -> str:
+    """An SVG element for use inside HTML; the prefix keeps identifiers of figures apart."""
+    element = svg[svg.index("<svg") :]
+    return re.sub(r'(id="|href="#|url\(#)', lambda found: f"{found[1]}{study}-", element)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
+
+
+def _more(count: int) -> str:
+    hidden = count - SHOWN_ROWS
+    return f'<p class="note">{hidden} further rows in the file.</p>' if hidden > 0 else ""
+
+
+def _list(items: Iterable[str]) -> str:
+    inner = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f'<ul class="note">{inner}</ul>' if inner else ""

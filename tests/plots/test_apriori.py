@@ -1,0 +1,66 @@
+import pytest
+from scaling_tables import BATCHES, Table, amdahl
+
+from plots import apriori
+from plots.apriori import Phases
+from plots.observations import select
+from plots.scaling import analyse
+
+PHASES = Phases(batches=10, generate=0.9, update=0.1, optimizer=0.02)
+
+
+@pytest.mark.parametrize(
+    ("p", "seconds"), [(2, 9.0), (4, 3.0), (10, 1.0), (32, 1.0)]
+)  # 10 x 0.9/1, 10 x 0.9/3, then the trainer limits: 10 x 0.1
+def test_pipeline_bound_by_hand(p, seconds):
+    assert apriori.pipeline_seconds(PHASES, p) == pytest.approx(seconds)
+
+
+def test_pipeline_needs_two_processes():
+    assert apriori.pipeline_seconds(PHASES, 1.99) is None
+
+
+def test_data_parallel_by_hand():
+    # 10 x (0.98 / 4 + 0.02) = 2.65; on one process all of 10 x 1.0
+    assert apriori.data_parallel_seconds(PHASES, 4) == pytest.approx(2.65)
+    assert apriori.data_parallel_seconds(PHASES, 1) == pytest.approx(10.0)
+
+
+def test_data_parallel_is_amdahl_with_the_optimizers_share():
+    assert PHASES.amdahl_fraction == pytest.approx(0.02)
+    for p in (2, 8, 32):
+        speedup = 10.0 / apriori.data_parallel_seconds(PHASES, p)
+        assert speedup == pytest.approx(apriori.amdahl_speedup(0.02, p))
+
+
+def test_the_claim_gives_less_than_was_measured():
+    assert apriori.amdahl_speedup(1 / 32, 32) == pytest.approx(16.254, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("definition", "generate", "update"),
+    [("slides", 4 * 0.9, 0.1), ("report", 3 * 0.9, 0.1), ("classical", 3.6, 4 * 0.08 + 0.02)],
+)
+def test_phases_of_a_larger_problem(definition, generate, update):
+    size = 2 if definition == "report" else 1  # the report's problem for one process has no steps
+    found = apriori.scaled_phases(definition, {size: PHASES})(4.0)
+    assert found.generate == pytest.approx(generate)
+    assert found.update == pytest.approx(update)
+    assert found.optimizer == 0.02
+
+
+def test_phases_are_read_per_batch_from_the_ranks_table(tmp_path):
+    path = Table().training([2], strategies={"pipeline": amdahl(0.5)}).write(tmp_path)
+    curves = {curve.strategy: curve for curve in analyse(select(path)).panels[0].curves}
+    assert set(curves) == {"pipeline"}
+    # T_1 = 40 x 0.355 s, T_32 >= 40 x 0.035 s
+    assert curves["pipeline"].speedup[-1] == pytest.approx(0.355 / 0.035)
+    assert curves["pipeline"].p[0] >= 2.0
+    assert BATCHES == 40
+
+
+def test_without_a_ranks_table_the_reason_is_noted(tmp_path):
+    path = Table().training([2], strategies={"pipeline": amdahl(0.5)}).write(tmp_path, ranks=False)
+    analysis = analyse(select(path))
+    assert analysis.panels[0].curves == ()
+    assert analysis.notes == ("no a priori curves: strong_scaling.ranks.csv is absent",)

@@ -1,0 +1,149 @@
+import csv
+import io
+
+import matplotlib as mpl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from scaling_tables import BATCHES, Table, amdahl, pipeline
+
+from plots import scaling_figure, style
+from plots.observations import select
+from plots.scaling import analyse
+from plots.scaling_text import FIT_COLUMNS, fits_table
+
+LAWS = {"pipeline": pipeline(), "data_parallel": amdahl(0.03)}
+SHARED = {"adversary_steps": 32, "batch_size": 64, "updates": BATCHES, "dataset": "mnist-5k",
+          "network": "study", "attack": "ascent"}  # fmt: skip
+
+
+def two_cores(table):
+    return table.training([2], strategies=LAWS)
+
+
+def two_facets(table):
+    for steps in (15, 32):
+        table.training([2, 4, 8, 16, 32], steps=steps, strategies=LAWS)
+    return table
+
+
+def all_sources(table):
+    two_cores(table)
+    for source in ("oversubscribed", "emulated", "simulated"):
+        for p in (2, 8, 32):
+            table.add(9 / p, processes=p, strategy="sharded", source=source, **SHARED)
+    return table
+
+
+def long_names(table):
+    for threads in (1, 2, 4):
+        for p in (1, 2, 4):
+            table.add(8 / p, processes=p, threads=threads, workload="a.rather.long.module:Workload")
+    return table
+
+
+def analysis_of(build, folder, noise=0.02):
+    return analyse(select(build(Table(noise=noise)).write(folder)))
+
+
+@pytest.mark.parametrize("build", [two_cores, two_facets, all_sources, long_names])
+def test_nothing_is_clipped_or_on_top_of_something_else(tmp_path, build):
+    with mpl.rc_context(style.SETTINGS):
+        figure = scaling_figure.draw(analysis_of(build, tmp_path))
+        figure.set_dpi(scaling_figure.DOTS_PER_INCH)
+        FigureCanvasAgg(figure).draw()
+        page = figure.bbox
+        legend = figure.legends[0].get_window_extent()
+        caption = figure.texts[0].get_window_extent()
+        axes = [axis.get_tightbbox() for axis in figure.axes]
+    for box in (legend, caption, *axes):
+        assert box.x0 >= page.x0
+        assert box.y0 >= page.y0
+        assert box.x1 <= page.x1
+        assert box.y1 <= page.y1
+    assert caption.y1 <= legend.y0
+    assert legend.y1 <= min(box.y0 for box in axes)
+    for i, box in enumerate(axes):
+        assert not any(box.overlaps(other) for other in axes[i + 1 :])
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_legend_of_a_strong_study(tmp_path):
+    figure = scaling_figure.draw(analysis_of(two_cores, tmp_path))
+    assert labels(figure) == [
+        "sequential (T₁)", "data parallel (measured)", "pipeline (measured)",
+        "pipeline, a priori from p = 1", "data parallel, a priori from p = 1", "ideal",
+        "claim of the study's slides: Amdahl, f = 1/32",
+        "Tumma et al. 2022, m4.16xlarge (reference)",
+    ]  # fmt: skip
+    titles = [axis.get_title("left") for axis in figure.axes]
+    assert titles[0].startswith("T₁ = 14.")
+    assert titles[0].endswith(" s (sequential)")
+    said = figure.texts[0].get_text().replace("\n", " ")
+    assert "Intel Xeon E5-2686 v4 @ 2.30GHz, 32 cores" in said
+    assert "Medians over launches, 6 per point; bars and bands: 95 % bootstrap" in said
+
+
+def test_reference_says_its_steps_where_others_are_drawn_too(tmp_path):
+    figure = scaling_figure.draw(analysis_of(two_facets, tmp_path))
+    assert "Tumma et al. 2022, m4.16xlarge, 32 steps (reference)" in labels(figure)
+    assert "data parallel, Amdahl fit" in labels(figure)
+    assert [axis.get_title("left").split(";")[0] for axis in figure.axes[::2]] == [
+        "15 adversary steps", "32 adversary steps",
+    ]  # fmt: skip
+
+
+def test_sources_are_told_apart_by_their_markers(tmp_path):
+    figure = scaling_figure.draw(analysis_of(all_sources, tmp_path))
+    handles = dict(zip(labels(figure), figure.legends[0].legend_handles, strict=True))
+    fills = {
+        handles[style.SOURCE_MEANINGS[source]].get_fillstyle()
+        for source in ("measured", "oversubscribed", "emulated", "simulated")
+    }
+    assert len(fills) == 4
+
+
+def test_a_fit_is_drawn_no_further_than_its_points(tmp_path):
+    table = Table().training([2, 4, 8], strategies={"data_parallel": amdahl(0.03)})
+    figure = scaling_figure.draw(analyse(select(table.write(tmp_path))))
+    look = style.looks(["data_parallel"])["data_parallel"]
+    ends = [
+        max(line.get_xdata())
+        for line in figure.axes[0].lines
+        if line.get_color() == look.colour and line.get_linestyle() == "-" and line.get_lw() == 1.0
+    ]
+    assert max(ends) == pytest.approx(8.0, rel=0.02)
+
+
+def test_strategies_differ_in_more_than_colour():
+    looks = style.looks(["sequential", "pipeline", "data_parallel", "sharded", "other", "more"])
+    for attribute in ("colour", "marker", "dashes"):
+        assert len({getattr(look, attribute) for look in looks.values()}) == len(looks)
+
+
+def test_axis_goes_on_where_more_processes_were_measured(tmp_path):
+    table = Table("sleep").add(64.0, processes=1).add(1.2, processes=64)
+    analysis = analyse(select(table.write(tmp_path)))
+    assert analysis.largest == 64
+    ticks = scaling_figure.draw(analysis).axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["1", "2", "4", "8", "16", "32", "64"]
+
+
+def test_svg_holds_no_date(tmp_path):
+    assert "<dc:date>" not in scaling_figure.svg(analysis_of(two_cores, tmp_path))
+
+
+def test_fits_table(tmp_path):
+    table = Table().training([2, 4, 8], strategies=LAWS)
+    text = fits_table(analyse(select(table.write(tmp_path))))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert tuple(rows[0]) == FIT_COLUMNS
+    (amdahl_row,) = [row for row in rows if row["model"] == "amdahl" and row["estimate"]]
+    assert float(amdahl_row["estimate"]) == pytest.approx(0.03, abs=1e-9)
+    assert (amdahl_row["status"], amdahl_row["distinct_p"]) == ("fitted", "4")
+    assert float(amdahl_row["prediction_error_percent"]) == pytest.approx(0.0, abs=1e-6)
+    (refused,) = [row for row in rows if row["strategy"] == "pipeline"]
+    assert refused["status"].startswith("not fitted: pipeline overlaps")
+    assert refused["estimate"] == ""
