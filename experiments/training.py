@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -19,7 +21,7 @@ from sparring.batches import Batches
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
-from sparring.strategies import PHASES, STRATEGIES, Pipeline, RankLog, Strategy
+from sparring.strategies import PHASES, STRATEGIES, RankLog, Run, Strategy
 from sparring.strategies.base import shard
 from sparring.torch_compute import TorchCompute, mixes_images
 
@@ -33,7 +35,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    strategy: Literal["sequential", "pipeline", "data_parallel"]
+    strategy: Literal["sequential", "pipeline", "sharded", "data_parallel"]
     processes: int = Field(ge=1)
     threads_per_process: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
@@ -55,8 +57,24 @@ class Parameters(BaseModel):
     epsilon: float = Field(0.3, ge=0)
     random_start: bool = False
 
-    receive_interval: int = Field(1, ge=1)
-    send_interval: int = Field(1, ge=1)
+    # Options of strategies; each is described with the strategy's class.
+    receive_interval: int = 1
+    send_interval: int = 1
+    send_unit: str = "updates"
+    weight_sends: str = "every_turn"
+    credits: int = 1
+    weights: str = "messages"
+    messages: str = "two"
+    receive: str = "probe"
+    send: str = "synchronous"
+    assignment: str = "static"
+    trainer_generates: bool = False
+    max_staleness: int = -1  # a negative number is no bound: TOML has no null
+    staleness_policy: str = "wait"
+    study_partial_batches: bool = False
+    overlap: bool = False
+    trainer_share: float = 1.0
+    record_strength: bool = False
 
     evaluation_images: int = Field(0, ge=0)
     evaluation_steps: int = Field(32, ge=1)
@@ -64,6 +82,22 @@ class Parameters(BaseModel):
     # Names that only label a study's points.
     definition: str = ""
     size: int = Field(0, ge=0)
+
+
+def build_strategy(chosen: Parameters) -> Strategy:
+    """The strategy that the parameters name, with those of its options that they set.
+
+    Raises:
+        ValueError: if the options contradict each other.
+    """
+    kind = STRATEGIES[chosen.strategy]
+    known = {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
+    options: dict[str, Any] = {
+        name: getattr(chosen, name) for name in Parameters.model_fields if name in known
+    }
+    if options.get("max_staleness", 0) < 0:
+        options["max_staleness"] = None
+    return kind(**options)
 
 
 @cache
@@ -77,6 +111,7 @@ class Training:
     Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
     ``staleness_max`` (updates), ``loss`` (mean over the repetition's updates), ``fill_seconds``,
     ``drain_seconds``, ``optimizer_seconds`` (inside update_seconds: what no strategy here shares),
+    ``waiting`` (how ranks waited: ``spin`` or ``test_and_sleep``), ``data_digest``,
     and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
     first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
     attack), evaluated outside the timed region.
@@ -95,7 +130,7 @@ class Training:
         """
         try:
             chosen = Parameters(**parameters)
-            STRATEGIES[chosen.strategy]().check(chosen.processes)
+            build_strategy(chosen).check(chosen.processes)
             _load_data(chosen.dataset, chosen.normalize)
         except ValidationError as error:
             detail = error.errors()[0]
@@ -121,7 +156,7 @@ class Training:
             torch.set_num_interop_threads(1)
         self.dataset = _load_data(chosen.dataset, chosen.normalize)
         self.model = networks.build(chosen.network, chosen.seed, getattr(torch, chosen.dtype))
-        self.strategy = self._strategy()
+        self.strategy = build_strategy(chosen)
         self.strategy.check(comm.size)
         mixing = mixes_images(self.model)
         if mixing and self.strategy.splits_batches and comm.size > 1:
@@ -146,21 +181,27 @@ class Training:
 
     def run(self) -> None:
         """Train; this is what is timed."""
-        self.log: RankLog = self.strategy.train(self.comm, self.compute, self.updates)
+        run = Run(
+            self.comm, self.compute, self.updates, record_strength=self.parameters.record_strength
+        )
+        self.log: RankLog = self.strategy.train(run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
         """The repetition's metrics, and on every rank the work for the accuracies."""
         log, images = self.log, sum(self.compute.rows(n) for n in range(self.updates))
+        staleness = [record.staleness for record in log.records]
+        losses = [record.loss for record in log.records]
         self._share_weights()
         metrics: dict[str, Any] = {
             "batches": self.updates,
             "images_per_second": images / seconds,
-            "staleness_mean": float(np.mean(log.staleness)) if log.staleness else None,
-            "staleness_max": max(log.staleness, default=None),
-            "loss": float(np.mean(log.losses)) if log.losses else None,
+            "staleness_mean": float(np.mean(staleness)) if staleness else None,
+            "staleness_max": max(staleness, default=None),
+            "loss": float(np.mean(losses)) if losses else None,
             "fill_seconds": log.fill_seconds,
             "drain_seconds": log.drain_seconds,
             "optimizer_seconds": self.compute.optimizer_seconds,
+            "waiting": log.waiting,
             "data_digest": self.dataset.digest,
         }
         if not self.warmup and self.parameters.evaluation_images:
@@ -185,12 +226,6 @@ class Training:
     def teardown(self) -> None:
         """Nothing outlives the process."""
 
-    def _strategy(self) -> Strategy:
-        chosen = self.parameters
-        if chosen.strategy == "pipeline":
-            return Pipeline(chosen.receive_interval, chosen.send_interval)
-        return STRATEGIES[chosen.strategy]()
-
     def _attack(self, steps: int) -> Attack:
         chosen = self.parameters
         low, high = self.dataset.bounds
@@ -213,7 +248,7 @@ class Training:
         """Give every rank the trained weights; ranks that trained them too must have the same."""
         weights = np.empty(self.compute.weight_count, self.compute.dtype)
         self.compute.read_weights(weights)
-        if self.strategy.splits_batches:
+        if self.strategy.everywhere:
             digest = hashlib.sha256(weights.tobytes()).hexdigest()
             if len(set(self.comm.allgather(digest))) > 1:
                 raise SparringError("the ranks' weights parted during training")

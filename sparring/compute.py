@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 OnStep = Callable[[int], None]
+OnReady = Callable[[slice], None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Compute(Protocol):
         weight_count: elements of the flat weights: all parameters, then all floating-point
             buffers (a batch normalisation's statistics travel with the weights).
         gradient_count: elements of the flat gradients: all trainable parameters.
+        attack_steps: ascent steps that one attack takes.
+        epoch_length: minibatches in an epoch.
         optimizer_seconds: seconds spent in the optimizer's own step since `reset`.
     """
 
@@ -50,6 +53,8 @@ class Compute(Protocol):
     dtype: np.dtype[Any]
     weight_count: int
     gradient_count: int
+    attack_steps: int
+    epoch_length: int
     optimizer_seconds: float
 
     def reset(self) -> None:
@@ -65,11 +70,19 @@ class Compute(Protocol):
         is called before each ascent step with its number, and may write newer weights.
         """
 
-    def gradients(self, batch: Batch, out: Array) -> float:
+    def labels(self, number: int) -> npt.NDArray[np.int64]:
+        """The labels of a whole minibatch, int64 ``(rows,)``."""
+
+    def loss(self, batch: Batch) -> float:
+        """Mean loss of the given images (at least one) at the present weights."""
+
+    def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """Write this part's share of the minibatch's mean gradient to ``out``; return its loss.
 
         The shares of all parts of a minibatch add up to the gradient of its mean loss, and the
-        returned shares add up to that mean loss.
+        returned shares add up to that mean loss. ``on_ready`` is called with parts of ``out`` as
+        soon as they hold their final values: the same parts in the same order on every rank,
+        which together are all of it.
         """
 
     def apply(self, gradients: Array) -> None:

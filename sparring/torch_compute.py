@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +17,7 @@ from torch.nn import functional
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
-from sparring.compute import Array, Batch, OnStep
+from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.dataset import Split
 from sparring.randomness import ImageStreams
 
@@ -68,7 +71,11 @@ class TorchCompute:
         self._state: list[Tensor] = [p.data for p in model.parameters()]
         self._state += [b for b in model.buffers() if b.dtype == self._torch_dtype]
         self.weight_count = sum(tensor.numel() for tensor in self._state)
-        self.gradient_count = sum(p.numel() for p in self._parameters)
+        ends = np.cumsum([p.numel() for p in self._parameters]).tolist()
+        self._parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+        self.gradient_count = ends[-1]
+        self.attack_steps = getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
+        self.epoch_length = batches.epoch_length
         self._initial = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.reset()
 
@@ -95,17 +102,84 @@ class TorchCompute:
         )
         return Batch(number, len(indices), adversaries.contiguous().numpy(), labels)
 
-    def gradients(self, batch: Batch, out: Array) -> float:
+    def labels(self, number: int) -> npt.NDArray[np.int64]:
+        """See `Compute`."""
+        return self._split.labels(self._batches.indices(number)[1])
+
+    def loss(self, batch: Batch) -> float:
+        """See `Compute`."""
+        with torch.no_grad():
+            return self._summed_loss(batch).item() / len(batch.labels)
+
+    def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`."""
         if len(batch.labels) == 0:  # a rank without a share of a small minibatch
             out[:] = 0
+            if on_ready is not None:
+                for part in reversed(self._parts):
+                    on_ready(part)
             return 0.0
+        # Also inside an attack's on_step, which has the parameters frozen and the model in eval
+        # mode: a trainer that generates updates in the middle of its own attack.
+        with self._trainable():
+            loss = self._summed_loss(batch) / batch.rows
+            if on_ready is None:
+                gradients = torch.autograd.grad(loss, self._parameters)
+                torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
+            else:
+                self._gradients_as_they_come(loss, torch.from_numpy(out), on_ready)
+        return loss.item()
+
+    def _summed_loss(self, batch: Batch) -> Tensor:
         logits = self.model(torch.from_numpy(batch.images))
         labels = torch.from_numpy(batch.labels)
-        loss = functional.cross_entropy(logits, labels, reduction="sum") / batch.rows
-        gradients = torch.autograd.grad(loss, self._parameters)
-        torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
-        return loss.item()
+        return functional.cross_entropy(logits, labels, reduction="sum")
+
+    def _gradients_as_they_come(self, loss: Tensor, out: Tensor, on_ready: OnReady) -> None:
+        """Backward, telling of each parameter's gradient in reverse order, as early as may be.
+
+        Autograd reaches the last layers first; the order told is fixed all the same, since every
+        rank must reduce the same parts in the same order.
+        """
+        waiting = list(range(len(self._parameters)))
+        done: set[int] = set()
+
+        def ready(index: int, parameter: Tensor) -> None:
+            assert parameter.grad is not None
+            out[self._parts[index]] = parameter.grad.reshape(-1)
+            parameter.grad = None
+            done.add(index)
+            while waiting and waiting[-1] in done:
+                on_ready(self._parts[waiting.pop()])
+
+        hooks = [
+            parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                partial(ready, index)
+            )
+            for index, parameter in enumerate(self._parameters)
+        ]
+        try:
+            loss.backward(inputs=self._parameters)  # type: ignore[no-untyped-call]
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def _trainable(self) -> Iterator[None]:
+        """Gradients on, parameters trainable, train mode; on leaving, all is as it was."""
+        frozen = [p for p in self._parameters if not p.requires_grad]
+        modes = [(module, module.training) for module in self.model.modules()]
+        try:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+            self.model.train()
+            with torch.inference_mode(mode=False), torch.enable_grad():
+                yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+            for module, training in modes:
+                module.training = training
 
     def apply(self, gradients: Array) -> None:
         """See `Compute`."""

@@ -7,17 +7,29 @@ the number of ranks.
 
 from __future__ import annotations
 
-from sparring.strategies.base import Strategy
+from sparring.strategies.base import Run, Strategy
 from sparring.strategies.data_parallel import DataParallel
 from sparring.strategies.pipeline import Pipeline
 from sparring.strategies.sequential import Sequential
+from sparring.strategies.sharded import Sharded
 from sparring.strategies.telemetry import PHASES, RankLog
 
-__all__ = ["PHASES", "STRATEGIES", "DataParallel", "Pipeline", "RankLog", "Sequential", "Strategy"]
+__all__ = [
+    "PHASES",
+    "STRATEGIES",
+    "DataParallel",
+    "Pipeline",
+    "RankLog",
+    "Run",
+    "Sequential",
+    "Sharded",
+    "Strategy",
+]
 
 #: Strategies by the names that studies use.
 STRATEGIES: dict[str, type[Strategy]] = {
     "sequential": Sequential,
     "pipeline": Pipeline,
+    "sharded": Sharded,
     "data_parallel": DataParallel,
 }

@@ -3,13 +3,59 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from sparring.compute import Compute
-from sparring.strategies.telemetry import RankLog
+from sparring.strategies.telemetry import BatchRecord, RankLog
+from sparring.strategies.waiting import Waiting, choose_waiting, patient
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+
+@dataclass
+class Run:
+    """One call of a strategy on one rank: what to train, and what to keep and tell meanwhile.
+
+    Attributes:
+        comm: the ranks.
+        compute: this rank's model, data and optimizer.
+        updates: train until the weights have this version.
+        start: the version that they have now; minibatches ``start`` to ``updates`` - 1 are due.
+        record_strength: also compute each batch's loss under the weights that made it.
+        timeline: keep the spans of `RankLog`.
+        patience_seconds: give up a rank that is silent for so long; None waits for ever.
+        on_update: called after each update, on every rank that updates.
+        log: what this rank did; readable also when the strategy raised.
+    """
+
+    comm: MPI.Intracomm
+    compute: Compute
+    updates: int
+    start: int = 0
+    record_strength: bool = False
+    timeline: bool = False
+    patience_seconds: float | None = None
+    on_update: Callable[[BatchRecord], None] | None = None
+    log: RankLog = field(default_factory=lambda: RankLog("both"))
+
+    def begin(self, role: str) -> tuple[RankLog, Waiting]:
+        """This rank's log and its way of waiting. Collective."""
+        waiting = patient(choose_waiting(self.comm), self.patience_seconds)
+        self.log = RankLog(role, timeline=self.timeline, waiting=waiting.kind)
+        return self.log, waiting
+
+    def updated(self, record: BatchRecord) -> None:
+        """Log an update and tell whoever wants to know.
+
+        Raises:
+            SparringError: if the loss is not finite.
+        """
+        self.log.updated(record)
+        if self.on_update is not None:
+            self.on_update(record)
 
 
 class Strategy(ABC):
@@ -18,9 +64,11 @@ class Strategy(ABC):
     Attributes:
         splits_batches: whether a minibatch's gradient is computed in parts, which a model that
             mixes the images of a batch does not survive unchanged.
+        everywhere: whether every rank holds the trained weights afterwards; otherwise rank 0.
     """
 
     splits_batches: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, processes: int) -> None:
@@ -31,13 +79,12 @@ class Strategy(ABC):
         """
 
     @abstractmethod
-    def train(self, comm: MPI.Intracomm, compute: Compute, updates: int) -> RankLog:
-        """Train minibatches 0 to ``updates`` - 1, one update each; return what this rank did.
-
-        Rank 0 holds the trained weights afterwards.
+    def train(self, run: Run) -> RankLog:
+        """Train; return what this rank did. Collective.
 
         Raises:
-            SparringError: if the strategy cannot work with this number of ranks.
+            SparringError: if the strategy cannot work with this number of ranks, training
+                diverges, or a rank falls silent.
         """
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from sparring.compute import Compute
 from sparring.errors import SparringError
-from sparring.strategies.base import Strategy
-from sparring.strategies.telemetry import RankLog
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
+from sparring.strategies.base import Run, Strategy
+from sparring.strategies.telemetry import BatchRecord, RankLog
 
 
 class Sequential(Strategy):
@@ -23,17 +17,20 @@ class Sequential(Strategy):
         if processes != 1:
             raise SparringError(f"strategy 'sequential' needs 1 process, not {processes}")
 
-    def train(self, comm: MPI.Intracomm, compute: Compute, updates: int) -> RankLog:
+    def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
-        self.check(comm.size)
-        log = RankLog("both")
+        self.check(run.comm.size)
+        log, _ = run.begin("both")
+        compute = run.compute
         gradients = np.empty(compute.gradient_count, compute.dtype)
-        for number in range(updates):
+        for number in range(run.start, run.updates):
+            log.batch = number
             with log.phase("generate"):
                 batch = compute.attack(number, slice(None))
+                made_loss = compute.loss(batch) if run.record_strength else None
             with log.phase("update"):
-                log.losses.append(compute.gradients(batch, gradients))
+                loss = compute.gradients(batch, gradients)
                 compute.apply(gradients)
             log.batches += 1
-            log.staleness.append(0)
+            run.updated(BatchRecord(number, number, 0, ((0, number),), made_loss, loss))
         return log

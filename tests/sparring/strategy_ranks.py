@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sparring.compute import Batch
-from sparring.strategies import STRATEGIES
+from sparring.strategies import STRATEGIES, Run
 
 WEIGHTS = 100_000  # large enough for MPI's rendezvous protocol
 ROWS, LAST_ROWS, EPOCH = 8, 3, 5
@@ -26,10 +26,11 @@ class Bookkeeping:
     image_shape = (4,)
     dtype = np.dtype(np.float32)
     weight_count = gradient_count = WEIGHTS
+    epoch_length = EPOCH
     optimizer_seconds = 0.0
 
     def __init__(self, rank, step_seconds, steps):
-        self.rank, self.step_seconds, self.steps = rank, step_seconds, steps
+        self.rank, self.step_seconds, self.attack_steps = rank, step_seconds, steps
         self.weights = np.zeros(WEIGHTS, np.float32)
         self.trained, self.versions_written, self.attacked = [], [], []
 
@@ -41,7 +42,7 @@ class Bookkeeping:
 
     def attack(self, number, part, on_step=None):
         used = []
-        for step in range(self.steps):
+        for step in range(self.attack_steps):
             if on_step is not None:
                 on_step(step)
             assert (self.weights == self.weights[0]).all(), "torn weights"
@@ -53,8 +54,15 @@ class Bookkeeping:
         self.attacked.append(number)
         return Batch(number, self.rows(number), images, rows.astype(np.int64))
 
-    def gradients(self, batch, out):
-        assert (batch.images[:, 0] == batch.number).all()
+    def labels(self, number):
+        return np.arange(self.rows(number))
+
+    def loss(self, batch):
+        """How old the weights would be by now if they had made the batch at version 0."""
+        return float(self.weights[0])
+
+    def gradients(self, batch, out, on_ready=None):
+        assert DEFECT or (batch.images[:, 0] == batch.number).all()
         assert (batch.images[:, 1] == batch.labels).all()
         self.trained.append(
             {
@@ -66,6 +74,9 @@ class Bookkeeping:
             }
         )
         out[:] = len(batch.labels) / batch.rows
+        if on_ready is not None:
+            for begin in range(0, WEIGHTS, WEIGHTS // 4):
+                on_ready(slice(begin, begin + WEIGHTS // 4))
         return len(batch.labels) / batch.rows
 
     def apply(self, gradients):
@@ -81,18 +92,28 @@ class Bookkeeping:
         self.weights[:] = weights
 
 
+DEFECT = False
+
+
 def main(name, options, updates, slow_rank):
+    global DEFECT
+    DEFECT = options.get("study_partial_batches", False)
     comm = MPI.COMM_WORLD
+    run_options = {k: options.pop(k) for k in ("start", "record_strength") if k in options}
     compute = Bookkeeping(comm.rank, 0.004 if comm.rank == slow_rank else 0.0005, steps=4)
-    log = STRATEGIES[name](**options).train(comm, compute, updates)
+    compute.weights[:] = run_options.get("start", 0)
+    log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))
     facts = {
         "role": log.role,
         "seconds": log.seconds,
         "batches": log.batches,
         "bytes_sent": log.bytes_sent,
         "bytes_received": log.bytes_received,
-        "staleness": log.staleness,
-        "losses": log.losses,
+        "staleness": [record.staleness for record in log.records],
+        "losses": [record.loss for record in log.records],
+        "records": [[r.update, r.batch, r.generator, r.versions, r.made_loss] for r in log.records],
+        "counters": dict(log.counters),
+        "waiting": log.waiting,
         "trained": compute.trained,
         "attacked": compute.attacked,
         "versions_written": compute.versions_written,

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import SparringError
-from sparring.strategies import STRATEGIES, Pipeline, RankLog, Sequential
+from sparring.strategies import STRATEGIES, Pipeline, RankLog, Sequential, Sharded
 from sparring.strategies.base import shard
-from sparring.strategies.waiting import Waiting
+from sparring.strategies.sharded import balanced_share
+from sparring.strategies.waiting import SilentRankError, Waiting
 from tests.mpi import run_ranks
 
 PROGRAM = str(Path(__file__).with_name("strategy_ranks.py"))
@@ -41,7 +42,7 @@ def test_phases_exclude_each_other():
 
 def test_waiting_without_spinning_sleeps_until_the_condition_holds():
     answers = iter([False, False, True])
-    Waiting(spin=False).until(lambda: next(answers))
+    Waiting(spin=False).until(lambda: next(answers), "an answer")
     assert next(answers, "asked no further") == "asked no further"
 
 
@@ -101,8 +102,8 @@ def test_a_slow_generator_gets_the_newest_weights_and_no_queue_of_old_ones():
 
 
 def test_send_interval_sends_only_so_often():
-    every = train("pipeline", 2, send_interval=1)[0]
-    seldom = train("pipeline", 2, send_interval=8)[0]
+    every = train("pipeline", 2, weight_sends="on_change")[0]
+    seldom = train("pipeline", 2, weight_sends="on_change", send_interval=8)[0]
     assert seldom["bytes_sent"] <= UPDATES // 8 * (4 * 100_000 + 8)
     assert every["bytes_sent"] > seldom["bytes_sent"]
 
@@ -117,3 +118,189 @@ def test_options_out_of_range_are_refused():
     with pytest.raises(ValueError, match="receive_interval must be at least 1, not 0"):
         Pipeline(receive_interval=0)
     assert Sequential().check(1) is None
+
+
+VARIATIONS = [
+    {"messages": "packed"},
+    {"messages": "packed", "receive": "completion"},
+    {"send": "double_buffered"},
+    {"messages": "packed", "receive": "completion", "send": "double_buffered"},
+    {"weights": "window"},
+    {"weights": "window", "messages": "packed", "receive": "completion"},
+    {"weight_sends": "on_change", "credits": 3},
+    {"credits": 3},
+    {"assignment": "dynamic"},
+    {"assignment": "dynamic", "trainer_generates": True},
+    {"assignment": "dynamic", "trainer_generates": True, "weights": "window"},
+    {"assignment": "dynamic", "trainer_generates": True, "messages": "packed",
+     "receive": "completion", "send": "double_buffered"},
+    {"send_unit": "epochs", "weight_sends": "on_change"},
+    {"max_staleness": 0},
+    {"max_staleness": 2, "send": "double_buffered", "messages": "packed", "receive": "completion"},
+    {"max_staleness": 1, "assignment": "dynamic", "trainer_generates": True},
+    {"max_staleness": 1, "weights": "window"},
+    {"max_staleness": 0, "staleness_policy": "drop"},
+    {"max_staleness": 1, "staleness_policy": "drop", "weights": "window"},
+    {"max_staleness": 1, "staleness_policy": "drop", "assignment": "dynamic",
+     "trainer_generates": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("options", VARIATIONS, ids=lambda o: "-".join(map(str, o.values())))
+def test_every_variation_trains_every_batch_once_and_tells_its_true_age(options, processes):
+    trainer, *generators = train("pipeline", processes, slow_rank=processes - 1, **options)
+    assert sorted(t["number"] for t in trainer["trained"]) == list(range(UPDATES))
+    assert all(t["rows"] == list(range(t["whole"])) for t in trainer["trained"])
+    real = [t["version"] - t["oldest"] for t in trainer["trained"]]
+    assert trainer["staleness"] == real
+    assert [t["number"] for t in trainer["trained"]] == [r[1] for r in trainer["records"]]
+    bound = options.get("max_staleness")
+    if bound is not None:
+        assert max(real) <= bound
+    if bound is not None and options.get("staleness_policy") != "drop":
+        assert [t["number"] for t in trainer["trained"]] == list(range(UPDATES))
+    if options.get("weights") != "window":
+        assert trainer["bytes_sent"] == sum(g["bytes_received"] for g in generators)
+    assert trainer["bytes_received"] == sum(g["bytes_sent"] for g in generators)
+    made = sum(rank["batches"] for rank in (trainer, *generators))
+    assert made == UPDATES + trainer["counters"].get("batches_dropped", 0)
+    if options.get("trainer_generates"):
+        # Bounded staleness leaves work for max_staleness + 1 ranks at a time.
+        assert trainer["batches"] > 0 or processes > 1 + options.get("max_staleness", processes)
+        assert trainer["role"] == "both"
+
+
+def test_dropped_batches_are_counted_and_made_again():
+    trainer, *generators = train(
+        "pipeline", 4, slow_rank=3, max_staleness=0, staleness_policy="drop"
+    )
+    dropped = trainer["counters"].get("batches_dropped", 0)
+    given_up = sum(g["counters"].get("attacks_given_up", 0) for g in generators)
+    assert dropped + given_up > 0
+    assert trainer["staleness"] == [0] * UPDATES
+
+
+def test_fast_generators_do_not_crowd_out_a_slow_one():
+    static = train("pipeline", 3, slow_rank=2)
+    assert [rank["batches"] for rank in static] == [0, 12, 11]  # its own share, however slow
+    dynamic = train("pipeline", 3, slow_rank=2, assignment="dynamic")
+    assert dynamic[1]["batches"] > dynamic[2]["batches"] > 0
+    order = [record[2] for record in dynamic[0]["records"]]
+    assert 2 in order[: len(order) // 2]  # served long before the fast one ran out
+
+
+def test_credits_bound_what_is_sent_every_turn():
+    trainer, slow = train("pipeline", 2, slow_rank=1, weight_sends="every_turn", credits=2)
+    # A look takes all that is in flight: at most the credits, at each of 4 steps of each batch,
+    # and what is in flight when the last batch has been sent.
+    assert trainer["counters"]["weights_sent"] <= 2 * (4 * UPDATES + 2) + UPDATES
+    taken, ignored = (slow["counters"].get(f"weights_{x}", 0) for x in ("taken", "ignored"))
+    assert taken + ignored == trainer["counters"]["weights_sent"]
+
+
+def test_strength_is_told_under_the_weights_that_made_and_that_consume():
+    trainer, _ = train("pipeline", 2, record_strength=True)
+    for _, _, _, versions, made_loss in trainer["records"]:
+        assert made_loss == versions[-1][1]  # the bookkeeping compute's loss is its version
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_sharded_gathers_whole_batches_of_known_age(processes, overlap):
+    ranks = train("sharded", processes, overlap=overlap, record_strength=True)
+    trainer = ranks[0]
+    assert [t["number"] for t in trainer["trained"]] == list(range(UPDATES))
+    assert all(t["rows"] == list(range(t["whole"])) for t in trainer["trained"])
+    expected = [0] + [1] * (UPDATES - 1) if overlap else [0] * UPDATES
+    assert trainer["staleness"] == expected
+    assert [t["version"] - t["oldest"] for t in trainer["trained"]] == expected
+    made = [record[4] for record in trainer["records"]]
+    assert made == pytest.approx([n - age for n, age in enumerate(expected)])
+    assert trainer["final"] == UPDATES
+
+
+@pytest.mark.parametrize("trainer_share", [0.0, 0.25, 0.9])
+def test_the_trainer_may_take_a_smaller_share(trainer_share):
+    trainer, other = train("sharded", 2, trainer_share=trainer_share, overlap=True)
+    shares = [2 if number % 5 == 4 else 4 for number in range(UPDATES)]  # half of 3 or 8 rows
+    assert [t["number"] for t in trainer["trained"]] == list(range(UPDATES))
+    expected = sum(round(share * trainer_share) > 0 for share in shares)
+    assert trainer["batches"] == expected
+    assert other["batches"] == UPDATES
+
+
+@given(
+    rows=st.integers(0, 100),
+    processes=st.integers(2, 20),
+    share=st.floats(0, 1),
+)
+def test_sharded_parts_cover_every_row_once(rows, processes, share):
+    strategy = Sharded(trainer_share=share)
+    parts = [list(range(rows))[strategy.part(rows, processes, rank)] for rank in range(processes)]
+    assert [row for part in parts for row in part] == list(range(rows))
+
+
+def test_balanced_share_lets_trainer_and_generators_end_together():
+    g, u, p = 0.5, 0.05, 4
+    x = balanced_share(g, u, p)
+    assert u + x * g / p == pytest.approx((g - x * g / p) / (p - 1))
+    assert balanced_share(0.1, 1.0, 8) == 0.0
+    assert balanced_share(1.0, 0.0, 8) == 1.0
+    with pytest.raises(ValueError, match="generate_seconds must be above 0"):
+        balanced_share(0.0, 1.0, 2)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_overlapped_reduction_reduces_the_same(processes):
+    ranks = train("data_parallel", processes, updates=7, overlap=True, record_strength=True)
+    assert {rank["final"] for rank in ranks} == {7}
+    assert [record[4] for record in ranks[0]["records"]] == pytest.approx(list(range(7)))
+    plain = train("data_parallel", processes, updates=7)
+    assert ranks[0]["bytes_sent"] == plain[0]["bytes_sent"]
+
+
+@pytest.mark.parametrize(
+    ("name", "processes"),
+    [("sequential", 1), ("data_parallel", 2), ("sharded", 2), ("pipeline", 3)],
+)
+def test_training_can_begin_in_the_middle(name, processes):
+    trainer = train(name, processes, start=9)[0]
+    assert sorted(t["number"] for t in trainer["trained"]) == list(range(9, UPDATES))
+    assert trainer["final"] == UPDATES
+    assert [record[0] for record in trainer["records"]] == list(range(9, UPDATES))
+
+
+def test_the_studys_defect_trains_left_over_rows_again():
+    """Updates 4 and 9 ... are partial batches of 3 rows in a buffer for 8."""
+    trainer, _ = train("pipeline", 2, study_partial_batches=True, updates=5)
+    last = trainer["trained"][-1]
+    assert last["whole"] == 8
+    assert last["rows"] == [0, 1, 2, 3, 4, 5, 6, 7]  # 3 to 7 are left from the batch before
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"receive": "completion"}, "receive 'completion' needs messages 'packed'"),
+        ({"trainer_generates": True}, "trainer_generates needs assignment 'dynamic'"),
+        ({"max_staleness": -1}, "max_staleness must be at least 0"),
+        ({"max_staleness": 1, "send_interval": 4}, "at least every max_staleness . 1 updates"),
+        (
+            {"max_staleness": 1, "staleness_policy": "drop", "send": "double_buffered"},
+            "'drop' needs",
+        ),
+        ({"weights": "pigeon"}, "weights must be 'messages' or 'window', not 'pigeon'"),
+    ],
+)
+def test_contradicting_options_are_refused(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Pipeline(**options)
+
+
+def test_a_silent_rank_is_named():
+    waiting = Waiting(spin=False, patience_seconds=0.01)
+    with pytest.raises(SilentRankError, match=r"no sign for 0\.01 s of rank 3's batch 7"):
+        waiting.until(lambda: False, "rank 3's batch 7")
+    with pytest.raises(SilentRankError, match="rank 3"):
+        Waiting(spin=True, patience_seconds=0.01).until(lambda: False, "rank 3")

@@ -1,0 +1,138 @@
+"""A generator: attacks minibatches with the newest weights that it has, and sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparring.compute import Batch
+from sparring.strategies.base import Run
+from sparring.strategies.pipeline.messages import Tag, Versions
+from sparring.strategies.pipeline.numbers import granted_numbers, static_numbers
+from sparring.strategies.pipeline.outbox import Outbox
+from sparring.strategies.pipeline.weights import MessageReceiver, WeightsReceiver
+from sparring.strategies.pipeline.window import WindowReceiver, close_window, open_window
+
+if TYPE_CHECKING:
+    from sparring.strategies.pipeline.options import Pipeline
+
+
+class TooOldError(Exception):
+    """The weights at an attack's first step have become older than is allowed."""
+
+
+class Generator:
+    """Any rank but 0."""
+
+    def __init__(self, options: Pipeline, run: Run) -> None:
+        self.options, self.run = options, run
+        self.log, self.waiting = run.begin("generator")
+        self.version = run.start
+        self.outbox = Outbox(
+            run.comm, run.compute, self.log, self.waiting,
+            packed=options.messages == "packed",
+            buffers=2 if options.send == "double_buffered" else 1,
+        )  # fmt: skip
+
+    def train(self) -> None:
+        """Make minibatches until there are no more."""
+        comm, compute, log = self.run.comm, self.run.compute, self.log
+        window = open_window(comm, compute) if self.options.weights == "window" else None
+        self.weights: WeightsReceiver = (
+            WindowReceiver(window, compute, log, self.version)
+            if window
+            else MessageReceiver(comm, compute, log, self.version)
+        )
+        for number in self._numbers():
+            self._deliver(number)
+        self.outbox.flush()
+        self._wait_for_stop()
+        if window:
+            close_window(window)
+
+    def _numbers(self) -> Iterator[int]:
+        run = self.run
+        if self.options.assignment == "static":
+            return static_numbers(run.comm.rank, run.comm.size - 1, run.start, run.updates)
+        return granted_numbers(run.comm, self.waiting)
+
+    def _deliver(self, number: int) -> None:
+        """Make a minibatch until the trainer accepts it; that is once, unless it may drop."""
+        self.log.batch = number
+        self._wait_for_young_weights(number)
+        accepted = False
+        while not accepted:
+            try:
+                batch, versions, made_loss = self._attack(number)
+            except TooOldError:
+                self.log.counters["attacks_given_up"] += 1
+                continue
+            self.log.batches += 1
+            self.outbox.send(batch, versions, made_loss)
+            accepted = not self.options.drops or self._verdict()
+
+    def _wait_for_young_weights(self, number: int) -> None:
+        bound = self.options.max_staleness
+        if bound is None or not self.options.in_order:
+            return
+
+        def young() -> bool:
+            self._take_weights()
+            return self.version >= number - bound
+
+        if not young():
+            self.log.counters["waits_for_weights"] += 1
+            with self.log.phase("wait"):
+                self.waiting.until(young, f"weights of version {number - bound}")
+
+    def _attack(self, number: int) -> tuple[Batch, Versions, float | None]:
+        versions: list[tuple[int, int]] = []
+
+        def on_step(step: int) -> None:
+            if step % self.options.receive_interval == 0:
+                self._take_weights()
+            if not versions or self.version != versions[-1][1]:
+                versions.append((step, self.version))
+            bound = self.options.max_staleness
+            if self.options.drops and bound is not None and self.version - versions[0][1] > bound:
+                raise TooOldError
+
+        compute = self.run.compute
+        with self.log.phase("generate"):
+            try:
+                batch = compute.attack(number, slice(None), on_step)
+            except TooOldError as error:
+                given_up: TooOldError | None = error
+            else:
+                given_up = None
+                made_loss = compute.loss(batch) if self.run.record_strength else None
+        if given_up is not None:
+            raise given_up
+        return batch, tuple(versions), made_loss
+
+    def _take_weights(self) -> None:
+        version = self.weights.take()
+        if version is not None:
+            self.version = version
+
+    def _verdict(self) -> bool:
+        """Whether the trainer took the batch or found it too old."""
+        accepted = np.empty(1, np.int64)
+        with self.log.phase("wait"):
+            request = self.run.comm.Irecv(accepted, 0, Tag.VERDICT)
+            self.waiting.finish(request, f"the trainer's verdict on batch {self.log.batch}")
+        return bool(accepted[0])
+
+    def _wait_for_stop(self) -> None:
+        """Take what weights are still sent until the trainer, which waits for it, says stop."""
+        comm = self.run.comm
+
+        def stopped() -> bool:
+            self._take_weights()
+            return bool(comm.Iprobe(0, Tag.STOP))
+
+        with self.log.phase("wait"):
+            self.waiting.until(stopped, "the trainer to end")
+            comm.Recv(np.empty(0, np.uint8), 0, Tag.STOP)

@@ -1,0 +1,142 @@
+"""The pipeline's options, and what each of them changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sparring.errors import SparringError
+from sparring.strategies.base import Run, Strategy
+from sparring.strategies.telemetry import RankLog
+
+Messages = Literal["two", "packed"]
+Receive = Literal["probe", "completion"]
+Send = Literal["synchronous", "double_buffered"]
+Weights = Literal["messages", "window"]
+WeightSends = Literal["on_change", "every_turn"]
+Assignment = Literal["static", "dynamic"]
+Policy = Literal["wait", "drop"]
+
+
+@dataclass(frozen=True)
+class Pipeline(Strategy):
+    """Rank 0 updates, the other ranks generate adversaries with weights that may be old.
+
+    The defaults are the study's scheme: minibatch n belongs to generator ``1 + n mod (p - 1)``; a
+    batch travels as two messages and is found by a probe loop that goes round the generators; a
+    synchronous send holds a generator until its batch is taken; weights go to every generator,
+    which looks for them in the middle of an attack. One thing is not as it was: at most ``credits``
+    messages of weights are in flight to a generator, so that they never queue without limit.
+
+    Attributes:
+        receive_interval: ascent steps between a generator's looks for new weights, from 1.
+        send_interval: updates (or epochs) between the trainer's sends of weights, from 1.
+        send_unit: ``updates`` or ``epochs``.
+        weight_sends: ``every_turn`` of the trainer's loop, changed or not (the study's), or
+            ``on_change``.
+        credits: messages of weights in flight to each generator, from 1.
+        weights: by ``messages``, or through a one-sided ``window`` in which the newest overwrite.
+        messages: a batch as ``two`` messages (the study's) or one ``packed`` message.
+        receive: ``probe`` goes round the generators (the study's); ``completion`` has a persistent
+            receive posted for each of them, which lets a generator run one batch further ahead.
+        max_probes: probes in one turn of the trainer's loop, from 1.
+        send: ``synchronous`` (the study's), or ``double_buffered``: a generator makes its next
+            batch while the last is on its way.
+        assignment: ``static`` (the study's), or ``dynamic``: whoever is free takes the next
+            minibatch.
+        trainer_generates: whether the trainer attacks minibatches too while its inbox is empty,
+            looking into it before each ascent step; needs ``assignment = "dynamic"``.
+        max_staleness: no batch older than this is trained on; None is no bound.
+        staleness_policy: ``wait``: minibatch n is begun only with weights of version
+            n - max_staleness or newer, and batches are consumed in order (stale synchronous
+            parallel, Ho et al., NIPS 2013); ``drop``: an attack whose first weights have become too
+            old is given up and begun again.
+        study_partial_batches: train on all rows of the receive buffer, also on those that a
+            partial batch left from the batch before: the study's defect, for the record.
+
+    Raises:
+        ValueError: if an option is out of range or two of them contradict each other.
+    """
+
+    receive_interval: int = 1
+    send_interval: int = 1
+    send_unit: Literal["updates", "epochs"] = "updates"
+    weight_sends: WeightSends = "every_turn"
+    credits: int = 1
+    weights: Weights = "messages"
+    messages: Messages = "two"
+    receive: Receive = "probe"
+    max_probes: int = 64
+    send: Send = "synchronous"
+    assignment: Assignment = "static"
+    trainer_generates: bool = False
+    max_staleness: int | None = None
+    staleness_policy: Policy = "wait"
+    study_partial_batches: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("receive_interval", "send_interval", "credits", "max_probes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, kind in (
+            ("weights", Weights), ("messages", Messages), ("receive", Receive), ("send", Send),
+            ("weight_sends", WeightSends), ("assignment", Assignment),
+            ("staleness_policy", Policy), ("send_unit", Literal["updates", "epochs"]),
+        ):  # fmt: skip
+            if getattr(self, name) not in get_args(kind):
+                expected = " or ".join(f"'{value}'" for value in get_args(kind))
+                raise ValueError(f"{name} must be {expected}, not '{getattr(self, name)}'")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        bound, waits = self.max_staleness, self.staleness_policy == "wait"
+        if self.receive == "completion" and self.messages == "two":
+            raise ValueError(
+                "receive 'completion' needs messages 'packed': a batch in two messages is complete "
+                "only when both have come"
+            )
+        if self.trainer_generates and self.assignment == "static":
+            raise ValueError("trainer_generates needs assignment 'dynamic'")
+        if bound is None:
+            return
+        if bound < 0:
+            raise ValueError(f"max_staleness must be at least 0, not {bound}")
+        if waits and (self.send_unit == "epochs" or self.send_interval > bound + 1):
+            raise ValueError(
+                "staleness_policy 'wait' needs weights at least every max_staleness + 1 updates: "
+                f"max_staleness is {bound} and send_interval is {self.send_interval} "
+                f"{self.send_unit}"
+            )
+        if not waits and (self.send == "double_buffered" or self.send_unit == "epochs"
+                          or self.send_interval > 1):  # fmt: skip
+            raise ValueError(
+                "staleness_policy 'drop' needs send 'synchronous' and weights after every update"
+            )
+
+    @property
+    def in_order(self) -> bool:
+        """Whether batches are consumed in the order of their numbers."""
+        return self.max_staleness is not None and self.staleness_policy == "wait"
+
+    @property
+    def drops(self) -> bool:
+        """Whether batches that have become too old are made again."""
+        return self.max_staleness is not None and self.staleness_policy == "drop"
+
+    def check(self, processes: int) -> None:
+        """See `Strategy`."""
+        if processes < 2:
+            raise SparringError(
+                "strategy 'pipeline' needs 2 processes or more (a trainer and a generator), "
+                f"not {processes}"
+            )
+
+    def train(self, run: Run) -> RankLog:
+        """See `Strategy`."""
+        from sparring.strategies.pipeline.generator import Generator
+        from sparring.strategies.pipeline.trainer import Trainer
+
+        self.check(run.comm.size)
+        role: Trainer | Generator = (Trainer if run.comm.rank == 0 else Generator)(self, run)
+        role.train()
+        return run.log

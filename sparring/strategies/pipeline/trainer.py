@@ -1,0 +1,193 @@
+"""The trainer: consumes batches, updates, and lets the generators have its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparring.strategies.base import Run
+from sparring.strategies.pipeline.inbox import CompletionInbox, Inbox, ProbeInbox
+from sparring.strategies.pipeline.messages import Delivery, Tag
+from sparring.strategies.pipeline.numbers import Dispenser
+from sparring.strategies.pipeline.weights import MessageSender, WeightsSender
+from sparring.strategies.pipeline.window import WindowSender, close_window, open_window
+from sparring.strategies.telemetry import BatchRecord
+
+if TYPE_CHECKING:
+    from sparring.strategies.pipeline.options import Pipeline
+
+
+class Trainer:
+    """Rank 0."""
+
+    def __init__(self, options: Pipeline, run: Run) -> None:
+        self.options, self.run = options, run
+        self.log, self.waiting = run.begin("both" if options.trainer_generates else "trainer")
+        self.version = run.start
+        self.gradients = np.empty(run.compute.gradient_count, run.compute.dtype)
+        #: Batches that came before their turn, by number (only where they are consumed in order).
+        self.held: dict[int, Delivery] = {}
+        unit = run.compute.epoch_length if options.send_unit == "epochs" else 1
+        self.send_interval = options.send_interval * unit
+        self.dispenser: Dispenser | None = None
+        if options.assignment == "dynamic":
+            # In order, a number that waits for its generator would hold up all others.
+            ahead = 0 if options.in_order else 1
+            self.dispenser = Dispenser(run.comm, run.start, run.updates, ahead)
+
+    def train(self) -> None:
+        """Train until the weights have the wanted version."""
+        run, log = self.run, self.log
+        window = open_window(run.comm, run.compute) if self.options.weights == "window" else None
+        self.weights: WeightsSender = (
+            WindowSender(window, run.compute, log, self.version)
+            if window
+            else MessageSender(
+                run.comm, run.compute, log, version=self.version, credits=self.options.credits,
+                every_turn=self.options.weight_sends == "every_turn",
+            )
+        )  # fmt: skip
+        self.inbox = self._open_inbox()
+        began = self.last_came = log.clock()
+        while self.version < run.updates:
+            first = self.version == run.start
+            self._turn()
+            if first and self.version > run.start:
+                log.fill_seconds = self.first_came - began
+        self._stop()
+        log.drain_seconds = log.clock() - self.last_came
+        if window:
+            close_window(window)
+
+    def _open_inbox(self) -> Inbox:
+        comm, compute, options = self.run.comm, self.run.compute, self.options
+        if options.receive == "completion":
+            return CompletionInbox(comm, compute, self.log, all_rows=options.study_partial_batches)
+        return ProbeInbox(
+            comm, compute, self.log, packed=options.messages == "packed",
+            max_probes=options.max_probes, all_rows=options.study_partial_batches,
+        )  # fmt: skip
+
+    def _turn(self) -> None:
+        """One turn of the trainer's loop: consume what has come, else generate, else wait."""
+        if self._consume_what_came():
+            return
+        if self.options.trainer_generates and self._generate():
+            return
+        with self.log.phase("wait"):
+            self.waiting.until(self._look, self._awaited())
+
+    def _awaited(self) -> str:
+        if self.options.in_order:
+            return f"batch {self.version} from its generator"
+        return f"any generator's batch for update {self.version}"
+
+    def _look(self) -> bool:
+        """Offer weights, and see whether a batch has come that can be consumed."""
+        self.log.counters["turns"] += 1
+        self._offer_weights()
+        if self.version in self.held:
+            return True
+        delivery = self.inbox.poll()
+        if delivery is None:
+            return False
+        if self.dispenser is not None:
+            self.dispenser.grant(delivery.generator)
+        self.held[delivery.batch.number if self.options.in_order else self.version] = (
+            # What waits for its turn must not be overwritten by what comes meanwhile.
+            delivery.copied() if self.options.in_order else delivery
+        )
+        return self.version in self.held
+
+    def _offer_weights(self) -> None:
+        start = self.run.start
+        due = start + (self.version - start) // self.send_interval * self.send_interval
+        self.weights.offer(self.version, due)
+
+    def _consume_what_came(self) -> bool:
+        """Consume one batch if it is there; returns whether there was one."""
+        if not self._look():
+            return False
+        self._consume(self.held.pop(self.version))
+        return True
+
+    def _consume(self, delivery: Delivery) -> None:
+        """Update on a batch, unless it is too old and may be dropped."""
+        log, batch = self.log, delivery.batch
+        self.last_came = log.clock()
+        if self.version == self.run.start:
+            self.first_came = self.last_came
+        own = delivery.generator == self.run.comm.rank
+        if self.options.drops and not own:
+            bound = self.options.max_staleness
+            assert bound is not None
+            accepted = self.version - delivery.versions[0][1] <= bound
+            verdict = np.array([accepted], np.int64)
+            with log.phase("send"):
+                self.run.comm.Send(verdict, delivery.generator, Tag.VERDICT)
+            if not accepted:
+                log.counters["batches_dropped"] += 1
+                return
+        in_hand, log.batch = log.batch, batch.number
+        with log.phase("update"):
+            loss = self.run.compute.gradients(batch, self.gradients)
+            self.run.compute.apply(self.gradients)
+        self.run.updated(
+            BatchRecord(
+                self.version, batch.number, delivery.generator, delivery.versions,
+                delivery.made_loss, loss,
+            )
+        )  # fmt: skip
+        self.version += 1
+        log.batch = in_hand
+
+    def _generate(self) -> bool:
+        """Attack a minibatch of the trainer's own; what comes meanwhile is consumed at once."""
+        assert self.dispenser is not None
+        bound = self.options.max_staleness
+        upcoming = self.dispenser.upcoming
+        if upcoming is None or (
+            self.options.in_order and bound is not None and self.version < upcoming - bound
+        ):
+            return False
+        number = self.dispenser.take()
+        assert number is not None
+        compute, log = self.run.compute, self.log
+        while True:
+            versions: list[tuple[int, int]] = []
+            log.batch = number
+
+            def on_step(step: int, versions: list[tuple[int, int]] = versions) -> None:
+                while self._consume_what_came():
+                    pass
+                if not versions or self.version != versions[-1][1]:
+                    versions.append((step, self.version))
+
+            with log.phase("generate"):
+                batch = compute.attack(number, slice(None), on_step)
+                made = compute.loss(batch) if self.run.record_strength else None
+            log.batches += 1
+            if not self.options.drops or bound is None or self.version - versions[0][1] <= bound:
+                break
+            log.counters["batches_dropped"] += 1
+        self._hold_or_consume(Delivery(batch, self.run.comm.rank, tuple(versions), made))
+        return True
+
+    def _hold_or_consume(self, own: Delivery) -> None:
+        if self.options.in_order and own.batch.number != self.version:
+            self.held[own.batch.number] = own.copied()
+        else:
+            self._consume(own)
+
+    def _stop(self) -> None:
+        """Tell every generator to end, once nothing is in flight to it."""
+        comm = self.run.comm
+        with self.log.phase("wait"):
+            self.waiting.until(self.weights.drained, "the generators to take the last weights")
+            if self.dispenser is not None:
+                self.waiting.until(self.dispenser.drained, "the generators to take their grants")
+            stops = [comm.Isend(np.empty(0, np.uint8), r, Tag.STOP) for r in range(1, comm.size)]
+            for rank, stop in enumerate(stops, start=1):
+                self.waiting.finish(stop, f"rank {rank} to end")
+        self.inbox.close()
