@@ -23,6 +23,7 @@ from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.strategies import PHASES, STRATEGIES, RankLog, Run, Strategy
 from sparring.strategies.base import shard
+from sparring.strategies.failure import guarded
 from sparring.torch_compute import TorchCompute, mixes_images
 
 
@@ -91,7 +92,9 @@ def build_strategy(chosen: Parameters) -> Strategy:
         ValueError: if the options contradict each other.
     """
     kind = STRATEGIES[chosen.strategy]
-    known = {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
+    known: set[str] = (
+        {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
+    )
     options: dict[str, Any] = {
         name: getattr(chosen, name) for name in Parameters.model_fields if name in known
     }
@@ -184,7 +187,7 @@ class Training:
         run = Run(
             self.comm, self.compute, self.updates, record_strength=self.parameters.record_strength
         )
-        self.log: RankLog = self.strategy.train(run)
+        self.log: RankLog = guarded(self.strategy, run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
         """The repetition's metrics, and on every rank the work for the accuracies."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring import attacks, data, networks
     from sparring.attacks import FGSM, PGD, GradientAscent
+    from sparring.trainer import Trainer
 
 __version__ = "0.1.0"
 
@@ -19,6 +20,7 @@ __all__ = [
     "FGSM",
     "PGD",
     "GradientAscent",
+    "Trainer",
     "__version__",
     "attacks",
     "data",
@@ -26,14 +28,19 @@ __all__ = [
 ]
 
 _SUBMODULES = frozenset({"attacks", "data", "networks"})
-_ATTACKS = frozenset({"FGSM", "PGD", "GradientAscent"})
+_HOMES = {
+    "FGSM": "attacks",
+    "PGD": "attacks",
+    "GradientAscent": "attacks",
+    "Trainer": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _ATTACKS:
-        return getattr(importlib.import_module(f"{__name__}.attacks"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

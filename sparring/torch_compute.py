@@ -18,7 +18,7 @@ from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
-from sparring.data.dataset import Split
+from sparring.data.arrays import Images
 from sparring.randomness import ImageStreams
 
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
@@ -49,7 +49,7 @@ class TorchCompute:
     def __init__(
         self,
         model: nn.Module,
-        split: Split,
+        split: Images,
         batches: Batches,
         attack: Attack,
         optimizer: OptimizerFactory,

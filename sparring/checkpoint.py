@@ -1,0 +1,103 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sparring.errors import SparringError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training run after some updates.
+
+    Attributes:
+        updates: updates done: the weights' version, and the next minibatch's number.
+        model: the model's state dictionary.
+        optimizer: the optimizer's state dictionary.
+        torch_random_state: PyTorch's global generator (dropout draws from it); all other random
+            numbers are keyed by seed, epoch and image and have no state.
+        settings: what must be the same for the run to go on: seed, batch size, images.
+    """
+
+    updates: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    torch_random_state: torch.Tensor
+    settings: dict[str, Any]
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whole or not at all: a crash leaves the last one intact."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in it is executed.
+
+    Raises:
+        SparringError: if it is missing, damaged, no checkpoint, or of a newer format.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        version = content.pop("format")
+        if version > FORMAT:
+            raise SparringError(f"{path}: checkpoint format {version} is newer than {FORMAT}")
+        return Checkpoint(**content)
+    except FileNotFoundError:
+        raise SparringError(f"{path}: no such checkpoint") from None
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SparringError(f"{path}: damaged, or no checkpoint of Sparring ({reason})") from None
+
+
+def capture(
+    model: nn.Module, optimizer: torch.optim.Optimizer, updates: int, settings: dict[str, Any]
+) -> Checkpoint:
+    """The present state as a checkpoint; its tensors are the live ones: save it at once."""
+    return Checkpoint(
+        updates, model.state_dict(), optimizer.state_dict(), torch.get_rng_state(), settings
+    )
+
+
+def restore(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    settings: dict[str, Any],
+    path: Path,
+) -> None:
+    """Put a checkpoint's state into model and optimizer.
+
+    Raises:
+        SparringError: if it belongs to another network or to other settings, naming the first.
+    """
+    for name, wanted in settings.items():
+        found = checkpoint.settings.get(name)
+        if found != wanted:
+            raise SparringError(f"{path}: was made with {name} = {found}, not {wanted}")
+    try:
+        model.load_state_dict(checkpoint.model)
+        optimizer.load_state_dict(checkpoint.optimizer)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SparringError(f"{path}: does not fit this model or optimizer: {reason}") from None
+    torch.set_rng_state(checkpoint.torch_random_state)

@@ -1,0 +1,102 @@
+"""A user's own images as something to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sparring.data.dataset import Which
+from sparring.errors import SparringError
+
+
+@runtime_checkable
+class Images(Sized, Protocol):
+    """What training needs of data: `sparring.data.dataset.Split` is one."""
+
+    def images(self, which: Which = ...) -> npt.NDArray[Any]:
+        """Images of these numbers, floating point ``(k, channels, height, width)``."""
+
+    def labels(self, which: Which = ...) -> npt.NDArray[np.int64]:
+        """Their labels, int64 ``(k,)``."""
+
+
+class ArrayImages:
+    """Images and labels that lie in memory.
+
+    Args:
+        images: ``(n, ...)``, floating point.
+        labels: ``(n,)``, integers.
+
+    Raises:
+        SparringError: if they are not of these kinds or of unequal number.
+    """
+
+    def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> None:
+        self._images, self._labels = np.asarray(images), np.asarray(labels)
+        if not np.issubdtype(self._images.dtype, np.floating):
+            raise SparringError(f"images must be floating point, not {self._images.dtype}")
+        if not np.issubdtype(self._labels.dtype, np.integer) or self._labels.ndim != 1:
+            raise SparringError(
+                f"labels must be integers of shape (n,), not {self._labels.dtype} of shape "
+                f"{self._labels.shape}"
+            )
+        if len(self._images) != len(self._labels):
+            raise SparringError(
+                f"there are {len(self._images)} images and {len(self._labels)} labels; expected as "
+                "many of both"
+            )
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def images(self, which: Which = slice(None)) -> npt.NDArray[Any]:
+        """See `Images`."""
+        return np.ascontiguousarray(self._images[which])
+
+    def labels(self, which: Which = slice(None)) -> npt.NDArray[np.int64]:
+        """See `Images`."""
+        return self._labels[which].astype(np.int64)
+
+
+class ItemImages:
+    """A map-style data set of (image, label) pairs, as ``torch.utils.data.Dataset`` is."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def images(self, which: Which = slice(None)) -> npt.NDArray[Any]:
+        """See `Images`."""
+        return np.stack([np.asarray(self._items[i][0]) for i in self._numbers(which)])
+
+    def labels(self, which: Which = slice(None)) -> npt.NDArray[np.int64]:
+        """See `Images`."""
+        return np.array([int(self._items[i][1]) for i in self._numbers(which)], np.int64)
+
+    def _numbers(self, which: Which) -> list[int]:
+        if isinstance(which, slice):
+            return list(range(len(self))[which])
+        return [int(i) for i in which]
+
+
+def as_split(data: object) -> Images:
+    """Anything that can be trained on, as `Images`.
+
+    Raises:
+        SparringError: if it cannot.
+    """
+    if isinstance(data, Images):
+        return data
+    if isinstance(data, tuple) and len(data) == 2:
+        return ArrayImages(*data)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return ItemImages(data)
+    raise SparringError(
+        "data must be a sparring.data.Dataset, a pair (images, labels) or a map-style data set, "
+        f"not a {type(data).__name__}"
+    )

@@ -1,0 +1,246 @@
+"""The library's face: train any model adversarially, on one process or under ``mpiexec``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from sparring import checkpoint as checkpoints
+from sparring.attacks.base import Attack
+from sparring.batches import Batches
+from sparring.data.arrays import as_split
+from sparring.data.dataset import Dataset
+from sparring.errors import SparringError
+from sparring.evaluation import count_correct
+from sparring.strategies import STRATEGIES, Sequential, Strategy
+from sparring.strategies.base import Run, shard
+from sparring.strategies.failure import RankFailedError, guarded
+from sparring.strategies.telemetry import BatchRecord, RankLog, chrome_trace
+from sparring.torch_compute import TorchCompute, mixes_images
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a call of `Trainer.fit` did.
+
+    Attributes:
+        records: on rank 0, one per update; empty on ranks that do not update.
+        log: this rank's phases, bytes and counters.
+        seconds: wall-clock time of the call, this rank's.
+    """
+
+    records: list[BatchRecord]
+    log: RankLog
+    seconds: float
+
+
+class Trainer:
+    """Adversarial training of a model.
+
+    The same script runs under ``python`` and under ``mpiexec -n p python``: every rank builds a
+    Trainer with the same arguments; rank 0's weights are the ones to begin with and, after `fit`,
+    every rank's.
+
+    Args:
+        model: any ``torch.nn.Module`` from images to logits.
+        optimizer: built on the model's parameters.
+        data: a `sparring.data.Dataset`, a pair (images, labels) of arrays or tensors, or a
+            map-style ``torch.utils.data.Dataset`` of (image, label).
+        attack: makes the adversaries.
+        strategy: a name of `sparring.strategies.STRATEGIES`, or a strategy with its options. On one
+            process a strategy that needs more falls back to ``sequential`` with a warning.
+        batch_size: images in a minibatch, over all ranks.
+        seed: of the order of images and of the attack's noise.
+        threads: threads that this rank computes with; None leaves PyTorch's setting.
+        comm: the ranks; None means ``MPI.COMM_WORLD``.
+
+    Raises:
+        SparringError: if strategy, number of ranks and model do not go together.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        data: object,
+        attack: Attack,
+        strategy: str | Strategy = "sequential",
+        *,
+        batch_size: int = 64,
+        seed: int = 0,
+        threads: int | None = None,
+        comm: MPI.Intracomm | None = None,
+    ) -> None:
+        if comm is None:
+            from mpi4py import MPI
+
+            comm = MPI.COMM_WORLD
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.comm, self.model, self.optimizer, self.attack = comm, model, optimizer, attack
+        self.data, self.seed, self.updates = data, seed, 0
+        self.strategy = _choose(strategy, comm.size)
+        mixing = mixes_images(model)
+        if mixing and self.strategy.splits_batches and comm.size > 1:
+            raise SparringError(
+                f"this strategy splits minibatches, which would change what {mixing} computes; "
+                "expected a model without batch normalisation, or strategy 'sharded' or 'pipeline'"
+            )
+        split = as_split(data.train if isinstance(data, Dataset) else data)
+        self.compute = TorchCompute(
+            model, split, Batches(len(split), batch_size, seed), attack, lambda _: optimizer
+        )
+        self._settings = {"seed": seed, "batch_size": batch_size, "images": len(split)}
+
+    def fit(
+        self,
+        *,
+        epochs: int | None = None,
+        updates: int | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_interval: int = 100,
+        resume: bool = False,
+        timeline: str | Path | None = None,
+        record_strength: bool = False,
+        patience_seconds: float | None = 600.0,
+        on_update: Callable[[BatchRecord], None] | None = None,
+    ) -> History:
+        """Train on; collective.
+
+        Args:
+            epochs: passes over the data; give this or ``updates``.
+            updates: optimizer steps.
+            checkpoint: where rank 0 keeps the run's state, written whole or not at all.
+            checkpoint_interval: updates between checkpoints; one more is written at the end.
+            resume: begin from ``checkpoint`` if it exists; ``epochs`` or ``updates`` then count
+                from the run's very beginning.
+            timeline: write every rank's phases there, as a Chrome trace that Perfetto opens.
+            record_strength: also tell each batch's loss under the weights that made it.
+            patience_seconds: give up when a rank is silent for so long; None waits for ever.
+            on_update: called after every update on the ranks that update.
+
+        Raises:
+            SparringError: if the arguments are wrong or, on one process, training fails. On
+                several, a rank that fails says why on stderr and ends all of them.
+        """
+        if (epochs is None) == (updates is None):
+            raise SparringError("fit needs either epochs or updates")
+        wanted = updates if updates is not None else (epochs or 0) * self.compute.epoch_length
+        path = Path(checkpoint) if checkpoint is not None else None
+        if resume and path is not None:
+            self._resume(path)
+            wanted = max(0, wanted - self.updates)
+        elif resume:
+            raise SparringError("resume needs the checkpoint to resume from")
+        self._agree_on_weights()
+
+        def after_update(record: BatchRecord) -> None:
+            done = record.update + 1
+            if path and self.comm.rank == 0 and done % checkpoint_interval == 0:
+                self._save(path, done)
+            if on_update is not None:
+                on_update(record)
+
+        run = Run(
+            self.comm, self.compute, self.updates + wanted, start=self.updates,
+            record_strength=record_strength, timeline=timeline is not None,
+            patience_seconds=patience_seconds, on_update=after_update,
+        )  # fmt: skip
+        self.comm.Barrier()
+        origin = began = time.perf_counter()
+        try:
+            guarded(self.strategy, run)
+        except RankFailedError as error:
+            if self.comm.size == 1:
+                raise
+            print(f"sparring: {error}", file=sys.stderr, flush=True)
+            self.comm.Abort(1)
+        seconds = time.perf_counter() - began
+        self.updates += wanted
+        if not self.strategy.everywhere:
+            self._agree_on_weights()
+        if path and self.comm.rank == 0:
+            self._save(path, self.updates)
+        if timeline is not None:
+            self._write_timeline(Path(timeline), run.log, origin)
+        return History(run.log.records, run.log, seconds)
+
+    def accuracy(self, attack: Attack | None = None, images: int | None = None) -> float:
+        """Accuracy on the first test images, clean or under an attack, counted by all ranks.
+
+        Raises:
+            SparringError: if the data has no test images.
+        """
+        if not isinstance(self.data, Dataset):
+            raise SparringError("accuracy needs a sparring.data.Dataset, which has test images")
+        test = self.data.test
+        number = min(len(test), images if images is not None else len(test))
+        part = range(number)[shard(number, self.comm.size, self.comm.rank)]
+        correct = count_correct(self.model, test, part, attack, seed=self.seed)
+        return float(sum(self.comm.allgather(correct)) / number)
+
+    def _agree_on_weights(self) -> None:
+        """Give every rank rank 0's weights."""
+        if self.comm.size == 1:
+            return
+        weights = np.empty(self.compute.weight_count, self.compute.dtype)
+        self.compute.read_weights(weights)
+        self.comm.Bcast(weights)
+        self.compute.write_weights(weights)
+
+    def _save(self, path: Path, updates: int) -> None:
+        state = checkpoints.capture(self.model, self.optimizer, updates, self._settings)
+        checkpoints.save(path, state)
+
+    def _resume(self, path: Path) -> None:
+        """Take the state of rank 0's checkpoint, on every rank."""
+        exists, state, reason = path.exists(), None, ""
+        if self.comm.rank == 0 and exists:
+            try:
+                state = checkpoints.load(path)
+            except SparringError as error:
+                reason = str(error)
+        state, reason = self.comm.bcast((state, reason))
+        if reason:
+            raise SparringError(reason)
+        if state is None:
+            log.info("%s does not exist yet: training begins", path)
+            return
+        checkpoints.restore(state, self.model, self.optimizer, self._settings, path)
+        self.updates = state.updates
+
+    def _write_timeline(self, path: Path, rank_log: RankLog, origin: float) -> None:
+        gathered = self.comm.gather((self.comm.rank, rank_log.role, rank_log.spans, origin))
+        if gathered is not None:
+            path.write_text(json.dumps(chrome_trace(gathered)), encoding="utf-8")
+
+
+def _choose(strategy: str | Strategy, processes: int) -> Strategy:
+    if isinstance(strategy, str):
+        if strategy not in STRATEGIES:
+            known = ", ".join(f"'{name}'" for name in STRATEGIES)
+            raise SparringError(f"strategy must be one of {known}, not '{strategy}'")
+        strategy = STRATEGIES[strategy]()
+    try:
+        strategy.check(processes)
+    except SparringError as error:
+        if processes > 1:
+            raise
+        log.warning("%s: falling back to 'sequential'", error)
+        return Sequential()
+    return strategy

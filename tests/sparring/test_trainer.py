@@ -1,0 +1,303 @@
+"""The library's face, on one process and on real MPI ranks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+import sparring
+from harness.launcher import find_launcher
+from harness.process import MARK, run
+from sparring.checkpoint import load, save
+from sparring.cli import main
+from sparring.errors import SparringError
+from sparring.strategies import Pipeline
+from sparring.strategies.replay import Replay, load_arrivals
+from sparring.strategies.telemetry import BatchRecord
+
+PROGRAM = str(Path(__file__).with_name("trainer_ranks.py"))
+ROOT = Path(__file__).parents[2]
+
+
+def launch(processes, job, folder, limit_seconds=90):
+    """Run a job of trainer_ranks; exit code and output, with nothing of it left running."""
+    launcher, log = find_launcher(), folder / "log"
+    mark = f"trainer-{folder.name}"
+    outcome = run(
+        launcher.command(processes, 1, [sys.executable, PROGRAM, json.dumps(job)]),
+        launcher.variables(processes, 1),
+        mark=mark,
+        log=log,
+        limit_seconds=limit_seconds,
+    )
+    left = [p for p in psutil.process_iter() if _environment(p).get(MARK) == mark]
+    assert not left
+    assert not outcome.timed_out
+    return outcome.exit_code, log.read_text(encoding="utf-8")
+
+
+def _environment(process):
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def weights_after(processes, job, folder, name="weights.npy"):
+    path = folder / name
+    code, output = launch(processes, {**job, "weights": str(path)}, folder)
+    assert code == 0, output
+    return np.load(path)
+
+
+@pytest.mark.parametrize("command", [[], ["-n", "2"]])
+def test_the_readmes_script_runs_unchanged(command, tmp_path):
+    script = ROOT / "examples" / "train.py"
+    assert len(script.read_text().splitlines()) <= 25
+    assert script.read_text() in (ROOT / "README.md").read_text()
+    launcher = find_launcher()
+    prefix = [launcher.path, *command] if command else []
+    result = subprocess.run(
+        [*prefix, sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"{2 if command else 1} processes" in result.stdout
+    assert float(result.stdout.split("robust accuracy")[1]) > 0.2  # chance is 0.1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "processes"), [("sequential", 1), ("data_parallel", 2), ("sharded", 2)]
+)
+def test_a_resumed_run_ends_at_the_weights_of_an_uninterrupted_one(strategy, processes, tmp_path):
+    whole = weights_after(processes, {"strategy": strategy, "fit": {"updates": 8}}, tmp_path)
+    state = str(tmp_path / "state.pt")
+    half = {"strategy": strategy, "fit": {"updates": 5, "checkpoint": state}}
+    assert launch(processes, half, tmp_path)[0] == 0
+    rest = {"strategy": strategy, "fit": {"updates": 8, "checkpoint": state, "resume": True}}
+    resumed = weights_after(processes, rest, tmp_path, "resumed.npy")
+    assert (resumed == whole).all()
+    assert load(Path(state)).updates == 8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"assignment": "dynamic", "trainer_generates": True, "weights": "window"}],
+    ids=["study", "generating_trainer"],
+)
+def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
+    arrivals = tmp_path / "arrivals.jsonl"
+    job = {"strategy": "pipeline", "options": options, "fit": {"updates": 12}}
+    trained = weights_after(3, {**job, "arrivals": str(arrivals)}, tmp_path)
+    records = load_arrivals(arrivals)
+    assert max(record.staleness for record in records) > 0
+    model = sparring.networks.build("study", 0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    data = sparring.data.load("mnist-5k", normalize=True)
+    attack = sparring.GradientAscent(steps=2)
+    trainer = sparring.Trainer(model, optimizer, data, attack, Replay(records), batch_size=16)
+    history = trainer.fit(updates=12)
+    weights = np.empty(trainer.compute.weight_count, np.float32)
+    trainer.compute.read_weights(weights)
+    assert (weights == trained).all()
+    assert [record.loss for record in history.records] == [record.loss for record in records]
+
+
+@pytest.mark.parametrize("strategy", ["data_parallel", "pipeline", "sharded"])
+@pytest.mark.parametrize("sinner", [0, 1])
+def test_a_rank_that_raises_ends_the_run_and_says_who_where_and_why(strategy, sinner, tmp_path):
+    if strategy == "pipeline" and sinner == 0:
+        strategy_options = {"assignment": "dynamic", "trainer_generates": True}
+    else:
+        strategy_options = {}
+    state = tmp_path / "state.pt"
+    job = {
+        "strategy": strategy, "options": strategy_options, "deed": "raise", "sinner": sinner,
+        "fit": {"updates": 40, "checkpoint": str(state), "checkpoint_interval": 1},
+    }  # fmt: skip
+    code, output = launch(2, job, tmp_path)
+    assert code != 0
+    assert f"sparring: rank {sinner} (" in output
+    assert "failed in generate of batch " in output
+    assert "RuntimeError: the sky fell" in output
+    if state.exists():
+        assert load(state).updates >= 1
+
+
+def test_a_killed_rank_ends_the_run_and_leaves_the_last_checkpoint(tmp_path):
+    state = tmp_path / "state.pt"
+    job = {
+        "strategy": "pipeline", "deed": "kill", "sinner": 1,
+        "fit": {"updates": 40, "checkpoint": str(state), "checkpoint_interval": 1},
+    }  # fmt: skip
+    code, output = launch(2, job, tmp_path)
+    assert code != 0
+    assert "sparring: rank 1 (generator) was killed in generate of batch 2" in output
+    assert 1 <= load(state).updates <= 2
+
+
+@pytest.mark.parametrize("strategy", ["data_parallel", "pipeline", "sharded"])
+def test_a_rank_that_hangs_is_given_up_and_named(strategy, tmp_path):
+    job = {
+        "strategy": strategy, "deed": "hang", "sinner": 1,
+        "fit": {"updates": 40, "patience_seconds": 1.0},
+    }  # fmt: skip
+    code, output = launch(2, job, tmp_path)
+    assert code != 0
+    assert "sparring: rank 0 (" in output
+    assert "no sign for 1 s of" in output
+    assert "rank 1" in output.split("no sign for 1 s of")[1] or "other ranks" in output
+    assert "batch" in output
+
+
+def test_a_diverged_loss_stops_with_a_sentence():
+    model = sparring.networks.build("study", 0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
+    data = sparring.data.load("mnist-5k")
+    trainer = sparring.Trainer(model, optimizer, data, sparring.FGSM(), batch_size=16)
+    with pytest.raises(SparringError, match="training diverged: the loss of update . .batch ."):
+        trainer.fit(updates=10)
+
+
+def small_trainer(data=None, model=None, **keywords):
+    model = model or nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    data = data or sparring.data.load("mnist-5k")
+    return sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), batch_size=32, **keywords)
+
+
+def test_any_model_optimizer_and_data():
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(100, 1, 28, 28, generator=random)
+    labels = torch.arange(100) % 10
+    pairs = list(zip(images, labels, strict=True))
+    losses = []
+    for data in ((images.numpy(), labels.numpy()), (images, labels), pairs):
+        torch.manual_seed(0)
+        history = small_trainer(data).fit(epochs=2)
+        losses.append([record.loss for record in history.records])
+    assert len(losses[0]) == 2 * 4  # 100 images: three batches of 32 and one of 4
+    assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ((np.zeros((3, 1), np.int64), np.zeros(3, np.int64)), "images must be floating point"),
+        ((np.zeros((3, 1)), np.zeros(3)), "labels must be integers"),
+        ((np.zeros((3, 1)), np.zeros(4, np.int64)), "3 images and 4 labels"),
+        (7, "data must be .* not a int"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused(data, sentence):
+    with pytest.raises(SparringError, match=sentence):
+        small_trainer(data)
+
+
+def test_on_one_process_a_parallel_strategy_falls_back_and_says_so(caplog):
+    trainer = small_trainer(strategy=Pipeline())
+    assert "falling back to 'sequential'" in caplog.text
+    assert len(trainer.fit(updates=2).records) == 2
+
+
+def test_fit_goes_on_where_it_was():
+    trainer = small_trainer()
+    trainer.fit(updates=3)
+    assert [record.batch for record in trainer.fit(updates=2).records] == [3, 4]
+
+
+def test_a_timeline_is_a_chrome_trace(tmp_path):
+    path = tmp_path / "trace.json"
+    small_trainer().fit(updates=2, timeline=path)
+    events = json.loads(path.read_text())["traceEvents"]
+    spans = [event for event in events if event["ph"] == "X"]
+    assert [event["name"] for event in spans] == ["generate", "update"] * 2
+    assert [event["args"]["batch"] for event in spans] == [0, 0, 1, 1]
+    ends = [event["ts"] + event["dur"] for event in spans]
+    assert all(a <= b["ts"] + 1e-3 for a, b in zip(ends, spans[1:], strict=False))
+
+
+def test_spans_cost_nothing_when_off():
+    assert small_trainer().fit(updates=2).log.spans == []
+
+
+class TestCheckpoints:
+    def test_a_damaged_one_is_told_of(self, tmp_path):
+        path = tmp_path / "state.pt"
+        small_trainer().fit(updates=1, checkpoint=path)
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(SparringError, match=r"state\.pt: damaged, or no checkpoint"):
+            small_trainer().fit(updates=2, checkpoint=path, resume=True)
+
+    def test_one_of_another_run_is_refused(self, tmp_path):
+        path = tmp_path / "state.pt"
+        small_trainer().fit(updates=1, checkpoint=path)
+        with pytest.raises(SparringError, match="was made with seed = 0, not 1"):
+            small_trainer(seed=1).fit(updates=2, checkpoint=path, resume=True)
+        other = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Linear(10, 10))
+        with pytest.raises(SparringError, match="does not fit this model"):
+            small_trainer(model=other).fit(updates=2, checkpoint=path, resume=True)
+
+    def test_a_failed_write_leaves_the_last_one(self, tmp_path, monkeypatch):
+        path = tmp_path / "state.pt"
+        small_trainer().fit(updates=1, checkpoint=path)
+        kept, state = path.read_bytes(), load(path)
+
+        def half(content, file):
+            file.write(b"half of it")
+            raise OSError("disk full")
+
+        monkeypatch.setattr(torch, "save", half)
+        with pytest.raises(OSError, match="disk full"):
+            save(path, state)
+        assert path.read_bytes() == kept
+        assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_arrival_logs_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with pytest.raises(SparringError, match=r"log\.jsonl: cannot be read"):
+        load_arrivals(path)
+    path.write_text('{"update": 0}\n')
+    with pytest.raises(SparringError, match=r"log\.jsonl:1: expected the JSON record"):
+        load_arrivals(path)
+    record = BatchRecord(3, 3, 1, ((0, 3),), None, 1.0)
+    with pytest.raises(SparringError, match="must hold updates 0 to 1 in order"):
+        small_trainer(strategy=Replay([record])).fit(updates=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--strategy", "foo"], "strategy must be one of"),
+        (["--strategy", "pipeline", "--option", "credits=0"], "credits must be at least 1"),
+        (["--strategy", "pipeline", "--option", "foo=1"], "expected key=value with an option"),
+        (["--dataset", "imagenet"], "data set must be one of"),
+        (["--epochs", "1", "--updates", "1"], "not both"),
+        (["--resume"], "resume needs the checkpoint"),
+        (["--replay", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+    ],
+)
+def test_the_command_line_refuses_in_a_sentence(arguments, sentence):
+    result = CliRunner().invoke(main, ["train", *arguments])
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_command_line_trains(tmp_path):
+    state, arrivals = str(tmp_path / "state.pt"), str(tmp_path / "arrivals.jsonl")
+    arguments = ["train", "--updates", "3", "--steps", "1", "--batch-size", "8", "--evaluate", "10",
+                 "--checkpoint", state, "--arrivals", arrivals]  # fmt: skip
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "3 updates in" in result.output
+    assert "robust accuracy" in result.output
+    assert len(load_arrivals(Path(arrivals))) == 3
+    assert load(Path(state)).updates == 3

@@ -1,0 +1,60 @@
+"""Rank program of test_trainer: small trainings that go well or fail in a chosen way."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from mpi4py import MPI
+
+import sparring
+from sparring.strategies import STRATEGIES
+
+
+class Sabotage:
+    """The attack of a rank that does what it is told at its third batch."""
+
+    def __init__(self, attack, deed):
+        self.attack, self.deed, self.calls, self.steps = attack, deed, 0, attack.steps
+
+    def __call__(self, *arguments, **keywords):
+        self.calls += 1
+        if self.calls == 3:
+            if self.deed == "raise":
+                raise RuntimeError("the sky fell")
+            if self.deed == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.deed == "hang":
+                time.sleep(600)
+        return self.attack(*arguments, **keywords)
+
+
+def main(job):
+    torch.set_num_threads(1)
+    data = sparring.data.load("mnist-5k", normalize=True)
+    model = sparring.networks.build("study", 0, getattr(torch, job.get("dtype", "float32")))
+    optimizer = torch.optim.SGD(model.parameters(), lr=job.get("lr", 0.01), momentum=0.5)
+    attack = sparring.GradientAscent(steps=2)
+    if job.get("deed") and MPI.COMM_WORLD.rank == job["sinner"]:
+        attack = Sabotage(attack, job["deed"])
+    strategy = STRATEGIES[job["strategy"]](**job.get("options", {}))
+    trainer = sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)
+    history = trainer.fit(**job["fit"])
+    weights = np.empty(trainer.compute.weight_count, trainer.compute.dtype)
+    trainer.compute.read_weights(weights)
+    if trainer.comm.rank == 0:
+        if job.get("arrivals"):
+            from sparring.strategies.replay import save_arrivals
+
+            save_arrivals(Path(job["arrivals"]), history.records)
+        if job.get("weights"):
+            np.save(job["weights"], weights)
+        print("DONE", trainer.updates)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
