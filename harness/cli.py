@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -36,6 +37,12 @@ class _Group(click.Group):
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {place}{error.strerror or error}", err=True)
+            sys.exit(2)
         except Terminated:
             click.echo("terminated; what was finished is in the tables", err=True)
             sys.exit(143)
@@ -188,7 +195,8 @@ def doctor() -> None:
 
 def _console() -> Console:
     """As wide as the terminal; in a log, wide enough for a table."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, markup=False, emoji=False)  # brackets in cells are no markup
 
 
 def _print_states(session: Session, states: list[PointState]) -> None:

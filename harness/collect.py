@@ -108,7 +108,7 @@ def rank_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
                     "launch": record.launch,
                     "repetition": repetition["repetition"],
                 }
-                rows.append({k: tables.text_of(v) for k, v in (key | rank).items()})
+                rows.append({k: tables.text_of(v) for k, v in (rank | key).items()})
     return rows
 
 
@@ -173,7 +173,9 @@ def _extend_environments(path: Path, sessions: list[dict[str, Any]]) -> None:
     if path.is_file():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            if not all("sessions" in entry for entry in known.values()):
+                raise ValueError("an entry has no sessions")
+        except (ValueError, TypeError, AttributeError) as error:
             raise InputError(path, f"expected JSON keyed by environment ({error})") from None
     merged = merge_environments(known, sessions)
     if merged and merged != known:

@@ -16,7 +16,7 @@ import psutil
 from harness import machine
 from harness.errors import UserError
 from harness.launcher import THREAD_VARIABLES, find_launcher
-from harness.process import run
+from harness.process import last_words, run
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,20 @@ def _mpi() -> Iterator[Finding]:
         yield Finding("fault", "mpi", str(error))
         return
     yield Finding("ok", "mpi", f"{launcher.library}, started by {launcher.kind}")
-    program = [sys.executable, "-c", "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"]
+    # By exit codes: what two ranks print may arrive in pieces of one another.
+    code = "import sys; from mpi4py import MPI; sys.exit(MPI.COMM_WORLD.allreduce(1) != 2)"
+    program = [sys.executable, "-c", code]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         variables = launcher.variables(2, 1)
         outcome = run(launcher.command(2, 1, program), variables, "doctor", log, limit_seconds=60)
-        lines = log.read_text(encoding="utf-8", errors="replace").split()
-    if outcome.exit_code == 0 and lines.count("2") == 2:
+        told = last_words(log)
+    if outcome.exit_code == 0:
         yield Finding("ok", "two ranks", "started and reduced")
     else:
         yield Finding(
             "fault", "two ranks",
-            f"did not start as one job (exit code {outcome.exit_code}): {' '.join(lines)[-200:]}",
+            f"did not start as one job (exit code {outcome.exit_code}): {told[-200:]}",
         )  # fmt: skip
 
 

@@ -51,9 +51,9 @@ def fingerprint(code: WorkloadCode, launcher: Launcher) -> dict[str, Any]:
 
 
 def environment_id(print_of: dict[str, Any]) -> str:
-    """The column ``environment``: 12 hexadecimal digits of the fingerprint's hash."""
+    """The column ``environment``: "e" and 12 hexadecimal digits of the fingerprint's hash."""
     text = json.dumps(print_of, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return "e" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def provenance() -> dict[str, Any]:

@@ -7,10 +7,17 @@ no calls but those below.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes, InvalidExpression
+from simpleeval import (
+    DEFAULT_OPERATORS,
+    AssignmentAttempted,
+    EvalWithCompoundTypes,
+    InvalidExpression,
+    MultipleExpressions,
+)
 
 
 def doubling(first: int, last: int) -> list[int]:
@@ -49,7 +56,15 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         names=dict(names), functions=FUNCTIONS, operators=DEFAULT_OPERATORS
     )
     try:
-        return evaluator.eval(expression)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # simpleeval would only warn of what it leaves out
+            return evaluator.eval(expression)
+    except AssignmentAttempted:
+        reason = f"'{expression}' cannot be evaluated: '=' assigns; expected '==' to compare"
+        raise ValueError(reason) from None
+    except MultipleExpressions:
+        reason = f"'{expression}' cannot be evaluated: expected one expression"
+        raise ValueError(reason) from None
     except InvalidExpression as error:
         known = ", ".join(sorted(names))
         reason = f"'{expression}' cannot be evaluated: {error}; names are {known}"

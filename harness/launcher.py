@@ -47,7 +47,8 @@ class Launcher:
             return [
                 self.path, f"--ntasks={processes}", f"--cpus-per-task={threads}",
                 f"--mpi={self.mpi_plugin}", f"--cpu-bind={'cores' if binds else 'none'}",
-                "--kill-on-bad-exit=1", "--unbuffered", *program,
+                *([] if binds else ["--overcommit"]), "--kill-on-bad-exit=1", "--unbuffered",
+                *program,
             ]  # fmt: skip
         options = []
         if self.flavour == "openmpi":
@@ -63,9 +64,9 @@ class Launcher:
         every launcher's dialect. Under srun, Slurm binds.
         """
         variables = {name: str(threads) for name in THREAD_VARIABLES}
-        cpus = bindings(processes, threads)
-        if self.kind == "mpiexec" and cpus is not None:
-            variables[BINDING] = ";".join(",".join(map(str, rank)) for rank in cpus)
+        cpus = (bindings(processes, threads) or []) if self.kind == "mpiexec" else []
+        # Set also when empty: a run inside another run must not inherit the other's binding.
+        variables[BINDING] = ";".join(",".join(map(str, rank)) for rank in cpus)
         return variables
 
 

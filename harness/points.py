@@ -30,7 +30,8 @@ class Point:
 
     Attributes:
         index: its place in the study, for array tasks (``--index``).
-        id: 12 hexadecimal digits, a hash of the workload's name and all parameters.
+        id: "p" and 12 hexadecimal digits, a hash of the workload's name and all
+            parameters.
         parameters: all parameters, in the study's order.
     """
 
@@ -66,7 +67,8 @@ class Point:
 def point_id(workload: str, parameters: dict[str, Scalar]) -> str:
     """The id of a point: the same parameters give the same id on every machine and in any order."""
     text = json.dumps([workload, parameters], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    # The letter keeps spreadsheets from reading 123e45678901 as a number.
+    return "p" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def varying_parameters(points: list[Point]) -> list[str]:
@@ -85,7 +87,7 @@ def expand(study: Study) -> list[Point]:
     points: dict[str, Point] = {}
     for combination in _combinations(study):
         parameters = _derive(study, {**LAUNCH_DEFAULTS, **study.parameters, **combination})
-        if all(_holds(study, rule, parameters) for rule in study.sweep.where):
+        if all(_holds(study, index, parameters) for index in range(len(study.sweep.where))):
             _check_resources(study, parameters)
             identity = point_id(study.workload, parameters)
             points.setdefault(identity, Point(len(points), identity, parameters))
@@ -99,14 +101,7 @@ def expand(study: Study) -> list[Point]:
 
 def _place(study: Study, *path: str | int) -> KeyPath:
     """Where a merged key was written: in the preset if it stands there, else in the study."""
-    in_preset: KeyPath = ("presets", study.preset, *path)
-    data: Any = study.source.data
-    try:
-        for part in in_preset:
-            data = data[part]
-    except (KeyError, IndexError, TypeError):
-        return tuple(path)
-    return in_preset
+    return study.source.nearest(("presets", study.preset), path)
 
 
 def _values(study: Study, table: str, name: str, given: list[Scalar] | str) -> list[Scalar]:
@@ -125,6 +120,11 @@ def _values(study: Study, table: str, name: str, given: list[Scalar] | str) -> l
             )
     if not values:
         raise study.source.error(place, f"'{name}': the sweep is empty; expected a value or more")
+    for value in values:
+        if not isinstance(value, Scalar):
+            raise study.source.error(
+                place, f"'{name}': expected numbers, texts or truth values, found {value!r}"
+            )
     return list(values)
 
 
@@ -153,7 +153,7 @@ def _derive(study: Study, parameters: dict[str, Scalar]) -> dict[str, Scalar]:
             value = evaluate(expression, names)
         except ValueError as error:
             raise study.source.error(place, f"'{name}': {error}") from None
-        if not isinstance(value, str | int | float | bool):
+        if not isinstance(value, Scalar):
             raise study.source.error(
                 place, f"'{name}': expected a number, text or truth value, and {expression!r} "
                 f"gives {value!r}"
@@ -162,11 +162,13 @@ def _derive(study: Study, parameters: dict[str, Scalar]) -> dict[str, Scalar]:
     return parameters
 
 
-def _holds(study: Study, rule: str, parameters: dict[str, Scalar]) -> bool:
+def _holds(study: Study, index: int, parameters: dict[str, Scalar]) -> bool:
+    names = {**parameters, "machine_cores": machine_cores()}
     try:
-        return bool(evaluate(rule, {**parameters, "machine_cores": machine_cores()}))
+        return bool(evaluate(study.sweep.where[index], names))
     except ValueError as error:
-        raise study.source.error(_place(study, "sweep", "where"), f"'where': {error}") from None
+        place = _place(study, "sweep", "where", index)
+        raise study.source.error(place, f"'where': {error}") from None
 
 
 def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:

@@ -39,7 +39,7 @@ def check_points(study: Study, points: Iterable[Point]) -> None:
         file.write_text(json.dumps(spec), encoding="utf-8")
         result = subprocess.run(
             [sys.executable, "-m", "harness.preflight", str(file)],
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
@@ -52,6 +52,9 @@ def main(spec_path: str) -> int:
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     try:
         workload = load_class(spec["workload"], spec["search_path"])
+        for method in ("setup", "run", "teardown"):
+            if not callable(getattr(workload, method, None)):
+                raise ValueError(f"{spec['workload']} has no method '{method}'; expected one")
         if hasattr(workload, "check"):
             for parameters in spec["points"]:
                 workload.check(parameters)

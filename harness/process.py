@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 #: Environment variable that marks every process of a launch, to find those that lost their parents.
 MARK = "HARNESS_LAUNCH"
 
+_LOG_TAIL_BYTES = 65536
 _PR_SET_PDEATHSIG = 1
 # Loaded here and not in the forked child, where the loader's lock may be held by another thread.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -75,20 +77,56 @@ def run(
 
 def kill_tree(process: subprocess.Popen[bytes], mark: str) -> None:
     """Kill a command, its descendants, and every process that carries its mark."""
-    victims: dict[int, psutil.Process] = {}
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        victims = {child.pid: child for child in [parent, *parent.children(recursive=True)]}
-    for other in psutil.process_iter():
-        # Processes of other users hide their environment, and ours may end while we look.
-        with contextlib.suppress(psutil.Error, OSError):
-            if other.pid != os.getpid() and other.environ().get(MARK) == mark:
-                victims[other.pid] = other
-    for victim in victims.values():
+    victims: list[psutil.Process] = []
+    if process.poll() is None:  # else its number may be another process's by now
         with contextlib.suppress(psutil.NoSuchProcess):
-            victim.kill()
+            parent = psutil.Process(process.pid)
+            victims = [parent, *parent.children(recursive=True)]
+    _kill(victims)
     process.wait()
-    psutil.wait_procs(list(victims.values()), timeout=10)
+    kill_marked({mark})
+
+
+def kill_marked(marks: set[str]) -> None:
+    """Kill every process that carries one of these marks, also those born while we look."""
+    for _ in range(5):
+        victims = []
+        for other in psutil.process_iter():
+            # Processes of other users hide their environment, and ours may end while we look.
+            with contextlib.suppress(psutil.Error, OSError):
+                if other.pid != os.getpid() and other.environ().get(MARK) in marks:
+                    victims.append(other)
+        if not victims:
+            return
+        _kill(victims)
+
+
+def last_words(log: Path) -> str:
+    """The end of a log in a line: how MPICH says that a rank ended, and what was said last."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    own, _, verdict = text.partition("=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES")
+    lines = [line.strip() for line in own.splitlines() if line.strip(" =")]
+    ending = re.search(r"EXIT STRING: (.+)", verdict)
+    return ": ".join([*([ending[1].strip()] if ending else []), *lines[-1:]]) or "no output"
+
+
+def _kill(victims: list[psutil.Process]) -> None:
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+    # Until they are dead; to reap those that lost their parents is for init, in its own time.
+    end = time.monotonic() + 10
+    while any(_runs(victim) for victim in victims) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _die_with_parent() -> None:

@@ -66,7 +66,7 @@ class Lines:
     def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
         """Write the line of a launch."""
         self._done += 1
-        told = f"{record.seconds[-1]:.4g} s" if record.seconds else record.message
+        told = f"{record.seconds[-1]:.4g} s" if record.status == "ok" else record.message
         click.echo(
             f"[{self._done}/{self._total}] {label}: {record.status} {told}; {describe(summary)}",
             err=True,
@@ -86,9 +86,10 @@ class Bar:
     def begin(self, launches: int) -> None:
         """Draw the bar."""
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), TextColumn("{task.fields[told]}"),
-            console=Console(stderr=True),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("{task.fields[told]}", markup=False),
+            # Labels and messages are a study's own: their brackets are no markup.
+            console=Console(stderr=True, markup=False, emoji=False),
         )  # fmt: skip
         self._progress.start()
         self._task = self._progress.add_task("measuring", total=launches, told="")

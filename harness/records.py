@@ -16,9 +16,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.tables import SCHEMA_VERSION, write_whole
+from pydantic import BaseModel, TypeAdapter
+
+from harness.tables import SCHEMA_VERSION, STATUSES, write_whole
 
 log = logging.getLogger(__name__)
+
+_SESSION_KEYS = {"environment", "fingerprint", "session", "started_at", "provenance"}
+
+
+class _Repetition(BaseModel):
+    """What a repetition in a launch file holds: metrics of rank 0, a dictionary for each rank."""
+
+    repetition: int
+    warmup: bool
+    seconds: float
+    started_at: str
+    metrics: dict[str, Any]
+    ranks: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -74,10 +89,29 @@ def read_records(folder: Path) -> list[LaunchRecord]:
         if path.name.startswith(("session-", "stop-", ".")):
             continue
         try:
-            records.append(LaunchRecord(**json.loads(path.read_text(encoding="utf-8"))))
+            records.append(_record_of(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError) as error:
-            log.warning("%s is no launch file and is left out (%s)", path, error)
+            reason = " ".join(str(error).split())
+            log.warning("%s is no launch file and is left out (%s)", path, reason)
     return sorted(records, key=lambda record: (record.started_at, record.launch))
+
+
+def _record_of(content: dict[str, Any]) -> LaunchRecord:
+    """The launch that a file holds.
+
+    Raises:
+        ValueError: if it cannot become rows of a table.
+    """
+    record = TypeAdapter(LaunchRecord).validate_python(content)
+    for repetition in record.repetitions:
+        _Repetition.model_validate(repetition)
+    if record.schema_version > SCHEMA_VERSION:
+        raise ValueError(f"its schema_version {record.schema_version} is newer than ours")
+    if not {"processes", "threads_per_process"} <= record.parameters.keys():
+        raise ValueError("its parameters lack processes or threads_per_process")
+    if record.status not in STATUSES or (record.status == "ok" and not record.seconds):
+        raise ValueError(f"its status is '{record.status}' and it has {len(record.seconds)} times")
+    return record
 
 
 def write_session(folder: Path, session: dict[str, Any]) -> None:
@@ -91,24 +125,32 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
     sessions = []
     for path in sorted(folder.glob("session-*.json")):
         try:
-            sessions.append(json.loads(path.read_text(encoding="utf-8")))
+            session = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(session, dict) or not session.keys() >= _SESSION_KEYS:
+                raise ValueError(f"expected the keys {', '.join(sorted(_SESSION_KEYS))}")
+            sessions.append(session)
         except (OSError, ValueError) as error:
             log.warning("%s cannot be read and is left out (%s)", path, error)
     return sessions
 
 
-def write_stop(folder: Path, environment: str, point: str, reason: str) -> None:
-    """Record that a point was stopped before its precision was reached, and why."""
-    text = json.dumps({"environment": environment, "point": point, "reason": reason}) + "\n"
-    write_whole(folder / f"stop-{environment}-{point}.json", text)
+def write_stop(folder: Path, environment: str, point: str, budget_seconds: float) -> None:
+    """Record that a budget stopped a point before its precision was reached."""
+    stop = {"environment": environment, "point": point, "reason": "budget",
+            "budget_seconds": budget_seconds}  # fmt: skip
+    write_whole(folder / f"stop-{environment}-{point}.json", json.dumps(stop) + "\n")
 
 
-def read_stop(folder: Path, environment: str, point: str) -> str | None:
-    """Why a point was stopped before its precision was reached, if it was."""
+def read_stop(
+    folder: Path, environment: str, point: str, budget_seconds: float | None
+) -> str | None:
+    """``budget`` if a budget stopped the point and no larger one is given now, else None."""
     path = folder / f"stop-{environment}-{point}.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError):
+        stop = json.loads(path.read_text(encoding="utf-8"))
+        larger = budget_seconds is None or budget_seconds > stop["budget_seconds"]
+        return None if larger else str(stop["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -26,14 +27,13 @@ from harness.loading import search_path
 from harness.machine import machine_cores
 from harness.points import Point, expand, varying_parameters
 from harness.preflight import check_points
-from harness.process import Outcome
+from harness.process import Outcome, kill_marked, last_words
 from harness.process import run as run_process
 from harness.progress import Reporter
 from harness.records import LaunchRecord
 from harness.schedule import PointState, launches_missing, states_of
 from harness.study import Study
 from harness.timing import now
-from harness.worker import error_file
 from harness.workload import WorkloadCode, inspect_workload
 
 
@@ -74,7 +74,9 @@ class Session:
         """What is done so far under the present environment and code."""
         states = states_of(self.points, records.read_records(self.folder), self.environment)
         for state in states.values():
-            state.stop = records.read_stop(self.folder, self.environment, state.point.id)
+            state.stop = records.read_stop(
+                self.folder, self.environment, state.point.id, self.study.measure.budget_seconds
+            )
         return states
 
     def collect(self) -> Collected:
@@ -99,7 +101,8 @@ def run(session: Session, reporter: Reporter, *, index: int | None = None, retry
         how many launches were run.
 
     Raises:
-        UserError: if there is no such point, or another run measures on this host.
+        UserError: if there is no such point, another run measures on this host, or a table of
+            the study on disk is not one.
         KeyboardInterrupt: after collecting what was finished.
     """
     if index is not None and not 0 <= index < len(session.points):
@@ -111,6 +114,8 @@ def run(session: Session, reporter: Reporter, *, index: int | None = None, retry
     with _terminable(), _alone_on_host(session):
         launches = _Run(session, reporter, index, retry)
         launches.check()
+        session.collect()  # a table that cannot be extended is told of before anything is launched
+        launches.clean_up()
         try:
             return launches.everything()
         finally:
@@ -151,6 +156,11 @@ def _alone_on_host(session: Session) -> Iterator[None]:
         lock.release()
 
 
+def log_of(results: Path, study: str, launch: str) -> Path:
+    """Where the output of a launch goes; kept if the launch does not end well."""
+    return results / "logs" / study / f"{launch}.log"
+
+
 class _Run:
     """One session's launches: rounds over the points that want one, each in random order."""
 
@@ -165,6 +175,7 @@ class _Run:
         chosen = session.points if index is None else [session.points[index]]
         self.chosen = [self.states[point.id] for point in chosen]
         self.failed_now: set[str] = set()
+        self.running = session.folder / ".running" / socket.gethostname()
 
     def check(self) -> None:
         """Ask the workload whether it can run what is missing.
@@ -174,6 +185,25 @@ class _Run:
         """
         wanting = [state.point for state in self.chosen if self._wants_launch(state)]
         check_points(self.session.study, wanting)
+
+    def clean_up(self) -> None:
+        """Remove what launches of a run on this host left that was killed: folders, processes.
+
+        We hold the host's lock, so none of them is alive; under Slurm there is no lock.
+        """
+        if self.session.launcher.kind == "srun":
+            return
+        launches = self.session.results / "launches"
+        stale = [
+            folder for running in launches.glob("*/.running")
+            for folder in (running / socket.gethostname()).glob("*")
+        ]  # fmt: skip
+        if stale:
+            kill_marked({folder.name for folder in stale})
+        for folder in stale:
+            study = folder.parents[2].name
+            log_of(self.session.results, study, folder.name).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def everything(self) -> int:
         """Skip what this machine cannot hold, launch what is missing, then what precision asks."""
@@ -213,7 +243,7 @@ class _Run:
         if not launches_missing(state, self.measure) and budget is not None and spent > budget:
             state.stop = "budget"
             records.write_stop(
-                self.session.folder, self.session.environment, state.point.id, "budget"
+                self.session.folder, self.session.environment, state.point.id, budget
             )
             return False
         return True
@@ -236,19 +266,20 @@ class _Run:
         point, launch, started_at = state.point, records.new_identity(), now()
         label = point.label(self.varying)
         self.reporter.launching(label)
-        running = self.session.folder / ".running" / f"{point.id}-{launch}"
+        running = self.running / f"{point.id}-{launch}"
         running.mkdir(parents=True)
-        log = self.session.results / "logs" / self.session.study.name / f"{point.id}-{launch}.log"
+        log = log_of(self.session.results, self.session.study.name, running.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         output = running / "repetitions.json"
         try:
             outcome = self._start(point, launch, running, output, log)
             finished = json.loads(output.read_text("utf-8")) if output.is_file() else []
             status, message = self._verdict(outcome, output, log, finished)
+        except BaseException:
+            log.unlink(missing_ok=True)  # interrupted: no row will name it
+            raise
         finally:
-            for left_over in running.glob("*"):
-                left_over.unlink()
-            running.rmdir()
+            shutil.rmtree(running, ignore_errors=True)
         record = self._record(point, launch, started_at, status, message, finished)
         records.write_record(self.session.folder, record)
         self.order += 1
@@ -277,7 +308,7 @@ class _Run:
         return run_process(
             launcher.command(point.processes, point.threads_per_process, program),
             launcher.variables(point.processes, point.threads_per_process),
-            mark=launch,
+            mark=running.name,
             log=log,
             limit_seconds=self.measure.time_limit_seconds,
             heartbeat=self.reporter.beat,
@@ -294,13 +325,10 @@ class _Run:
         expected = self.measure.warmups + self.measure.repetitions
         if outcome.exit_code == 0 and len(finished) == expected:
             return "ok", ""
-        told = sorted(output.parent.glob(f"{error_file(output, 0).name[:-8]}*.error"))
-        if told:
-            reason = told[0].read_text(encoding="utf-8")
-        else:
-            lines = log.read_text("utf-8", "replace").strip().splitlines()
-            reason = lines[-1].strip() if lines else "no output"
-        return "failed", f"exit code {outcome.exit_code}: {reason}; {where}"
+        told = sorted(output.parent.glob("*.error"))
+        reason = told[0].read_text(encoding="utf-8") if told else last_words(log)
+        shown = reason if len(reason) <= 500 else f"{reason[:500]} ..."
+        return "failed", f"exit code {outcome.exit_code}: {shown}; {where}"
 
     def _record(
         self, point: Point, launch: str, started_at: str, status: str, message: str,

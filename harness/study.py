@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from harness.toml_source import KeyPath, TomlSource, read_toml
 
 Scalar = str | int | float | bool
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+#: Parameters that the harness itself acts on; every point has them.
+LAUNCH_PARAMETERS = ("processes", "threads_per_process", "seed", "backend")
 
 
 class _Table(BaseModel):
@@ -86,7 +90,7 @@ class Preset(_Table):
 class _File(_Table):
     """The whole file, before a preset is chosen."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME, max_length=100)
     description: str = ""
     workload: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     default_preset: str | None = None
@@ -143,7 +147,7 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
         merged = _merge(merged, source.data["presets"][name])
         merged.pop("description", None)
     merged = _override(source, merged, overrides)
-    _check_names(source, merged)
+    _check_set_once(source, name, merged)
     try:
         return Study(
             source=source,
@@ -160,14 +164,18 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
     except ValidationError as error:  # only a --set can still be wrong here
         detail = error.errors()[0]
         key_text = ".".join(str(part) for part in detail["loc"])
-        raise UserError(f"{path}: --set measure.{key_text}: {_reason(detail)}") from None
+        raise UserError(
+            f"{path}: --set measure.{key_text}: {_reason(detail, ('measure',))}"
+        ) from None
 
 
 def _validate(source: TomlSource) -> _File:
     """Check the file as it stands, presets included, each fault at its own line."""
     try:
         file = _File.model_validate(source.data)
+        _check_names(source, source.data, ())
         for name, preset in source.data.get("presets", {}).items():
+            _check_names(source, preset, ("presets", name))
             measure = source.data.get("measure", {}) | preset.get("measure", {})
             try:
                 Measure.model_validate(measure)
@@ -180,16 +188,17 @@ def _validate(source: TomlSource) -> _File:
 
 def _fault(source: TomlSource, error: ValidationError, prefix: KeyPath) -> UserError:
     detail = error.errors()[0]
-    # Members of a union (list or str) appear in the location; they are no keys of the file.
-    path = prefix + tuple(
-        part
-        for part in detail["loc"]
-        if isinstance(part, int) or not part.startswith(("list[", "str", "int", "float", "bool"))
-    )
     if detail["type"] == "missing":
-        key = str(path[-1])
-        return source.error(path[:-1], f"the key '{key}' is missing; expected {_expected(key)}")
-    return source.error(path, f"'{_dotted(path)}': {_reason(detail)}")
+        key = str(detail["loc"][-1])
+        place = prefix + detail["loc"][:-1]
+        return source.error(place, f"the key '{key}' is missing; expected {_expected(key)}")
+    path = prefix
+    for part in detail["loc"]:
+        # Members of a union (list or str) appear in the location; they are no keys of the file.
+        if not source.holds((*path, part)):
+            break
+        path = (*path, part)
+    return source.error(path, f"'{_dotted(path)}': {_reason(detail, prefix)}")
 
 
 def _dotted(path: KeyPath) -> str:
@@ -206,17 +215,32 @@ def _expected(key: str) -> str:
     }.get(key, "a value")
 
 
-def _reason(detail: ErrorDetails) -> str:
+def _reason(detail: ErrorDetails, prefix: KeyPath) -> str:
     if detail["type"] == "extra_forbidden":
-        return "unknown key"
+        return f"unknown key; expected one of {', '.join(_known_keys(prefix + detail['loc'][:-1]))}"
     if detail["type"] == "string_pattern_mismatch":
         if "workload" in detail["loc"]:
             return f"expected \"module:Class\", found '{detail['input']}'"
         return f"expected letters, digits and underscores, found '{detail['input']}'"
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("String should have ")
+    message = message.replace("a valid dictionary", "a table").replace("a valid i", "an i")
+    message = message.replace("a valid ", "a ")
+    if message.startswith(("greater", "less")):
+        message = f"a number {message}"
     if any(str(part) in ("product", "zip") for part in detail["loc"]):
         message = "a list of values, or an expression that gives one"
+    elif detail["loc"][-1] in ("str", "int", "float", "bool"):  # a member of Scalar
+        message = "a number, text or truth value"
     return f"expected {message}, found {detail['input']!r}"
+
+
+def _known_keys(table: KeyPath) -> Iterable[str]:
+    """The keys that a table of the file may have."""
+    if not table:
+        return _File.model_fields
+    if table[0] == "presets" and len(table) == 2:
+        return Preset.model_fields
+    return (Sweep if table[-1] == "sweep" else Measure).model_fields
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -247,11 +271,13 @@ def _override(
         if key.startswith("measure."):
             tables["measure"][key.removeprefix("measure.")] = value
             continue
+        if not all(isinstance(v, Scalar) for v in (value if isinstance(value, list) else [value])):
+            raise UserError(
+                f"--set {setting}: expected a number, text or truth value, or a list of them"
+            )
         swept = [name for name in ("product", "zip") if key in tables["sweep"][name]]
-        explicit = any(key in point for point in tables["sweep"]["points"])
-        if not (swept or explicit or key in tables["parameters"] or key in tables["derived"]):
-            known = sorted({*tables["parameters"], *tables["derived"], *tables["sweep"]["product"],
-                            *tables["sweep"]["zip"]})  # fmt: skip
+        known = sorted({name for _, name in _places(tables)} | {*LAUNCH_PARAMETERS})
+        if key not in known:
             raise UserError(
                 f"--set {setting}: {source.path} has no parameter '{key}'; its parameters are "
                 f"{', '.join(known)} (settings of [measure] are written measure.key)"
@@ -278,21 +304,42 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _check_names(source: TomlSource, merged: dict[str, Any]) -> None:
+def _check_names(source: TomlSource, tables: dict[str, Any], prefix: KeyPath) -> None:
     """Parameter names must be able to stand in expressions and as columns."""
-    settable = {"processes", "threads_per_process", "seed", "backend"}
-    reserved = (set(ROW_COLUMNS) | set(POINT_COLUMNS)) - settable
-    sweep = merged["sweep"]
-    places: list[tuple[KeyPath, str]] = [
-        *((("parameters", name), name) for name in merged["parameters"]),
-        *((("derived", name), name) for name in merged["derived"]),
-        *((("sweep", "product", name), name) for name in sweep.get("product", {})),
-        *((("sweep", "zip", name), name) for name in sweep.get("zip", {})),
-    ]
-    for index, point in enumerate(sweep.get("points", [])):
-        places += [(("sweep", "points", index, name), name) for name in point]
-    for path, name in places:
-        if not re.match(NAME, name):
-            raise source.error(path, f"'{name}': expected letters, digits and underscores")
+    reserved = {*ROW_COLUMNS, *POINT_COLUMNS}.difference(LAUNCH_PARAMETERS)
+    for place, name in _places(tables):
+        path = (*prefix, *place)
+        if not re.fullmatch(NAME, name):
+            raise source.error(path, f"{name!r}: expected letters, digits and underscores")
         if name in reserved:
             raise source.error(path, f"'{name}' is a column of every table; choose another name")
+        if name == "machine_cores":
+            raise source.error(path, f"'{name}' is this machine's in expressions; choose another")
+
+
+def _check_set_once(source: TomlSource, preset: str | None, merged: dict[str, Any]) -> None:
+    """A parameter is swept in one way or derived: two would leave one without effect, unsaid."""
+    seen: dict[str, KeyPath] = {}
+    for place, name in _places(merged):
+        if place[0] == "parameters":  # what a sweep or a derived parameter may replace
+            continue
+        other = seen.setdefault(name, place)
+        if other[:2] != place[:2]:
+            raise source.error(
+                source.nearest(("presets", preset or ""), place),
+                f"'{_dotted(place)}': '{name}' is set by '{_dotted(other)}' already; expected one",
+            )
+
+
+def _places(tables: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Where parameters are named in a study or a preset."""
+    sweep = tables.get("sweep", {})
+    for index, point in enumerate(sweep.get("points", [])):
+        for name in point:
+            yield ("sweep", "points", index, name), name
+    for kind in ("zip", "product"):
+        for name in sweep.get(kind, {}):
+            yield ("sweep", kind, name), name
+    for table in ("derived", "parameters"):
+        for name in tables.get(table, {}):
+            yield (table, name), name

@@ -8,12 +8,13 @@ the harness that plots read tables through.
 from __future__ import annotations
 
 import csv
-import io
 import os
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 
@@ -48,6 +49,8 @@ SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
 
 Value = str | int | float | bool | None
 
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long cell is no reason to refuse a table
+
 
 def text_of(value: Value) -> str:
     """A cell: shortest digits that give the same float back; true/false; empty for None."""
@@ -55,7 +58,8 @@ def text_of(value: Value) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    # Text from the file system may hold bytes that are no characters; a table is UTF-8.
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def rows_path(results: Path, study: str) -> Path:
@@ -81,22 +85,40 @@ def environment_path(results: Path, study: str) -> Path:
 def read_cells(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
     """Header and rows of a table as text, so that what is written again stays byte for byte.
 
+    A byte order mark and other line ends, as spreadsheets write them, are read like our own.
+
     Raises:
-        InputError: if a required column is missing or a row has too few or too many cells.
+        InputError: if it is no CSV in UTF-8, a column is missing or there twice, a row has too few
+            or too many cells, or its schema version is newer than ours.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        missing = [column for column in required if column not in header]
-        if missing:
-            raise InputError(path, f"the header lacks the column '{missing[0]}' of a table of "
-                                   f"schema version {SCHEMA_VERSION}", 1)  # fmt: skip
-        rows = []
-        for cells in reader:
-            if len(cells) != len(header):
-                raise InputError(path, f"expected {len(header)} cells in each row, "
-                                       f"found {len(cells)}", reader.line_num)  # fmt: skip
-            rows.append(dict(zip(header, cells, strict=True)))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _read_cells(path, csv.reader(file, strict=True), required)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"not a table: expected CSV text in UTF-8 ({error})") from None
+
+
+def _read_cells(
+    path: Path, reader: Any, required: Sequence[str]
+) -> tuple[list[str], list[dict[str, str]]]:
+    header: list[str] = next(reader, [])
+    missing = [column for column in required if column not in header]
+    if missing:
+        raise InputError(path, f"the header lacks the column '{missing[0]}' of a table of "
+                               f"schema version {SCHEMA_VERSION}", 1)  # fmt: skip
+    twice = [column for column, number in Counter(header).items() if number > 1]
+    if twice:
+        raise InputError(path, f"the header has the column '{twice[0]}' twice; expected once", 1)
+    rows = []
+    for cells in reader:
+        if len(cells) != len(header):
+            raise InputError(path, f"expected {len(header)} cells in each row, "
+                                   f"found {len(cells)}", reader.line_num)  # fmt: skip
+        rows.append(dict(zip(header, cells, strict=True)))
+        version = rows[-1].get("schema_version", str(SCHEMA_VERSION))
+        if not version.isdecimal() or int(version) > SCHEMA_VERSION:
+            raise InputError(path, f"expected schema_version {SCHEMA_VERSION} or older, "
+                                   f"found '{version}'", reader.line_num)  # fmt: skip
     return header, rows
 
 
@@ -113,20 +135,29 @@ def read_frame(path: Path, required: Sequence[str] = ROW_COLUMNS) -> pd.DataFram
         raise InputError(path, "no such table; run the study first")
     header, _ = read_cells(path, required)
     identifiers = ("point", "launch", "environment", "message", "host", "cpus")
-    frame = pd.read_csv(path, dtype={name: "string" for name in identifiers if name in header})
-    if "schema_version" in header and len(frame) and frame["schema_version"].max() > SCHEMA_VERSION:
-        raise InputError(path, f"schema_version {frame['schema_version'].max()} is newer than "
-                               f"{SCHEMA_VERSION}, which this version reads")  # fmt: skip
+    frame = pd.read_csv(
+        path, encoding="utf-8-sig", low_memory=False,
+        # "None" and "NA" are values that a study may sweep over; only these two mean no number.
+        keep_default_na=False, na_values=["", "nan"],
+        dtype={name: "string" for name in identifiers if name in header},
+    )  # fmt: skip
+    for column in ("repetition", "seconds"):
+        if column in header and len(frame) and not pd.api.types.is_numeric_dtype(frame[column]):
+            raise InputError(path, f"the column '{column}' holds text; expected numbers")
     return frame
 
 
 def format_csv(header: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
     """The text of a table; a column that a row lacks is an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([row.get(column, "") for column in header] for row in rows)
-    return buffer.getvalue()
+    lines = [header, *([row.get(column, "") for column in header] for row in rows)]
+    return "".join(",".join(map(_quoted, line)) + "\n" for line in lines)
+
+
+def _quoted(cell: str) -> str:
+    """A cell as RFC 4180 has it; Python's csv module leaves a lone carriage return unquoted."""
+    if any(character in cell for character in ',"\r\n'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
 
 
 def write_whole(path: Path, text: str) -> bool:
@@ -135,13 +166,14 @@ def write_whole(path: Path, text: str) -> bool:
     Returns:
         whether the file changed.
     """
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    content = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

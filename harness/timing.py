@@ -61,4 +61,4 @@ def repetitions(
         started = clock()
         metrics = run()
         seconds = clock() - started
-        yield Repetition(index, warmup, maximum(seconds), metrics or {})
+        yield Repetition(index, warmup, maximum(seconds), {} if metrics is None else metrics)

@@ -23,11 +23,10 @@ class TomlSource:
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            place = re.search(r"\(at line (\d+)", str(error))
+            place = re.search(r"\(at line (\d+)", str(error))  # else at the end of the text
+            line = int(place[1]) if place else max(1, len(text.splitlines()))
             reason = str(error).split(" (at ")[0]
-            raise InputError(
-                path, f"this is not TOML: {reason}", int(place[1]) if place else None
-            ) from None
+            raise InputError(path, f"this is not TOML: {reason}", line) from None
         self._lines = _lines_of(text)
 
     def line(self, path: KeyPath) -> int | None:
@@ -36,6 +35,22 @@ class TomlSource:
             if path[:end] in self._lines:
                 return self._lines[path[:end]]
         return None
+
+    def holds(self, path: KeyPath) -> bool:
+        """Whether the file has a value at this key path."""
+        value: Any = self.data
+        for part in path:
+            if isinstance(value, dict):
+                if part not in value:
+                    return False
+            elif not (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+                return False
+            value = value[part]
+        return True
+
+    def nearest(self, prefix: KeyPath, path: KeyPath) -> KeyPath:
+        """``path`` below ``prefix`` if it was written there, else the path itself."""
+        return prefix + path if self.holds(prefix + path) else path
 
     def error(self, path: KeyPath, message: str) -> InputError:
         """An error that points at a key of this file."""
@@ -50,7 +65,7 @@ def read_toml(path: Path) -> TomlSource:
         InputError: if it is not TOML.
     """
     try:
-        return TomlSource(path, path.read_text(encoding="utf-8"))
+        return TomlSource(path, path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.launcher import BINDING
 from harness.loading import load_class
-from harness.tables import ROW_COLUMNS
+from harness.tables import ROW_COLUMNS, Value
 from harness.timing import now, repetitions
 
 if TYPE_CHECKING:
@@ -50,13 +50,16 @@ def main(spec_path: str) -> None:
     try:
         _launch(comm, spec)
     except BaseException as error:
-        traceback.print_exc()
-        reason = " ".join(str(error).split()) or "no message"
-        error_file(Path(spec["output"]), comm.rank).write_text(
-            f"rank {comm.rank}: {type(error).__name__}: {reason}", encoding="utf-8"
-        )
-        sys.stderr.flush()
-        comm.Abort(1)
+        try:
+            reason = " ".join(str(error).split()) or "no message"
+            error_file(Path(spec["output"]), comm.rank).write_text(
+                f"rank {comm.rank}: {type(error).__name__}: {reason}",
+                encoding="utf-8", errors="backslashreplace",
+            )  # fmt: skip
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:  # whatever goes wrong in telling: the other ranks must not wait for us
+            comm.Abort(1)
 
 
 def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
@@ -77,6 +80,10 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
             workload.prepare(warmup)
         started_at = now()
 
+    def maximum(seconds: float) -> float:
+        wait(comm.Ibarrier())  # a rank that is done early takes no core from one that works
+        return float(max(comm.allgather(seconds)))
+
     finished: list[dict[str, Any]] = []
     for repetition in repetitions(
         workload.run,
@@ -85,21 +92,24 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         timed=spec["repetitions"],
         clock=time.perf_counter,
         barrier=lambda: wait(comm.Ibarrier()),
-        maximum=lambda seconds: max(comm.allgather(seconds)),
+        maximum=maximum,
     ):
+        if not isinstance(repetition.metrics, dict):
+            raise TypeError(f"run() returned {repetition.metrics!r}; expected a dict of metrics")
         metrics = dict(repetition.metrics)
         if hasattr(workload, "observe"):
             metrics.update(workload.observe(repetition.seconds) or {})
+        metrics = _plain(metrics)
         _check_metrics(metrics, parameters)
         report = workload.rank_report() if hasattr(workload, "rank_report") else {}
-        ranks = comm.gather({**_rank_facts(comm), **report})
+        ranks = comm.gather({**_rank_facts(comm), **report, "rank": comm.rank})
         finished.append(
             {
                 "repetition": repetition.index,
                 "warmup": repetition.warmup,
                 "seconds": repetition.seconds,
                 "started_at": started_at,
-                "metrics": _plain(metrics),
+                "metrics": metrics,
                 "ranks": _plain(ranks),
             }
         )
@@ -125,10 +135,15 @@ def waiter(oversubscribed: bool) -> Callable[[MPI.Request], None]:
 
 
 def _check_metrics(metrics: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """A metric is a column of its own: it must not hide one that exists."""
-    for name in metrics:
+    """A metric is a column of its own: it must not hide one that exists, and holds one value."""
+    for name, value in metrics.items():
         if name in ROW_COLUMNS or name in parameters:
             raise ValueError(f"the workload's metric '{name}' has the name of another column")
+        if not isinstance(value, Value):
+            raise TypeError(
+                f"the workload's metric '{name}' is a {type(value).__name__}; expected a number, "
+                "text or truth value"
+            )
 
 
 def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _find(study: Study, module: str) -> Path:
     importlib.invalidate_caches()
     try:
         spec = importlib.util.find_spec(module)
-    except (ModuleNotFoundError, ValueError):
+    except Exception:  # finding a.b imports a, which may raise whatever it likes
         spec = None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise study.source.error(
@@ -122,8 +122,8 @@ def _find(study: Study, module: str) -> Path:
 
 def _class_definition(study: Study, origin: Path, name: str) -> ast.ClassDef:
     try:
-        tree = ast.parse(origin.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
+        tree = ast.parse(origin.read_bytes())
+    except (SyntaxError, ValueError) as error:
         raise study.source.error(
             ("workload",), f"'workload': {origin.name} is no valid Python ({error})"
         ) from None
@@ -151,12 +151,19 @@ def _literals(study: Study, definition: ast.ClassDef) -> dict[str, Any]:
                 assert node.value is not None
                 try:
                     declared[target.id] = ast.literal_eval(node.value)
-                except ValueError:
+                except (ValueError, TypeError, SyntaxError):
                     raise study.source.error(
                         ("workload",),
                         f"'workload': {definition.name}.{target.id} must be a literal, so that a "
                         "plan can read it without importing the workload",
                     ) from None
+    for name in ("modules", "packages"):
+        if not isinstance(declared[name], tuple | list):
+            raise study.source.error(
+                ("workload",),
+                f"'workload': {definition.name}.{name} is {declared[name]!r}; expected a tuple of "
+                'names such as ("numpy",)',
+            )
     return declared
 
 

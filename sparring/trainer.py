@@ -24,7 +24,7 @@ from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.strategies import STRATEGIES, Sequential, Strategy
 from sparring.strategies.base import Run, shard
-from sparring.strategies.failure import RankFailedError, guarded
+from sparring.strategies.failure import RankFailedError, watched
 from sparring.strategies.telemetry import BatchRecord, RankLog, chrome_trace
 from sparring.torch_compute import TorchCompute, mixes_images
 
@@ -89,6 +89,8 @@ class Trainer:
         if comm is None:
             from mpi4py import MPI
 
+            if not MPI.Is_initialized():  # somebody imported it with mpi4py.rc.initialize off
+                MPI.Init()
             comm = MPI.COMM_WORLD
         if threads is not None:
             torch.set_num_threads(threads)
@@ -164,7 +166,7 @@ class Trainer:
         self.comm.Barrier()
         origin = began = time.perf_counter()
         try:
-            guarded(self.strategy, run)
+            watched(self.strategy, run)
         except RankFailedError as error:
             if self.comm.size == 1:
                 raise

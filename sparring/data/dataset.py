@@ -92,13 +92,13 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """12 hexadecimal digits of the SHA-256 of the stored bytes, whatever the normalisation."""
+        """ "d" and 12 hexadecimal digits of the SHA-256 of the stored bytes, whatever the normalisation."""
         sha = hashlib.sha256()
         for split in (self.train, self.test):
             sha.update(f"{len(split)} ".encode())
             sha.update(np.ascontiguousarray(split.pixels).data)
             sha.update(np.ascontiguousarray(split.classes).data)
-        return sha.hexdigest()[:12]
+        return "d" + sha.hexdigest()[:12]
 
 
 def pixel_values(normalize: bool) -> npt.NDArray[np.float32]:

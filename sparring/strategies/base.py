@@ -28,6 +28,7 @@ class Run:
         timeline: keep the spans of `RankLog`.
         patience_seconds: give up a rank that is silent for so long; None waits for ever.
         on_update: called after each update, on every rank that updates.
+        tell: see `RankLog.tell`.
         log: what this rank did; readable also when the strategy raised.
     """
 
@@ -39,12 +40,13 @@ class Run:
     timeline: bool = False
     patience_seconds: float | None = None
     on_update: Callable[[BatchRecord], None] | None = None
+    tell: Callable[[str], None] | None = None
     log: RankLog = field(default_factory=lambda: RankLog("both"))
 
     def begin(self, role: str) -> tuple[RankLog, Waiting]:
         """This rank's log and its way of waiting. Collective."""
         waiting = patient(choose_waiting(self.comm), self.patience_seconds)
-        self.log = RankLog(role, timeline=self.timeline, waiting=waiting.kind)
+        self.log = RankLog(role, timeline=self.timeline, waiting=waiting.kind, tell=self.tell)
         return self.log, waiting
 
     def updated(self, record: BatchRecord) -> None:

@@ -1,9 +1,12 @@
-"""A failing rank says who it is, what it was doing, and why."""
+"""A rank that fails says who it is, what it was doing, and why; also when it is killed."""
 
 from __future__ import annotations
 
+import secrets
+
 from sparring.errors import SparringError
 from sparring.strategies.base import Run, Strategy
+from sparring.strategies.sentinel import Sentinel
 from sparring.strategies.telemetry import RankLog
 
 
@@ -21,10 +24,21 @@ def guarded(strategy: Strategy, run: Run) -> RankLog:
     try:
         return strategy.train(run)
     except Exception as error:
-        log = run.log
-        batch = "no batch" if log.batch is None else f"batch {log.batch}"
         cause = " ".join(str(error).split()) or "no message"
         kind = "" if isinstance(error, SparringError) else f"{type(error).__name__}: "
         raise RankFailedError(
-            f"rank {run.comm.rank} ({log.role}) failed in {log.phase_now} of {batch}: {kind}{cause}"
+            f"rank {run.comm.rank} failed in {run.log.doing}: {kind}{cause}"
         ) from error
+
+
+def watched(strategy: Strategy, run: Run) -> RankLog:
+    """As `guarded`; and if this rank is killed, a process beside it tells of it on stderr.
+
+    Collective.
+    """
+    if run.comm.size == 1:
+        return guarded(strategy, run)
+    name = run.comm.bcast(secrets.token_hex(8))
+    with Sentinel(run.comm.rank, name) as sentinel:
+        run.tell = sentinel.tell
+        return guarded(strategy, run)

@@ -87,6 +87,7 @@ class RankLog:
         drain_seconds: from when the trainer had its last batch to the end.
         batch: the minibatch in hand, for messages.
         spans: the timeline, if it is on.
+        tell: called with what the rank does whenever it begins to generate or to update.
     """
 
     role: str
@@ -104,6 +105,7 @@ class RankLog:
     drain_seconds: float = 0.0
     batch: int | None = None
     spans: list[Span] = field(default_factory=list)
+    tell: Callable[[str], None] | None = None
     _stack: list[str] = field(default_factory=list)
     _since: float = 0.0
 
@@ -112,11 +114,19 @@ class RankLog:
         """The innermost phase, or ``idle``."""
         return self._stack[-1] if self._stack else "idle"
 
+    @property
+    def doing(self) -> str:
+        """Phase, batch and role in words, for messages."""
+        batch = "no batch" if self.batch is None else f"batch {self.batch}"
+        return f"{self.phase_now} of {batch} as {self.role}"
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Count the time in here as this phase; an outer phase stands still meanwhile."""
         self._charge()
         self._stack.append(name)
+        if self.tell is not None and name in ("generate", "update"):
+            self.tell(self.doing)
         try:
             yield
         except BaseException:

@@ -69,7 +69,7 @@ def test_the_readmes_script_runs_unchanged(command, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert f"{2 if command else 1} processes" in result.stdout
-    assert float(result.stdout.split("robust accuracy")[1]) > 0.2  # chance is 0.1
+    assert float(result.stdout.split("robust accuracy")[1]) > 0.5  # chance is 0.1
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_rank_that_raises_ends_the_run_and_says_who_where_and_why(strategy, si
     state = tmp_path / "state.pt"
     job = {
         "strategy": strategy, "options": strategy_options, "deed": "raise", "sinner": sinner,
+        "at": 1 if strategy_options else 3,
         "fit": {"updates": 40, "checkpoint": str(state), "checkpoint_interval": 1},
     }  # fmt: skip
     code, output = launch(2, job, tmp_path)
     assert code != 0
-    assert f"sparring: rank {sinner} (" in output
-    assert "failed in generate of batch " in output
+    assert f"sparring: rank {sinner} failed in generate of batch " in output
     assert "RuntimeError: the sky fell" in output
     if state.exists():
         assert load(state).updates >= 1
@@ -138,7 +138,7 @@ def test_a_killed_rank_ends_the_run_and_leaves_the_last_checkpoint(tmp_path):
     }  # fmt: skip
     code, output = launch(2, job, tmp_path)
     assert code != 0
-    assert "sparring: rank 1 (generator) was killed in generate of batch 2" in output
+    assert "sparring: rank 1 was killed in generate of batch 2 as generator" in output
     assert 1 <= load(state).updates <= 2
 
 
@@ -150,10 +150,10 @@ def test_a_rank_that_hangs_is_given_up_and_named(strategy, tmp_path):
     }  # fmt: skip
     code, output = launch(2, job, tmp_path)
     assert code != 0
-    assert "sparring: rank 0 (" in output
-    assert "no sign for 1 s of" in output
-    assert "rank 1" in output.split("no sign for 1 s of")[1] or "other ranks" in output
-    assert "batch" in output
+    assert "sparring: rank 0 failed in wait of " in output
+    missed = output.split("no sign for 1 s of")[1]
+    assert "rank 1 is furthest behind, after its batch 1" in missed or "other ranks" in missed
+    assert "batch" in missed
 
 
 def test_a_diverged_loss_stops_with_a_sentence():
@@ -161,7 +161,9 @@ def test_a_diverged_loss_stops_with_a_sentence():
     optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
     data = sparring.data.load("mnist-5k")
     trainer = sparring.Trainer(model, optimizer, data, sparring.FGSM(), batch_size=16)
-    with pytest.raises(SparringError, match="training diverged: the loss of update . .batch ."):
+    with pytest.raises(
+        SparringError, match=r"training diverged: the loss of update \d \(batch \d\)"
+    ):
         trainer.fit(updates=10)
 
 

@@ -16,14 +16,15 @@ from sparring.strategies import STRATEGIES
 
 
 class Sabotage:
-    """The attack of a rank that does what it is told at its third batch."""
+    """The attack of a rank that does what it is told at one of its batches."""
 
-    def __init__(self, attack, deed):
-        self.attack, self.deed, self.calls, self.steps = attack, deed, 0, attack.steps
+    def __init__(self, attack, deed, at):
+        self.attack, self.deed, self.at = attack, deed, at
+        self.calls, self.steps = 0, attack.steps
 
     def __call__(self, *arguments, **keywords):
         self.calls += 1
-        if self.calls == 3:
+        if self.calls == self.at:
             if self.deed == "raise":
                 raise RuntimeError("the sky fell")
             if self.deed == "kill":
@@ -40,7 +41,7 @@ def main(job):
     optimizer = torch.optim.SGD(model.parameters(), lr=job.get("lr", 0.01), momentum=0.5)
     attack = sparring.GradientAscent(steps=2)
     if job.get("deed") and MPI.COMM_WORLD.rank == job["sinner"]:
-        attack = Sabotage(attack, job["deed"])
+        attack = Sabotage(attack, job["deed"], job.get("at", 3))
     strategy = STRATEGIES[job["strategy"]](**job.get("options", {}))
     trainer = sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)
     history = trainer.fit(**job["fit"])

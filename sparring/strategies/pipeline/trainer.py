@@ -30,6 +30,8 @@ class Trainer:
         self.held: dict[int, Delivery] = {}
         unit = run.compute.epoch_length if options.send_unit == "epochs" else 1
         self.send_interval = options.send_interval * unit
+        #: Number of the last batch that came from each generator.
+        self.heard = dict.fromkeys(range(1, run.comm.size), -1)
         self.dispenser: Dispenser | None = None
         if options.assignment == "dynamic":
             # In order, a number that waits for its generator would hold up all others.
@@ -79,9 +81,11 @@ class Trainer:
             self.waiting.until(self._look, self._awaited())
 
     def _awaited(self) -> str:
-        if self.options.in_order:
-            return f"batch {self.version} from its generator"
-        return f"any generator's batch for update {self.version}"
+        """What the trainer waits for, and who has been silent longest, for a message."""
+        silent = min(self.heard, key=lambda rank: self.heard[rank])
+        last = self.heard[silent]
+        told = f"after its batch {last}" if last >= 0 else "without a batch so far"
+        return f"a batch for update {self.version}: rank {silent} is furthest behind, {told}"
 
     def _look(self) -> bool:
         """Offer weights, and see whether a batch has come that can be consumed."""
@@ -92,6 +96,7 @@ class Trainer:
         delivery = self.inbox.poll()
         if delivery is None:
             return False
+        self.heard[delivery.generator] = delivery.batch.number
         if self.dispenser is not None:
             self.dispenser.grant(delivery.generator)
         self.held[delivery.batch.number if self.options.in_order else self.version] = (

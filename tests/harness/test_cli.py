@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from studies import harness, record, write_study
+
+from harness.cli import main
+from harness.collect import collect
+from harness.compare import compare
+from harness.progress import Bar, Lines
+from harness.records import launches_folder, write_record
+from harness.statistics import summarize
+from harness.tables import rows_path
+
+COMMANDS = ["plan", "run", "collect", "status", "compare", "doctor"]
+STUDY = "[parameters]\nmode = '[/red] :smile:'\n[sweep.product]\nprocesses = [1, 2]\n"
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_help_teaches(command):
+    result = call(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    assert len(result.output.splitlines()) > 5
+
+
+def test_plan_for_programs(tmp_path):
+    study = write_study(tmp_path, STUDY)
+    result = harness("plan", study, "--json", "--set", "measure.launches=3", cwd=tmp_path)
+    assert result.returncode == 0
+    plan = json.loads(result.stdout)
+    assert (plan["study"], plan["preset"]) == ("sleepy", "")
+    assert [point["parameters"]["processes"] for point in plan["points"]] == [1, 2]
+    assert [point["launches_missing"] for point in plan["points"]] == [3, 3]
+    assert [point["state"] for point in plan["points"]] == ["missing", "missing"]
+    assert plan["points"][1]["command"][-3:] == ["-m", "harness.worker", "SPEC"]
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_brackets_and_colons_of_a_study_are_no_markup(tmp_path, command):
+    study = write_study(tmp_path, STUDY.replace("processes = [1, 2]", "mode = ['[/red]', ':x:']"))
+    result = call(command, study, "--results", tmp_path / "r")
+    assert (result.exit_code, result.exception) == (0, None)
+    assert "[/red]" in result.output
+    assert ":x:" in result.output
+
+
+def test_status_and_collect_before_anything_ran(tmp_path):
+    study = write_study(tmp_path, STUDY)
+    assert "missing" in call("status", study, "--results", tmp_path / "r").output
+    assert "0 rows, 0 of them new" in call("collect", study, "--results", tmp_path / "r").output
+
+
+def unusable(tmp_path, kind):
+    path = write_study(tmp_path, STUDY)
+    results = tmp_path / "results"
+    if kind == "absent study":
+        path = tmp_path / "absent.toml"
+    elif kind == "folder as study":
+        path = tmp_path
+    elif kind == "binary study":
+        path.write_bytes(bytes(range(256)))
+    elif kind == "file as results":
+        results.write_text("")
+    elif kind == "results below a file":
+        results = path / "results"
+    elif kind == "results that nobody can make":
+        results = "/proc/nowhere"
+    elif kind == "file among the results":
+        results.mkdir()
+        (results / "launches").write_text("")
+    elif kind == "folder as table":
+        table(results, {"a": [1.0]}).unlink()
+        rows_path(results, "sleepy").mkdir()
+    return path, results
+
+
+@pytest.mark.parametrize("kind", [
+    "absent study", "folder as study", "binary study", "file as results", "results below a file",
+    "results that nobody can make", "file among the results", "folder as table",
+])  # fmt: skip
+def test_what_cannot_be_used_is_a_sentence_and_code_2(tmp_path, kind):
+    path, results = unusable(tmp_path, kind)
+    result = call("collect", path, "--results", results)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.strip()
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["unknown"],
+        ["plan"],
+        ["plan", "x.toml", "--unknown"],
+        ["run", "x.toml", "--index", "one"],
+        ["run", "x.toml", "--preset"],
+        ["compare", "x.csv"],
+    ],
+)
+def test_wrong_command_lines_end_with_code_2(arguments):
+    assert call(*arguments).exit_code == 2
+
+
+def test_unknown_preset_on_the_real_command_line(tmp_path):
+    study = write_study(tmp_path, STUDY + "[presets.small]\n")
+    result = harness("plan", study, "--preset", "huge", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: {study}: there is no preset 'huge'; this study's presets are: small\n"
+    )
+
+
+def table(folder, point_seconds):
+    launches = launches_folder(folder, "sleepy")
+    launches.mkdir(parents=True)
+    for point, seconds in point_seconds.items():
+        for number, value in enumerate(seconds):
+            write_record(launches, record(f"{point}-{number}", value, point=point))
+    collect(folder, "sleepy")
+    return rows_path(folder, "sleepy")
+
+
+def test_compare(tmp_path):
+    first = table(tmp_path / "1", {"a": [1.0, 1.1, 1.2, 1.3], "b": [1.0], "c": [1.0]})
+    second = table(tmp_path / "2", {"a": [2.0, 2.2, 2.4, 2.6], "b": [3.0]})
+    a, b = compare(first, second)
+    assert (a.point, a.ratio) == ("a", pytest.approx(2.0))
+    assert a.p_value == pytest.approx(2 / 70)
+    assert (b.point, b.ratio, b.p_value) == ("b", 3.0, None)
+    result = call("compare", first, second)
+    assert result.exit_code == 0
+    assert "n too small" in result.output
+
+
+def test_compare_of_what_cannot_be_compared(tmp_path):
+    first = table(tmp_path / "1", {"a": [1.0]})
+    second = table(tmp_path / "2", {"b": [1.0]})
+    result = call("compare", first, second)
+    assert result.exit_code == 2
+    assert "share no point with status ok" in result.output
+    assert call("compare", first, tmp_path).exit_code == 2
+    assert call("compare", first, tmp_path / "absent.csv").exit_code == 2
+    second.write_bytes(b"\xff")
+    assert call("compare", first, second).exit_code == 2
+
+
+def test_doctor_starts_two_ranks():
+    result = call("doctor")
+    assert result.exit_code == 0
+    assert "ok     two ranks: started and reduced" in result.output
+
+
+def failing():
+    return record(status="failed", message="rank 0: [/red] :smile:", repetitions=[])
+
+
+def test_lines_of_a_log(capsys):
+    lines = Lines()
+    lines.begin(2)
+    lines.ended("p=1", record(), summarize([0.5]))
+    lines.more(1)
+    lines.ended("p=2", failing(), None)
+    lines.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "2 launches to run",
+        "[1/2] p=1: ok 0.5 s; median 0.5 s, n = 1: too small for an interval",
+        "[2/3] p=2: failed rank 0: [/red] :smile:; no launch has ended well",
+    ]
+
+
+def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    bar = Bar()
+    bar.begin(2)
+    bar.launching("mode=[/red]")
+    bar.ended("mode=[/red]", record(), summarize([0.5] * 6))
+    bar.more(1)
+    bar.ended("mode=[/red]", failing(), None)
+    bar.end()
+    told = capsys.readouterr().err
+    assert "mode=[/red]: failed: rank 0: [/red] :smile:" in told.replace("\n", " ")
+    assert "2/3" in told

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness import launcher as module
+from harness import machine
+from harness.errors import UserError
+from harness.launcher import BINDING, THREAD_VARIABLES, Launcher, find_launcher
+
+MPICH = Launcher("mpiexec", "/opt/mpiexec", "MPICH Version: 4.2", "mpich")
+OPEN_MPI = Launcher("mpiexec", "/opt/mpiexec", "Open MPI v5.0", "openmpi")
+SRUN = Launcher("srun", "/opt/srun", "MPICH Version: 4.2", "mpich", "pmi2")
+PROGRAM = ["python", "-m", "harness.worker", "SPEC"]
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    """Two sockets of two cores with two hardware threads each."""
+    cores = tuple(machine.Core(cpu // 2, cpu, (cpu, cpu + 4)) for cpu in range(4))
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "cgroup_core_limit", lambda: None)
+
+
+@pytest.fixture
+def search(monkeypatch):
+    """A launcher is looked for anew, and no Slurm job is around."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    find_launcher.cache_clear()
+    yield monkeypatch
+    find_launcher.cache_clear()
+
+
+def test_mpich_command():
+    assert MPICH.command(3, 2, PROGRAM) == ["/opt/mpiexec", "-n", "3", *PROGRAM]
+
+
+@pytest.mark.parametrize(("user", "root"), [(0, ["--allow-run-as-root"]), (1000, [])])
+def test_open_mpi_command(monkeypatch, user, root):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert OPEN_MPI.command(3, 2, PROGRAM) == [
+        "/opt/mpiexec", "-n", "3", "--bind-to", "none", "--oversubscribe", *root, *PROGRAM,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("processes", "bound", "more"), [(2, "cores", []), (3, "none", ["--overcommit"])]
+)
+def test_srun_command(four_cores, processes, bound, more):
+    assert SRUN.command(processes, 2, PROGRAM) == [
+        "/opt/srun", f"--ntasks={processes}", "--cpus-per-task=2", "--mpi=pmi2",
+        f"--cpu-bind={bound}", *more, "--kill-on-bad-exit=1", "--unbuffered", *PROGRAM,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", [MPICH, OPEN_MPI, SRUN])
+def test_every_thread_pool_is_told_its_size(launcher):
+    variables = launcher.variables(1, 3)
+    assert {variables[name] for name in THREAD_VARIABLES} == {"3"}
+
+
+@pytest.mark.parametrize(
+    ("launcher", "processes", "threads", "binding"),
+    [
+        (MPICH, 4, 1, "0;1;2;3"),
+        (MPICH, 2, 2, "0,1;2,3"),
+        (OPEN_MPI, 1, 4, "0,1,2,3"),
+        (MPICH, 5, 1, ""),
+        (MPICH, 3, 2, ""),
+        (SRUN, 4, 1, ""),
+    ],
+)
+def test_binding_is_a_core_for_each_thread_or_empty(
+    four_cores, launcher, processes, threads, binding
+):
+    """Empty and not absent: a run inside another run must not inherit its binding."""
+    assert launcher.variables(processes, threads)[BINDING] == binding
+
+
+def test_control_group_limits_cores_and_bindings(four_cores, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    monkeypatch.setattr(machine, "cgroup_core_limit", lambda: 2.5)
+    assert machine.machine_cores() == 2
+    assert machine.bindings(2, 1) == [[0], [1]]
+    assert machine.bindings(3, 1) is None
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "4")
+    assert machine.machine_cores() == 8
+
+
+def test_mpiexec_of_our_own_environment(search):
+    found = find_launcher()
+    assert found.kind == "mpiexec"
+    assert os.access(found.path, os.X_OK)
+    assert found.flavour in ("mpich", "openmpi")
+    assert found.library == " ".join(found.library.split())
+
+
+def stub_srun(search, folder, text):
+    srun = folder / "srun"
+    srun.write_text(f"#!/bin/sh\n{text}\n")
+    srun.chmod(0o755)
+    search.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    search.setenv("SLURM_JOB_ID", "7")
+    return str(srun)
+
+
+LIST = 'test "$1" = --mpi=list && printf "MPI plugin types are...\\n\\tnone\\n%s" "{}" >&2'
+
+
+@pytest.mark.parametrize(
+    ("library", "offered", "plugin"),
+    [
+        ("MPICH Version: 4.2", "\tpmix\n\tpmi2\n", "pmi2"),
+        ("MPICH Version: 4.2", "\tcray_shasta\n\tpmix\n", "pmix"),
+        ("Open MPI v5.0.5", "\tpmix\n\tpmi2\n\tpmix_v4\n", "pmix"),
+        ("Open MPI v5.0.5", "\tpmi2\n", "pmi2"),
+    ],
+)
+def test_srun_inside_an_allocation(search, tmp_path, library, offered, plugin):
+    path = stub_srun(search, tmp_path, LIST.format(offered))
+    search.setattr(module, "_mpi_library", lambda: library)
+    found = find_launcher()
+    assert (found.kind, found.path, found.mpi_plugin) == ("srun", path, plugin)
+
+
+@pytest.mark.parametrize("text", [LIST.format("\tpmi1\n"), "exit 1", "echo srun: error; exit 2"])
+def test_srun_that_cannot_start_our_library_is_passed_over(search, tmp_path, text):
+    stub_srun(search, tmp_path, text)
+    assert find_launcher().kind == "mpiexec"
+
+
+def test_srun_outside_an_allocation_is_passed_over(search, tmp_path):
+    stub_srun(search, tmp_path, LIST.format("\tpmi2\n"))
+    search.delenv("SLURM_JOB_ID")
+    assert find_launcher().kind == "mpiexec"
+
+
+def test_without_any_launcher(search, tmp_path):
+    search.setenv("PATH", str(tmp_path))
+    search.setattr(module.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UserError, match="no mpiexec was found beside Python or on PATH"):
+        find_launcher()

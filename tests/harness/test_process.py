@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from studies import environment, marked_processes
+
+from harness import process
+from harness.process import MARK, last_words, run
+
+# A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() > 0:
+        os._exit(0)
+    with open(sys.argv[1], "w") as file:
+        file.write(str(os.getpid()))
+    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read():
+    time.sleep(0.01)
+"""
+
+
+def python(code, *arguments):
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log"
+
+
+@pytest.mark.parametrize(("code", "expected"), [("0", 0), ("3", 3), ("'told'", 1)])
+def test_exit_code(log, code, expected):
+    outcome = run(python(f"import sys; sys.exit({code})"), {}, "m", log, 60)
+    assert (outcome.exit_code, outcome.timed_out) == (expected, False)
+
+
+def test_death_by_a_signal_is_a_negative_code(log):
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    assert run(python(code), {}, "m", log, 60).exit_code == -signal.SIGTERM
+
+
+def test_output_variables_and_mark(log):
+    code = f"import os, sys; print(os.environ['A'], os.environ['{MARK}']); sys.exit('error')"
+    run(python(code), {"A": "b"}, "mark-1", log, 60)
+    assert log.read_text() == "b mark-1\nerror\n"
+
+
+def test_heartbeat(log):
+    beats = []
+    run(python("import time; time.sleep(0.3)"), {}, "m", log, 60, beats.append)
+    assert beats == sorted(beats)
+    assert len(beats) >= 2
+
+
+@pytest.mark.parametrize("ending", ["time.sleep(600)", "sys.exit(0)"])
+def test_no_descendant_is_left_not_even_a_reparented_daemon(tmp_path, log, ending):
+    note = tmp_path / "pid"
+    limit = 1.5 if "sleep" in ending else 60
+    outcome = run(python(DAEMON + ending, note), {}, f"tree-{os.getpid()}", log, limit)
+    assert outcome.timed_out == ("sleep" in ending)
+    assert gone(int(note.read_text()))
+    assert not marked_processes(f"tree-{os.getpid()}")
+
+
+def test_descendant_without_its_mark_is_found_by_its_parents(tmp_path, log):
+    note = tmp_path / "pid"
+    nap = "import os, time; open({!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}], env={{}})"
+    command = python(code.format(nap.format(str(note))))
+    assert run(command, {}, "m", log, 1.5).timed_out
+    assert gone(int(note.read_text()))
+
+
+def test_error_in_the_heartbeat_leaves_nothing_running(log):
+    def interrupt(elapsed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(python("import time; time.sleep(600)"), {}, f"beat-{os.getpid()}", log, 60, interrupt)
+    assert not marked_processes(f"beat-{os.getpid()}")
+
+
+def test_finished_command_whose_number_is_taken_by_another_process(log):
+    """Process numbers are used again: what is dead must not be looked up by its number."""
+    innocent = subprocess.Popen(python("import time; time.sleep(600)"))
+    try:
+        dead = subprocess.Popen(python("pass"))
+        dead.wait()
+        dead.pid = innocent.pid
+        process.kill_tree(dead, "no such mark")
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def test_child_dies_when_its_runner_is_killed(tmp_path):
+    note = tmp_path / "pid"
+    child = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    runner = (
+        "import sys; from pathlib import Path; from harness.process import run; "
+        f"run([sys.executable, '-c', {child!r}], {{}}, 'm', Path({str(tmp_path / 'log')!r}), 600)"
+    )
+    parent = subprocess.Popen(python(runner), env=environment())
+    assert wait_until(lambda: note.exists() and note.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: gone(int(note.read_text())))
+
+
+MPICH_BANNER = """
+===================================================================================
+=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
+=   EXIT CODE: 11
+===================================================================================
+YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Segmentation fault (signal 11)
+Please see the FAQ page for debugging suggestions
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "no output"),
+        (b"\n  \n", "no output"),
+        (b"first\nlast \n\n", "last"),
+        (b"bad \xff byte", "bad \ufffd byte"),
+        (MPICH_BANNER.encode(), "Segmentation fault (signal 11)"),
+        (b"own words\n" + MPICH_BANNER.encode(), "Segmentation fault (signal 11): own words"),
+        (b"x" * 10**6 + b"\nlast", "last"),
+    ],
+)
+def test_last_words_of_a_log(log, text, words):
+    log.write_bytes(text)
+    assert last_words(log) == words

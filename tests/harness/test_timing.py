@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from harness.timing import now, repetitions
+
+
+class Rank:
+    """A clock that only moves where the test says so, and a log of what was called."""
+
+    def __init__(self):
+        self.time = 100.0
+        self.calls = []
+
+    def work(self):
+        self.calls.append("run")
+        self.time += 2.0
+        return {"loss": self.time}
+
+    def prepare(self, warmup):
+        self.calls.append(("prepare", warmup))
+        self.time += 50.0
+
+    def barrier(self):
+        self.calls.append("barrier")
+        self.time += 7.0
+
+    def measure(self, work=None, maximum=lambda seconds: seconds, warmups=1, timed=2):
+        return list(
+            repetitions(
+                work or self.work, prepare=self.prepare, warmups=warmups, timed=timed,
+                clock=lambda: self.time, barrier=self.barrier, maximum=maximum,
+            )
+        )  # fmt: skip
+
+
+def test_only_the_work_is_timed():
+    assert [repetition.seconds for repetition in Rank().measure()] == [2.0, 2.0, 2.0]
+
+
+def test_warmups_come_first_and_are_marked():
+    found = Rank().measure(warmups=2, timed=1)
+    assert [(r.index, r.warmup) for r in found] == [(0, True), (1, True), (2, False)]
+    assert [r.warmup for r in Rank().measure(warmups=0, timed=1)] == [False]
+
+
+def test_every_repetition_is_prepared_then_begins_together():
+    rank = Rank()
+    rank.measure()
+    assert rank.calls == [
+        ("prepare", True), "barrier", "run",
+        ("prepare", False), "barrier", "run",
+        ("prepare", False), "barrier", "run",
+    ]  # fmt: skip
+
+
+def test_slowest_rank_counts():
+    found = Rank().measure(maximum=lambda seconds: max(seconds, 3.5, 1.0))
+    assert [repetition.seconds for repetition in found] == [3.5, 3.5, 3.5]
+
+
+@pytest.mark.parametrize(("returned", "metrics"), [(None, {}), ({"x": 1}, {"x": 1}), (0.0, 0.0)])
+def test_metrics_are_what_the_work_returned(returned, metrics):
+    assert Rank().measure(work=lambda: returned)[0].metrics == metrics
+
+
+def test_now_is_utc_with_milliseconds():
+    assert now().endswith("Z")
+    assert datetime.fromisoformat(now()).utcoffset().total_seconds() == 0
