@@ -92,7 +92,10 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """ "d" and 12 hexadecimal digits of the SHA-256 of the stored bytes, whatever the normalisation."""
+        """The letter d and 12 hexadecimal digits of the SHA-256 of the stored bytes.
+
+        The same whatever the normalisation.
+        """
         sha = hashlib.sha256()
         for split in (self.train, self.test):
             sha.update(f"{len(split)} ".encode())
