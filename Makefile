@@ -19,11 +19,13 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev strong-scaling weak-scaling report test check format clean
+.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness report test check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
 	@echo "make weak-scaling     work that grows with the processes: table and figure"
+	@echo "make strategies       every strategy and variation of the pipeline, side by side"
+	@echo "make staleness        how old batches are, and what that costs"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
 	@echo "make test             the tests"
 	@echo "make check            lint, formatting, types"
@@ -47,7 +49,8 @@ $(DEV): $(READY)
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 
-# $(1): the study's name. Figures are drawn also when points failed; the exit code tells of it.
+# $(1): the study's name; $(2): the command of plots that draws it. Figures are drawn also when
+# points failed; the exit code tells of it.
 define run-study
 	@test -z "$(DATA)" || test -d "$(DATA)" || { \
 	  echo "error: DATA=$(DATA): no such folder; expected one with the four IDX files of MNIST" >&2; \
@@ -57,16 +60,22 @@ define run-study
 	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--set dataset=mnist) \
 	  $(STUDY_ARGS) || code=$$?; \
 	if [ $$code -le 1 ]; then \
-	  $(BIN)/python -m plots scaling "$(RESULTS)/$(1).csv" || code=$$?; \
+	  $(BIN)/python -m plots $(2) "$(RESULTS)/$(1).csv" || code=$$?; \
 	fi; \
 	exit $$code
 endef
 
 strong-scaling: $(READY)
-	$(call run-study,strong_scaling)
+	$(call run-study,strong_scaling,scaling)
 
 weak-scaling: $(READY)
-	$(call run-study,weak_scaling)
+	$(call run-study,weak_scaling,scaling)
+
+strategies: $(READY)
+	$(call run-study,strategies,scaling)
+
+staleness: $(READY)
+	$(call run-study,staleness,staleness)
 
 report: $(READY)
 	@$(BIN)/python -m plots report "$(RESULTS)"

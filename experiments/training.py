@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from mpi4py import MPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
 
 from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
-from sparring.attacks.base import Attack
+from sparring.attacks.base import Attack, Climb, OnStep
+from sparring.attacks.sources import RandomSource
 from sparring.batches import Batches
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
@@ -76,13 +78,58 @@ class Parameters(BaseModel):
     overlap: bool = False
     trainer_share: float = 1.0
     record_strength: bool = False
+    details: bool = False  # a row per update in the study's table of details
+
+    # A generator (rank; -1 is none) whose every ascent step takes so much longer.
+    slow_rank: int = -1
+    slow_step_seconds: float = Field(0.0, ge=0)
 
     evaluation_images: int = Field(0, ge=0)
     evaluation_steps: int = Field(32, ge=1)
 
     # Names that only label a study's points.
+    variant: str = ""
     definition: str = ""
     size: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Slowed(Attack):
+    """An attack whose every step takes longer: a slow generator, made on purpose.
+
+    Attributes:
+        attack: what is slowed.
+        seconds: added to each step.
+    """
+
+    attack: Attack
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        """Steps of the attack that is slowed."""
+        return int(getattr(self.attack, "steps", 1))
+
+    def __call__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        *,
+        generator: torch.Generator | RandomSource | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """See `Attack`."""
+
+        def slow_step(step: int) -> None:
+            time.sleep(self.seconds)
+            if on_step is not None:
+                on_step(step)
+
+        return self.attack(model, x, y, generator=generator, on_step=slow_step)
+
+    def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        return self.attack._perturb(climb, x, source)
 
 
 def build_strategy(chosen: Parameters) -> Strategy:
@@ -171,7 +218,7 @@ class Training:
             self.model,
             self.dataset.train,
             Batches(len(self.dataset.train), chosen.batch_size, chosen.seed),
-            self._attack(chosen.adversary_steps),
+            self._training_attack(),
             lambda p: torch.optim.SGD(p, lr=chosen.learning_rate, momentum=chosen.momentum),
         )
 
@@ -214,6 +261,24 @@ class Training:
             )
         return metrics
 
+    def details(self) -> list[dict[str, Any]]:
+        """One row per update, where the study asks for them."""
+        if not self.parameters.details or self.warmup:
+            return []
+        return [
+            {
+                "update": record.update,
+                "batch": record.batch,
+                "generator": record.generator,
+                "first_version": record.first_version,
+                "last_version": record.last_version,
+                "staleness": record.staleness,
+                "made_loss": record.made_loss,
+                "consumed_loss": record.loss,
+            }
+            for record in self.log.records
+        ]
+
     def rank_report(self) -> dict[str, Any]:
         """This rank's row of the ranks table."""
         log = self.log
@@ -228,6 +293,12 @@ class Training:
 
     def teardown(self) -> None:
         """Nothing outlives the process."""
+
+    def _training_attack(self) -> Attack:
+        attack = self._attack(self.parameters.adversary_steps)
+        if self.comm.rank != self.parameters.slow_rank:
+            return attack
+        return Slowed(attack, self.parameters.slow_step_seconds)
 
     def _attack(self, steps: int) -> Attack:
         chosen = self.parameters

@@ -221,7 +221,7 @@ def _print_states(session: Session, states: list[PointState]) -> None:
         table.add_row(
             str(state.point.index),
             state.point.id,
-            *(str(state.point.parameters[name]) for name in varying),
+            *(str(state.point.parameters.get(name, "")) for name in varying),
             state.state(session.study.measure),
             *timing,
             state.stopped_by(session.study.measure) or "",

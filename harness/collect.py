@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from harness.study import Study
 
 _KEY = ("point", "launch", "repetition")
 _RANK_KEY = (*_KEY, "rank")
+_DETAIL_KEY = (*_KEY, "detail")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Collected:
 
 
 def collect(results: Path, study: str) -> Collected:
-    """Bring ``<study>.csv``, ``.ranks.csv`` and ``.environment.json`` up to date.
+    """Bring ``<study>.csv``, ``.ranks.csv``, ``.details.csv`` and ``.environment.json`` up to date.
 
     Rows already in a table stay as they are, also when their launch files are gone. Two collectors
     at once are safe: they take turns, and each puts the tables in place whole.
@@ -43,10 +44,14 @@ def collect(results: Path, study: str) -> Collected:
     with FileLock(folder / ".collect.lock"):
         records = read_records(folder)
         rows, ranks = rows_of(records), rank_rows_of(records)
+        details = detail_rows_of(records)
         total, added = _extend(
             tables.rows_path(results, study), tables.ROW_COLUMNS, rows, _KEY, records
         )
         _extend(tables.ranks_path(results, study), tables.RANK_COLUMNS, ranks, _RANK_KEY, [])
+        if details:
+            path = tables.details_path(results, study)
+            _extend(path, tables.DETAIL_COLUMNS, details, _DETAIL_KEY, [])
         _extend_environments(tables.environment_path(results, study), read_sessions(folder))
     return Collected(total, added)
 
@@ -99,17 +104,34 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
 
 def rank_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
     """One row per rank per repetition."""
-    rows = []
+    return [
+        {k: tables.text_of(v) for k, v in (rank | key).items()}
+        for key, repetition in _repetitions(records)
+        for rank in repetition["ranks"] or []
+    ]
+
+
+def detail_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+    """One row per event that a workload told of, numbered in its repetition."""
+    return [
+        {k: tables.text_of(v) for k, v in (detail | key | {"detail": number}).items()}
+        for key, repetition in _repetitions(records)
+        for number, detail in enumerate(repetition.get("details") or [])
+    ]
+
+
+def _repetitions(
+    records: Iterable[LaunchRecord],
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every repetition with the key of its rows."""
     for record in records:
         for repetition in record.repetitions:
-            for rank in repetition["ranks"] or []:
-                key = {
-                    "point": record.point,
-                    "launch": record.launch,
-                    "repetition": repetition["repetition"],
-                }
-                rows.append({k: tables.text_of(v) for k, v in (rank | key).items()})
-    return rows
+            key = {
+                "point": record.point,
+                "launch": record.launch,
+                "repetition": repetition["repetition"],
+            }
+            yield key, repetition
 
 
 def write_points(

@@ -61,7 +61,7 @@ class Point:
 
     def label(self, varying: list[str]) -> str:
         """A short name made of the parameters that vary in the study."""
-        return " ".join(f"{name}={self.parameters[name]}" for name in varying) or self.id
+        return " ".join(f"{name}={self.parameters.get(name, '')}" for name in varying) or self.id
 
 
 def point_id(workload: str, parameters: dict[str, Scalar]) -> str:
@@ -72,9 +72,25 @@ def point_id(workload: str, parameters: dict[str, Scalar]) -> str:
 
 
 def varying_parameters(points: list[Point]) -> list[str]:
-    """The parameters in which the points differ, in the study's order."""
-    names = points[0].parameters if points else {}
-    return [n for n in names if len({str(point.parameters[n]) for point in points}) > 1]
+    """The parameters that tell the points apart, in the study's order.
+
+    Of those that vary, what the others determine (derived parameters, options that go with a
+    variant) is left out, so that a label stays short; ``strategy`` and ``processes`` never are.
+    """
+    names = list(dict.fromkeys(name for point in points for name in point.parameters))
+
+    def values(name: str) -> set[str]:
+        return {repr(point.parameters.get(name)) for point in points}
+
+    def distinct(chosen: list[str]) -> int:
+        return len({tuple(repr(point.parameters.get(n)) for n in chosen) for point in points})
+
+    varying = [name for name in names if len(values(name)) > 1]
+    for name in sorted(varying, key=lambda name: len(values(name))):
+        rest = [other for other in varying if other != name]
+        if name not in ("strategy", "processes") and distinct(rest) == len(points):
+            varying = rest
+    return varying
 
 
 def expand(study: Study) -> list[Point]:

@@ -41,8 +41,8 @@ class LaunchRecord:
     """One launch of one point.
 
     ``repetitions`` are dictionaries with ``repetition, warmup, seconds, started_at, metrics`` and
-    ``ranks`` (a list of dictionaries, one per rank). A launch that failed keeps those that it had
-    finished.
+    ``ranks`` (a list of dictionaries, one per rank), and may have ``details`` (likewise). A launch
+    that failed keeps those that it had finished.
     """
 
     study: str

@@ -37,6 +37,9 @@ RANK_COLUMNS = (
     "messages_sent", "cpus",
 )  # fmt: skip
 
+#: One row per event inside a repetition, where a workload tells of them; its own columns follow.
+DETAIL_COLUMNS = ("point", "launch", "repetition", "detail")
+
 #: One row per point of the study as it was last asked for; the parameters follow.
 POINT_COLUMNS = (
     "study", "preset", "point", "state", "source", "processes", "threads_per_process", "cores",
@@ -70,6 +73,11 @@ def rows_path(results: Path, study: str) -> Path:
 def ranks_path(results: Path, study: str) -> Path:
     """``results/<study>.ranks.csv``, one row per rank per repetition."""
     return results / f"{study}.ranks.csv"
+
+
+def details_path(results: Path, study: str) -> Path:
+    """``results/<study>.details.csv``, one row per event inside a repetition."""
+    return results / f"{study}.details.csv"
 
 
 def points_path(results: Path, study: str) -> Path:

@@ -111,6 +111,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
                 "started_at": started_at,
                 "metrics": metrics,
                 "ranks": _plain(ranks),
+                "details": _plain(workload.details()) if hasattr(workload, "details") else [],
             }
         )
         if comm.rank == 0:

@@ -20,6 +20,9 @@ and, where it needs them, of these:
     Before each repetition, not timed: puts back the state that the last one changed.
 ``observe(seconds: float) -> dict``
     After each repetition, not timed: more metrics, such as accuracies and rates.
+``details() -> list[dict]``
+    After each repetition: events inside it, one row each in ``<study>.details.csv``; rank 0's are
+    kept.
 ``rank_report() -> dict``
     After each repetition, on each rank: the rank's role, phases, batches and bytes, by the
     names of `harness.tables.RANK_COLUMNS`.

@@ -101,9 +101,15 @@ def data_parallel_seconds(phases: Phases, p: float) -> float | None:
     return phases.batches * (divided / p + phases.optimizer)
 
 
+def sharded_seconds(phases: Phases, p: float) -> float | None:
+    """N (g / p + u) seconds: generation is shared, updates are rank 0's (without overlap)."""
+    return phases.batches * (phases.generate / p + phases.update) if p >= 1 else None
+
+
 #: Seconds of the timed region on p processes; None where a strategy has no meaning or no data.
 BOUNDS: Mapping[str, Callable[[Phases, float], float | None]] = {
     "pipeline": pipeline_seconds,
+    "sharded": sharded_seconds,
     "data_parallel": data_parallel_seconds,
 }
 

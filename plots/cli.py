@@ -9,7 +9,7 @@ import click
 
 from harness.errors import UserError
 from harness.tables import write_whole
-from plots import report, scaling_figure, scaling_text
+from plots import report, scaling_figure, scaling_text, staleness, staleness_figure
 from plots.observations import select
 from plots.scaling import analyse
 
@@ -86,6 +86,35 @@ def scaling(
     written = [*scaling_figure.save(analysis, folder), table]
     write_whole(table, scaling_text.fits_table(analysis))
     click.echo(scaling_text.describe(analysis))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("staleness")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", callback=_pair,
+    help="Draw only rows with this value in column KEY; may be given several times.",
+)  # fmt: skip
+@click.option("--environment", metavar="ID", help="Draw the rows of this environment.")
+@click.option("--all-points", is_flag=True, help="Draw all points of the table.")
+def staleness_command(
+    csv: Path, out: Path | None, where: list[tuple[str, str]], environment: str | None,
+    all_points: bool,
+) -> None:  # fmt: skip
+    """Draw how old the weights behind batches were, and what that cost.
+
+    Reads CSV and, beside it, <study>.details.csv (one row per update). Writes <study>.svg and
+    <study>.png.
+
+    \b
+    Example:
+      python -m plots staleness results/staleness.csv
+    """  # noqa: D301  (click reads the escape)
+    selection = select(csv, environment=environment, where=where, all_points=all_points)
+    study = staleness.analyse(selection)
+    written = staleness_figure.save(study, out or csv.parent / "figures")
+    click.echo(staleness.describe(study))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

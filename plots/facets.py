@@ -10,7 +10,8 @@ from plots.observations import Row, Selection, text
 
 #: Columns that a panel shows side by side, or that number the measurements.
 AXES = frozenset({
-    "strategy", "processes", "threads_per_process", "cores", "source", "seed", "definition", "size",
+    "strategy", "variant", "processes", "threads_per_process", "cores", "source", "seed",
+    "definition", "size",
 })  # fmt: skip
 
 #: What makes two trainings the same problem: T_1 must agree in these. In strong scaling a change in
@@ -114,7 +115,9 @@ def _facet_names(
         if kind == "weak":
             follows = _is_function(rows, name, ("definition", "size", *_unsized(rows)))
         else:
-            follows = name not in PROBLEM and _is_function(rows, name, ("strategy", "processes"))
+            follows = name not in PROBLEM and _is_function(
+                rows, name, ("strategy", "variant", "processes")
+            )
         (derived if follows else names).append(name)
     return tuple(names), tuple(derived)
 

@@ -16,7 +16,7 @@ from plots.observations import select
 from plots.scaling import Analysis, analyse
 from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
 
-COMPANIONS = (".ranks.csv", ".points.csv", ".fits.csv")
+COMPANIONS = (".ranks.csv", ".points.csv", ".details.csv", ".fits.csv")
 SHOWN_ROWS = 100
 
 PAGE = Template("""<!DOCTYPE html>

@@ -137,7 +137,8 @@ def _cells(rows: Iterable[Row], kind: str) -> list[Cell]:
         sized = kind == "weak" and row.get("definition") is not None
         size = row.get("size") if sized else None
         key = (
-            text(row.get("strategy") or row["workload"]), str(row["source"]),
+            # A variant is a strategy with options of its own, drawn under a name of its own.
+            text(row.get("variant") or row.get("strategy") or row["workload"]), str(row["source"]),
             int(row["processes"]), int(row["threads_per_process"]),
             None if size is None else int(size),
         )  # fmt: skip
@@ -196,7 +197,10 @@ def _curves(
     }
     if not phases:
         return (), ["no a priori curves: no phase times on one process"] if ranks else []
-    present = [name for name in apriori.BOUNDS if name in {cell.strategy for cell in cells}]
+    named = {cell.strategy for cell in cells}
+    present = [name for name in apriori.BOUNDS if name in named]
+    if not present and any(row.get("variant") for row in facet.rows):
+        return (), []  # bounds are known of strategies, not of their variants
     curves, missing = [], []
     grid = np.geomspace(1.0, largest, 321)
     if kind == "weak":
@@ -213,7 +217,7 @@ def _curves(
         if pairs:
             p_axis, speedup = np.array(pairs).T
             curves.append(Curve(name, p_axis, speedup))
-        else:
+        elif name in present:
             missing.append(f"no a priori curve of {name}: optimizer_seconds was not measured")
     return tuple(curves), missing
 
@@ -242,9 +246,9 @@ def _fits(kind: str, points: Sequence[Point]) -> list[fits.Fit]:
 
 def _not_amdahl(points: Sequence[Point]) -> str | None:
     rows = points[0].cell.rows
-    strategy = points[0].cell.strategy
     if rows[0].get("strategy") is None:
         return None
+    strategy = text(rows[0]["strategy"])
     if strategy not in AMDAHL_STRATEGIES:
         return f"not fitted: {strategy} overlaps its serial part, see its bound"
     overlapped = any(text(row.get("overlap")) not in ("", "false", "0", "none") for row in rows)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from studies import study_of
 
-from harness.points import expand, point_id, varying_parameters
+from harness.points import Point, expand, point_id, varying_parameters
 
 PARAMETERS = {"processes": 2, "strategy": "pipeline", "rate": 1e-3, "overlap": True}
 
@@ -88,3 +88,18 @@ def test_point_has_all_launch_parameters_and_no_more(tmp_path):
         "processes": 1, "threads_per_process": 1, "seed": 0, "backend": "",
     }  # fmt: skip
     assert point.label([]) == point.id
+
+
+def test_labels_leave_out_what_the_others_determine():
+    def point(index, **parameters):
+        return Point(index, f"p{index}", {"processes": 2, "seed": 0, **parameters})
+
+    points = [
+        point(0, strategy="pipeline", variant="study", send="synchronous", updates=20),
+        point(1, strategy="pipeline", variant="modern", send="buffered", updates=20),
+        point(2, strategy="sharded", variant="sharded", send="synchronous", updates=20),
+    ]
+    assert varying_parameters(points) == ["strategy", "variant"]
+    assert points[1].label(varying_parameters(points)) == "strategy=pipeline variant=modern"
+    sizes = [point(n, size=n, steps=2 * n, definition=d) for n in (1, 2) for d in ("a", "b")]
+    assert set(varying_parameters(sizes)) in ({"size", "definition"}, {"steps", "definition"})

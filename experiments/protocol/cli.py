@@ -1,0 +1,98 @@
+"""The demonstrations' command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+
+from experiments.protocol.launch import launch, result
+from harness.machine import machine_cores
+
+SMALL = {"batch_size": 16, "adversary_steps": 1, "updates": 500, "seed": 0}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Demonstrate how the strategies behave on this machine."""
+
+
+@main.command()
+def latency() -> None:
+    """Latency of small and large messages, spinning and by test and sleep."""
+    sizes = {"a header": 8, "a batch of 64": 64 * 784 * 4, "the weights": 405_840 * 4}
+    rows = result(launch(2, "experiments.protocol.latency", {"sizes": list(sizes.values())}))
+    names = {size: name for name, size in sizes.items()}
+    click.echo("message          bytes     waiting         n    median us   quartiles us")
+    for size, kind, n, low, middle, high in rows:
+        click.echo(
+            f"{names[size]:14}  {size:8}  {kind:14} {n:4} {middle * 1e6:10.1f}   "
+            f"{low * 1e6:.1f} to {high * 1e6:.1f}"
+        )
+
+
+@main.command()
+@click.option("--processes", type=click.IntRange(2), default=2, show_default=True)
+@click.option("--updates", type=click.IntRange(50), default=500, show_default=True)
+@click.option("--weight-sends", type=click.Choice(["every_turn", "on_change"]),
+              default="every_turn", show_default=True)  # fmt: skip
+def memory(processes: int, updates: int, weight_sends: str) -> None:
+    """Resident memory of every rank over the study's pipeline with weights after every update."""
+    job = {**SMALL, "strategy": "pipeline", "processes": processes, "updates": updates,
+           "weight_sends": weight_sends}  # fmt: skip
+    ranks = result(launch(processes, "experiments.protocol.training_ranks", job))
+    _tell_oversubscription(processes)
+    click.echo(f"{updates} batches in {ranks[0]['seconds']:.1f} s, weights sent {weight_sends}: "
+               f"{ranks[0]['counters'].get('weights_sent', 0)} messages")  # fmt: skip
+    click.echo("rank  role        MiB at 10 %     50 %    100 % of the run")
+    for rank, facts in enumerate(ranks):
+        at = [facts["memory"][int(q * (len(facts["memory"]) - 1))] / 2**20 for q in (0.1, 0.5, 1)]
+        click.echo(f"{rank:4}  {facts['role']:10} {at[0]:12.1f} {at[1]:8.1f} {at[2]:8.1f}")
+
+
+@main.command()
+@click.option("--slowdown", type=click.FloatRange(0), default=0.02, show_default=True,
+              help="Seconds added to each ascent step of rank 2.")  # fmt: skip
+def fairness(slowdown: float) -> None:
+    """Batches per generator when one of two is slow, for static and dynamic assignment."""
+    _tell_oversubscription(3)
+    click.echo("assignment  receive     batches of rank 1, 2   seconds   longest run of one rank")
+    for options in (
+        {"assignment": "static"},
+        {"assignment": "dynamic"},
+        {"assignment": "dynamic", "messages": "packed", "receive": "completion"},
+    ):
+        job: dict[str, Any] = {
+            **SMALL, "strategy": "pipeline", "processes": 3, "updates": 100, "slow_rank": 2,
+            "slow_step_seconds": slowdown, **options,
+        }  # fmt: skip
+        ranks = result(launch(3, "experiments.protocol.training_ranks", job))
+        served = ranks[0]["generators"]
+        edges = np.flatnonzero(np.diff([0, *served, 0]))
+        click.echo(
+            f"{options['assignment']:10}  {options.get('receive', 'probe'):10}  "
+            f"{ranks[1]['batches']:8}, {ranks[2]['batches']:3}   {ranks[0]['seconds']:13.2f}   "
+            f"{int(np.diff(edges).max()):8}"
+        )
+
+
+@main.command()
+@click.option("--number", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def kills(number: int, seed: int) -> None:
+    """Kill a random rank at a random moment, and tell what was left behind."""
+    from experiments.protocol.kills import random_kill
+
+    click.echo("strategy       rank  after s  ended in s  exit  orphans  checkpoint  told")
+    for index in range(number):
+        kill = random_kill(seed * 1000 + index)
+        click.echo(
+            f"{kill.strategy:13} {kill.rank:5} {kill.after:8.2f} {kill.seconds_to_end:11.2f} "
+            f"{kill.exit_code:5} {kill.orphans:8}  {kill.checkpoint:>10}  {kill.told or 'nothing'}"
+        )
+
+
+def _tell_oversubscription(processes: int) -> None:
+    if processes > machine_cores():
+        click.echo(f"oversubscribed: {processes} processes on {machine_cores()} cores")

@@ -1,0 +1,66 @@
+"""Train with a strategy and tell what each rank held in memory and did (a rank program)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+import psutil
+from mpi4py import MPI
+
+from experiments.training import Training
+
+
+class Sampler(threading.Thread):
+    """Samples this process's resident memory until it is stopped."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(daemon=True)
+        self._seconds, self._stopped = seconds, threading.Event()
+        self.samples: list[tuple[float, int]] = []
+
+    def run(self) -> None:
+        """Sample: (monotonic seconds, bytes)."""
+        process = psutil.Process()
+        while not self._stopped.wait(self._seconds):
+            self.samples.append((time.monotonic(), process.memory_info().rss))
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._stopped.set()
+        self.join()
+
+
+def main(job: dict[str, Any]) -> None:
+    """Train once; rank 0 prints, per rank, memory over time, batches and counters."""
+    comm = MPI.COMM_WORLD
+    workload = Training()
+    workload.setup(comm, job)
+    workload.prepare(False)
+    sampler = Sampler(0.05)
+    comm.Barrier()
+    sampler.start()
+    began = time.perf_counter()
+    workload.run()
+    seconds = time.perf_counter() - began
+    sampler.stop()
+    log = workload.log
+    facts = {
+        "seconds": seconds,
+        "memory": [size for _, size in sampler.samples],
+        "role": log.role,
+        "batches": log.batches,
+        "counters": dict(log.counters),
+        "bytes_sent": log.bytes_sent,
+        "generators": [record.generator for record in log.records],
+    }
+    gathered = comm.gather(facts)
+    if comm.rank == 0:
+        print("RESULT" + json.dumps(gathered))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
