@@ -21,6 +21,9 @@ from harness.launcher import find_launcher
 from harness.machine import machine_cores
 from harness.process import run
 
+#: float64 weights may part by this fraction of the largest weight: rounding, and no more.
+TOLERANCE = 1e-9
+
 
 def train(strategy: str, processes: int, folder: Path, **parameters: Any) -> npt.NDArray[Any]:
     """Flat weights after training with a strategy on real MPI ranks.
@@ -29,7 +32,7 @@ def train(strategy: str, processes: int, folder: Path, **parameters: Any) -> npt
         strategy: a strategy's name.
         processes: MPI ranks.
         folder: where the ranks leave their files.
-        parameters: further parameters of `experiments.training.Parameters`.
+        parameters: further parameters of `experiments.parameters.Parameters`.
 
     Raises:
         RuntimeError: if the ranks fail, with the end of their output.
@@ -72,7 +75,10 @@ def difference(weights: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 def main(processes: tuple[int, ...], updates: int, steps: int, dtype: str, batch_size: int) -> None:
-    """Train the study's network sequentially and data-parallel; print how far the weights part."""
+    """Train the study's network sequentially and data-parallel; print how far the weights part.
+
+    Exit code 1 if float64 weights part by more than 1e-9 of the largest weight.
+    """
     common = {
         "updates": updates, "adversary_steps": steps, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
@@ -80,14 +86,19 @@ def main(processes: tuple[int, ...], updates: int, steps: int, dtype: str, batch
         initial = train("sequential", 1, Path(folder), **(common | {"updates": 0}))
         reference = train("sequential", 1, Path(folder), **common)
         click.echo(f"training moved the weights by {difference(reference, initial):.3g}")
+        parted = False
         for count in processes:
             weights = train("data_parallel", count, Path(folder), **common)
+            gap = difference(weights, reference)
+            parted = parted or (dtype == "float64" and gap > TOLERANCE)
             told = " (oversubscribed)" if count > machine_cores() else ""
             click.echo(
                 f"data_parallel on {count}{told}, {dtype}, {updates} updates of {steps} steps: "
                 f"largest weight difference to sequential, relative to the largest weight: "
-                f"{difference(weights, reference):.3g}"
+                f"{gap:.3g}"
             )
+    if parted:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

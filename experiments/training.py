@@ -2,152 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
-from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from mpi4py import MPI
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
 
+from experiments.parameters import build_strategy, parse
+from experiments.slowed import Slowed
 from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
-from sparring.attacks.base import Attack, Climb, OnStep
-from sparring.attacks.sources import RandomSource
+from sparring.attacks.base import Attack
 from sparring.batches import Batches
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
-from sparring.strategies import PHASES, STRATEGIES, RankLog, Run, Strategy
+from sparring.strategies import PHASES, RankLog, Run
 from sparring.strategies.base import shard
 from sparring.strategies.failure import guarded
 from sparring.torch_compute import TorchCompute, mixes_images
-
-
-class Parameters(BaseModel):
-    """What a study may set; names are columns of its table.
-
-    The defaults are the original study's training: its network, attack, optimizer and
-    normalised images.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    strategy: Literal["sequential", "pipeline", "sharded", "data_parallel"]
-    processes: int = Field(ge=1)
-    threads_per_process: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
-    backend: Literal["torch"] = "torch"
-    dtype: Literal["float32", "float64"] = "float32"
-
-    dataset: str = "mnist-5k"
-    normalize: bool = True
-    network: Literal["study", "madry"] = "study"
-    batch_size: int = Field(64, ge=1)
-    updates: int = Field(ge=1)
-    warmup_updates: int = Field(2, ge=1)
-    learning_rate: float = Field(0.01, gt=0)
-    momentum: float = Field(0.5, ge=0)
-
-    attack: Literal["ascent", "pgd", "pgd_l2", "fgsm"] = "ascent"
-    adversary_steps: int = Field(ge=1)
-    step_size: float = Field(1.0, gt=0)
-    epsilon: float = Field(0.3, ge=0)
-    random_start: bool = False
-
-    # Options of strategies; each is described with the strategy's class.
-    receive_interval: int = 1
-    send_interval: int = 1
-    send_unit: str = "updates"
-    weight_sends: str = "every_turn"
-    credits: int = 1
-    weights: str = "messages"
-    messages: str = "two"
-    receive: str = "probe"
-    send: str = "synchronous"
-    assignment: str = "static"
-    trainer_generates: bool = False
-    max_staleness: int = -1  # a negative number is no bound: TOML has no null
-    staleness_policy: str = "wait"
-    study_partial_batches: bool = False
-    overlap: bool = False
-    trainer_share: float = 1.0
-    record_strength: bool = False
-    details: bool = False  # a row per update in the study's table of details
-
-    # A generator (rank; -1 is none) whose every ascent step takes so much longer.
-    slow_rank: int = -1
-    slow_step_seconds: float = Field(0.0, ge=0)
-
-    evaluation_images: int = Field(0, ge=0)
-    evaluation_steps: int = Field(32, ge=1)
-
-    # Names that only label a study's points.
-    variant: str = ""
-    definition: str = ""
-    size: int = Field(0, ge=0)
-
-
-@dataclass(frozen=True)
-class Slowed(Attack):
-    """An attack whose every step takes longer: a slow generator, made on purpose.
-
-    Attributes:
-        attack: what is slowed.
-        seconds: added to each step.
-    """
-
-    attack: Attack
-    seconds: float
-
-    @property
-    def steps(self) -> int:
-        """Steps of the attack that is slowed."""
-        return int(getattr(self.attack, "steps", 1))
-
-    def __call__(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        *,
-        generator: torch.Generator | RandomSource | None = None,
-        on_step: OnStep | None = None,
-    ) -> Tensor:
-        """See `Attack`."""
-
-        def slow_step(step: int) -> None:
-            time.sleep(self.seconds)
-            if on_step is not None:
-                on_step(step)
-
-        return self.attack(model, x, y, generator=generator, on_step=slow_step)
-
-    def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
-        return self.attack._perturb(climb, x, source)
-
-
-def build_strategy(chosen: Parameters) -> Strategy:
-    """The strategy that the parameters name, with those of its options that they set.
-
-    Raises:
-        ValueError: if the options contradict each other.
-    """
-    kind = STRATEGIES[chosen.strategy]
-    known: set[str] = (
-        {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
-    )
-    options: dict[str, Any] = {
-        name: getattr(chosen, name) for name in Parameters.model_fields if name in known
-    }
-    if options.get("max_staleness", 0) < 0:
-        options["max_staleness"] = None
-    return kind(**options)
 
 
 @cache
@@ -168,7 +44,7 @@ class Training:
     """
 
     version = 1
-    modules = ("sparring",)
+    modules = ("sparring", "experiments.parameters", "experiments.slowed")
     packages = ("numpy", "torch")
 
     @staticmethod
@@ -179,17 +55,9 @@ class Training:
             ValueError: if not, with one sentence that names the parameter.
         """
         try:
-            chosen = Parameters(**parameters)
+            chosen = parse(parameters)
             build_strategy(chosen).check(chosen.processes)
             _load_data(chosen.dataset, chosen.normalize)
-        except ValidationError as error:
-            detail = error.errors()[0]
-            name, found = detail["loc"][0], detail["input"]
-            if detail["type"] == "extra_forbidden":
-                known = ", ".join(sorted(Parameters.model_fields))
-                raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
-            told = detail["msg"].removeprefix("Input should be ")
-            raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
         except SparringError as error:
             raise ValueError(str(error)) from None
 
@@ -197,10 +65,10 @@ class Training:
         """Load the data and build network, attack and strategy.
 
         Raises:
-            pydantic.ValidationError: for a parameter that is unknown or out of range.
+            ValueError: for a parameter that is unknown or out of range.
             SparringError: for data that cannot be read or a strategy that cannot work so.
         """
-        self.comm, self.parameters = comm, (chosen := Parameters(**parameters))
+        self.comm, self.parameters = comm, (chosen := parse(parameters))
         torch.set_num_threads(chosen.threads_per_process)
         if torch.get_num_interop_threads() != 1:  # may be set only once in a process
             torch.set_num_interop_threads(1)

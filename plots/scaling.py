@@ -200,7 +200,7 @@ def _curves(
     named = {cell.strategy for cell in cells}
     present = [name for name in apriori.BOUNDS if name in named]
     if not present and any(row.get("variant") for row in facet.rows):
-        return (), []  # bounds are known of strategies, not of their variants
+        return (), []  # bounds are those of plain strategies, not of their variants
     curves, missing = [], []
     grid = np.geomspace(1.0, largest, 321)
     if kind == "weak":

@@ -133,6 +133,8 @@ def train(**chosen: Any) -> None:  # fmt: skip
         raise click.UsageError("give --epochs or --updates, not both")
     if chosen["updates"] is None and chosen["epochs"] is None:
         chosen["epochs"] = 1
+    if chosen["arrivals"] and chosen["arrivals"].exists():
+        raise SparringError(f"{chosen['arrivals']}: exists already; name another file")
     ascent = chosen["attack"] == "ascent"
     dataset = data.load(chosen["dataset"], chosen["data"], normalize=ascent)
     model = networks.build(chosen["network"], chosen["seed"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.strategies import STRATEGIES, Sequential, Strategy
 from sparring.strategies.base import Run, shard
-from sparring.strategies.failure import RankFailedError, watched
+from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
 from sparring.strategies.telemetry import BatchRecord, RankLog, chrome_trace
 from sparring.torch_compute import TorchCompute, mixes_images
 
@@ -107,6 +106,7 @@ class Trainer:
         self.compute = TorchCompute(
             model, split, Batches(len(split), batch_size, seed), attack, lambda _: optimizer
         )
+        self._own_checkpoint: Path | None = None
         self._settings = {"seed": seed, "batch_size": batch_size, "images": len(split)}
 
     def fit(
@@ -130,7 +130,7 @@ class Trainer:
             checkpoint: where rank 0 keeps the run's state, written whole or not at all.
             checkpoint_interval: updates between checkpoints; one more is written at the end.
             resume: begin from ``checkpoint`` if it exists; ``epochs`` or ``updates`` then count
-                from the run's very beginning.
+                from the run's very beginning. Without it an existing checkpoint is an error.
             timeline: write every rank's phases there, as a Chrome trace that Perfetto opens.
             record_strength: also tell each batch's loss under the weights that made it.
             patience_seconds: give up when a rank is silent for so long; None waits for ever.
@@ -146,9 +146,12 @@ class Trainer:
         path = Path(checkpoint) if checkpoint is not None else None
         if resume and path is not None:
             self._resume(path)
+            self._own_checkpoint = path
             wanted = max(0, wanted - self.updates)
         elif resume:
             raise SparringError("resume needs the checkpoint to resume from")
+        elif path is not None:
+            self._refuse_to_overwrite(path)
         self._agree_on_weights()
 
         def after_update(record: BatchRecord) -> None:
@@ -170,8 +173,7 @@ class Trainer:
         except RankFailedError as error:
             if self.comm.size == 1:
                 raise
-            print(f"sparring: {error}", file=sys.stderr, flush=True)
-            self.comm.Abort(1)
+            end_all_ranks(self.comm, str(error))
         seconds = time.perf_counter() - began
         self.updates += wanted
         if not self.strategy.everywhere:
@@ -204,6 +206,15 @@ class Trainer:
         self.compute.read_weights(weights)
         self.comm.Bcast(weights)
         self.compute.write_weights(weights)
+
+    def _refuse_to_overwrite(self, path: Path) -> None:
+        """A checkpoint of another run is not lost by forgetting to resume it."""
+        exists = path != self._own_checkpoint and path.exists()
+        if self.comm.bcast(exists):
+            raise SparringError(
+                f"{path}: a checkpoint is there already; resume it, or name another file"
+            )
+        self._own_checkpoint = path
 
     def _save(self, path: Path, updates: int) -> None:
         state = checkpoints.capture(self.model, self.optimizer, updates, self._settings)

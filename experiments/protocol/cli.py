@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -91,6 +92,43 @@ def kills(number: int, seed: int) -> None:
             f"{kill.strategy:13} {kill.rank:5} {kill.after:8.2f} {kill.seconds_to_end:11.2f} "
             f"{kill.exit_code:5} {kill.orphans:8}  {kill.checkpoint:>10}  {kill.told or 'nothing'}"
         )
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              default=Path("results/figures"), show_default=True)  # fmt: skip
+@click.option("--processes", type=click.IntRange(2), default=2, show_default=True)
+@click.option("--updates", type=click.IntRange(2), default=8, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=32, show_default=True)
+def timeline(out: Path, processes: int, updates: int, steps: int) -> None:
+    """Draw what every rank does over a few updates; the traces open in Perfetto too."""
+    from experiments.protocol.timeline import draw
+
+    _tell_oversubscription(processes)
+    out.mkdir(parents=True, exist_ok=True)
+    chosen: dict[str, tuple[str, dict[str, Any]]] = {
+        "pipeline, as in the study": ("pipeline", {}),
+        "pipeline, generating trainer": (
+            "pipeline",
+            {"assignment": "dynamic", "trainer_generates": True, "weight_sends": "on_change"},
+        ),
+        "sharded": ("sharded", {}),
+        "sharded, overlapped": ("sharded", {"overlap": True}),
+        "data parallel": ("data_parallel", {}),
+    }
+    traces = {}
+    for title, (strategy, options) in chosen.items():
+        trace = (out / f"timeline_{title.replace(', ', '_').replace(' ', '_')}.json").resolve()
+        job = {"strategy": strategy, "options": options, "updates": updates, "steps": steps,
+               "trace": str(trace)}  # fmt: skip
+        ended = launch(processes, "experiments.protocol.timeline_ranks", job)
+        if ended.exit_code != 0:
+            raise click.ClickException(ended.output[-2000:])
+        traces[title] = trace
+        click.echo(f"wrote {trace}")
+    picture = out / "timeline.png"
+    draw(traces, picture, seconds=0.55 * updates * steps / 32)
+    click.echo(f"wrote {picture}")
 
 
 def _tell_oversubscription(processes: int) -> None:

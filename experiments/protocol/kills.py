@@ -6,6 +6,7 @@ import random
 import re
 import secrets
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Kill:
     Attributes:
         strategy: what was running.
         rank: who was killed.
-        after: seconds after the launch.
+        after: when, in seconds after the launch.
         seconds_to_end: from the kill until the launcher had ended.
         exit_code: the launcher's.
         told: the sentence that named rank and batch, or nothing.
@@ -42,15 +43,22 @@ class Kill:
     orphans: int
 
 
-def kill_once(strategy: str, processes: int, rank: int, after: float) -> Kill:
-    """Train, kill a rank ``after`` seconds, and look at what is left."""
+def kill_once(strategy: str, processes: int, rank: int, now: Callable[[float, Path], bool]) -> Kill:
+    """Train, kill a rank, and look at what is left.
+
+    Args:
+        strategy: what runs.
+        processes: on how many ranks.
+        rank: who is killed.
+        now: whether to kill now, from the seconds since the launch and the checkpoint's path.
+    """
     mark = f"kills-{secrets.token_hex(6)}"
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state.pt"
         killed_at: list[float] = []
 
         def beat(elapsed: float) -> None:
-            if elapsed >= after and not killed_at:
+            if not killed_at and now(elapsed, state):
                 victim = _rank_process(mark, rank)
                 if victim is not None:
                     victim.kill()
@@ -66,8 +74,8 @@ def kill_once(strategy: str, processes: int, rank: int, after: float) -> Kill:
         except SparringError as error:
             left = str(error)
         return Kill(
-            strategy, rank, after, ended.seconds - (killed_at[0] if killed_at else after),
-            ended.exit_code, told[1] if told else "", left, len(_processes(mark)),
+            strategy, rank, killed_at[0], ended.seconds - killed_at[0], ended.exit_code,
+            told[1] if told else "", left, len(_processes(mark)),
         )  # fmt: skip
 
 
@@ -76,7 +84,8 @@ def random_kill(seed: int) -> Kill:
     chance = random.Random(seed)
     processes = chance.choice([2, 3])
     strategy = chance.choice(["pipeline", "sharded", "data_parallel"])
-    return kill_once(strategy, processes, chance.randrange(processes), chance.uniform(2.5, 7.0))
+    rank, moment = chance.randrange(processes), chance.uniform(2.5, 7.0)
+    return kill_once(strategy, processes, rank, lambda elapsed, _: elapsed >= moment)
 
 
 def _processes(mark: str) -> list[psutil.Process]:

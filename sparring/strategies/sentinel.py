@@ -70,6 +70,8 @@ def _watch(rank: str, run: str) -> None:
     if not _first_of_node(run):
         return
     print(f"sparring: rank {rank} was killed in {doing}", file=sys.stderr, flush=True)
+    os.close(1)  # the launcher waits until nobody holds the rank's output
+    os.close(2)
     time.sleep(_LINGER_SECONDS)
 
 

@@ -7,7 +7,8 @@ import pytest
 from mpi4py import MPI
 
 from experiments.equality import difference, train
-from experiments.training import Parameters, Training
+from experiments.parameters import Parameters
+from experiments.training import Training
 
 SMALL = {"updates": 3, "adversary_steps": 2, "batch_size": 16, "evaluation_images": 20}
 

@@ -5,6 +5,7 @@ from harness.errors import UserError
 from plots.facets import split
 from plots.observations import select
 from plots.scaling import analyse
+from plots.style import looks
 
 
 def analysed(table, folder, kind="auto", **keywords):
@@ -178,3 +179,22 @@ def test_reference_is_the_studys_own_speedup(tmp_path):
     reference = analysed(table, tmp_path).reference
     assert reference.steps == 32
     assert dict(reference.points)[32] == pytest.approx(1238.8 / 50.9)
+
+
+def test_a_variant_is_a_series_of_its_own_in_the_same_panel(tmp_path):
+    table = Table("strategies")
+    common = {"adversary_steps": 32, "updates": 20}
+    table.add(8.0, strategy="sequential", variant="", send="synchronous", processes=1, **common)
+    table.add(7.6, strategy="pipeline", variant="", send="synchronous", processes=2, **common)
+    table.add(4.0, strategy="pipeline", variant="generating trainer", send="buffered",
+              processes=2, **common)  # fmt: skip
+    (panel,) = analysed(table, tmp_path).panels
+    speedups = {point.cell.series: point.speedup for point in panel.points}
+    assert speedups == pytest.approx(
+        {"sequential": 1.0, "pipeline": 8.0 / 7.6, "generating trainer": 2.0}
+    )
+
+
+def test_many_series_look_different():
+    names = ["sequential", "pipeline", "data_parallel", "sharded", *"abcdef"]
+    assert len(set(looks(names).values())) == len(names)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from scaling_tables import Table
 
 from harness.errors import UserError
 from harness.tables import DETAIL_COLUMNS, details_path, format_csv, text_of
@@ -10,7 +11,6 @@ from plots.cli import main
 from plots.observations import select
 from plots.staleness import Decay, analyse, describe
 from plots.staleness_figure import save
-from tests.plots.scaling_tables import Table
 
 DETAILS = ("update", "batch", "generator", "first_version", "last_version", "staleness",
            "made_loss", "consumed_loss")  # fmt: skip

@@ -230,6 +230,16 @@ def test_spans_cost_nothing_when_off():
 
 
 class TestCheckpoints:
+    def test_one_that_exists_is_not_overwritten_by_forgetting_to_resume(self, tmp_path):
+        path = tmp_path / "state.pt"
+        trainer = small_trainer()
+        trainer.fit(updates=1, checkpoint=path)
+        trainer.fit(updates=1, checkpoint=path)  # its own it may
+        kept = path.read_bytes()
+        with pytest.raises(SparringError, match=r"state\.pt: a checkpoint is there already"):
+            small_trainer().fit(updates=1, checkpoint=path)
+        assert path.read_bytes() == kept
+
     def test_a_damaged_one_is_told_of(self, tmp_path):
         path = tmp_path / "state.pt"
         small_trainer().fit(updates=1, checkpoint=path)

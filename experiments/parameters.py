@@ -1,0 +1,115 @@
+"""What a study of training may set, and the strategy that its options make."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sparring.strategies import STRATEGIES, Strategy
+
+
+class Parameters(BaseModel):
+    """What a study may set; names are columns of its table.
+
+    The defaults are the original study's training: its network, attack, optimizer and
+    normalised images.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    strategy: Literal["sequential", "pipeline", "sharded", "data_parallel"]
+    processes: int = Field(ge=1)
+    threads_per_process: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    backend: Literal["torch"] = "torch"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    dataset: str = "mnist-5k"
+    normalize: bool = True
+    network: Literal["study", "madry"] = "study"
+    batch_size: int = Field(64, ge=1)
+    updates: int = Field(ge=1)
+    warmup_updates: int = Field(2, ge=1)
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.5, ge=0)
+
+    attack: Literal["ascent", "pgd", "pgd_l2", "fgsm"] = "ascent"
+    adversary_steps: int = Field(ge=1)
+    step_size: float = Field(1.0, gt=0)
+    epsilon: float = Field(0.3, ge=0)
+    random_start: bool = False
+
+    # Options of strategies; each is described with the strategy's class.
+    receive_interval: int = 1
+    send_interval: int = 1
+    send_unit: str = "updates"
+    weight_sends: str = "every_turn"
+    credits: int = 1
+    weights: str = "messages"
+    messages: str = "two"
+    receive: str = "probe"
+    max_probes: int = 64
+    send: str = "synchronous"
+    assignment: str = "static"
+    trainer_generates: bool = False
+    max_staleness: int = -1  # a negative number is no bound: TOML has no null
+    staleness_policy: str = "wait"
+    study_partial_batches: bool = False
+    overlap: bool = False
+    trainer_share: float = 1.0
+    record_strength: bool = False
+    details: bool = False  # a row per update in the study's table of details
+
+    # A generator (rank; -1 is none) whose every ascent step takes so much longer.
+    slow_rank: int = -1
+    slow_step_seconds: float = Field(0.0, ge=0)
+
+    evaluation_images: int = Field(0, ge=0)
+    evaluation_steps: int = Field(32, ge=1)
+
+    # Names that only label a study's points.
+    variant: str = ""
+    definition: str = ""
+    size: int = Field(0, ge=0)
+
+
+def parse(parameters: dict[str, Any]) -> Parameters:
+    """The parameters of a point.
+
+    Raises:
+        ValueError: with one sentence, if one of them is unknown, missing or out of range.
+    """
+    try:
+        return Parameters(**parameters)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name, found = detail["loc"][0], detail["input"]
+        if detail["type"] == "missing":
+            raise ValueError(f"the parameter '{name}' is missing") from None
+        if detail["type"] == "extra_forbidden":
+            known = ", ".join(sorted(Parameters.model_fields))
+            raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
+        told = detail["msg"].removeprefix("Input should be ")
+        raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
+
+
+def build_strategy(chosen: Parameters) -> Strategy:
+    """The strategy that the parameters name, with those of its options that they set.
+
+    Raises:
+        ValueError: if the options contradict each other.
+    """
+    kind = STRATEGIES[chosen.strategy]
+    known: set[str] = (
+        {field.name for field in dataclasses.fields(kind)}
+        if dataclasses.is_dataclass(kind)
+        else set()
+    )
+    options: dict[str, Any] = {
+        name: getattr(chosen, name) for name in Parameters.model_fields if name in known
+    }
+    if options.get("max_staleness", 0) < 0:
+        options["max_staleness"] = None
+    return kind(**options)
