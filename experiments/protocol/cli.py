@@ -95,6 +95,18 @@ def kills(number: int, seed: int) -> None:
 
 
 @main.command()
+@click.option("--number", type=click.IntRange(1), default=100, show_default=True)
+def aborts(number: int) -> None:
+    """How often the launcher loses a rank's last words, by the pause before MPI_Abort."""
+    click.echo("pause s  aborts  lost")
+    for pause in (0.0, 0.1, 0.25):
+        job = {"pause_seconds": pause}
+        ended = [launch(2, "experiments.protocol.abort_ranks", job) for _ in range(number)]
+        lost = sum("SAID" not in one.output for one in ended)
+        click.echo(f"{pause:7.2f} {number:7} {lost:5}")
+
+
+@main.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False),
               default=Path("results/figures"), show_default=True)  # fmt: skip
 @click.option("--processes", type=click.IntRange(2), default=2, show_default=True)
@@ -127,7 +139,7 @@ def timeline(out: Path, processes: int, updates: int, steps: int) -> None:
         traces[title] = trace
         click.echo(f"wrote {trace}")
     picture = out / "timeline.png"
-    draw(traces, picture, seconds=0.55 * updates * steps / 32)
+    draw(traces, picture)
     click.echo(f"wrote {picture}")
 
 

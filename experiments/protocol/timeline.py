@@ -20,26 +20,32 @@ COLOURS = {
 }
 
 
-def draw(traces: dict[str, Path], path: Path, seconds: float) -> None:
-    """Draw the beginning of Chrome traces, one panel each, to a PNG.
+def draw(traces: dict[str, Path], path: Path) -> None:
+    """Draw Chrome traces, one panel each over a common axis, to a PNG.
 
     Args:
         traces: files as `sparring.Trainer.fit(timeline=...)` writes them, by title.
         path: the PNG.
-        seconds: how much of each run is shown.
     """
+    documents = {title: json.loads(trace.read_text("utf-8")) for title, trace in traces.items()}
+    seconds = max(
+        (event["ts"] + event["dur"]) / 1e6
+        for document in documents.values()
+        for event in document["traceEvents"]
+        if event["ph"] == "X"
+    )
     figure = Figure(figsize=(7.2, 0.35 + 1.35 * len(traces)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(traces), 1, squeeze=False)[:, 0]
-    for axis, (title, trace) in zip(axes, traces.items(), strict=True):
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    for axis, (title, document) in zip(axes, documents.items(), strict=True):
+        events = document["traceEvents"]
         names = {e["tid"]: e["args"]["name"] for e in events if e["ph"] == "M"}
         for event in (e for e in events if e["ph"] == "X"):
             _draw_span(axis, event)
         axis.set_yticks(sorted(names))
         axis.set_yticklabels([names[rank] for rank in sorted(names)], fontsize=7)
         axis.set_ylim(max(names) + 0.5, -0.5)
-        axis.set_xlim(0, seconds)
+        axis.set_xlim(0, 1.01 * seconds)
         axis.tick_params(axis="x", labelsize=7)
         axis.set_title(title, loc="left", fontsize=8)
     axes[-1].set_xlabel("seconds", fontsize=7.5)
