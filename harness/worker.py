@@ -27,8 +27,8 @@ _LOCAL_RANK = ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"
                "PMI_RANK")  # fmt: skip
 
 
-#: MPICH's launcher drops output that it has not forwarded when an abort reaches it (about one time
-#: in ten without a pause, never seen with a tenth of a second).
+#: MPICH's launcher drops output that it has not forwarded when an abort reaches it
+#: (`python -m experiments.protocol aborts` counts how often).
 _PAUSE_SECONDS = 0.25
 
 
