@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,28 @@ class _Group(click.Group):
             return super().invoke(context)
         except (SparringError, ValueError) as error:
             click.echo(f"error: {error}", err=True)
+            _leave_together()
             sys.exit(2)
+
+
+#: Longer than ranks that fail alike are apart.
+_PATIENCE_SECONDS = 5.0
+
+
+def _leave_together() -> None:
+    """End all ranks if this one alone met an error (a file that its node lacks, for example).
+
+    The others would wait for it for ever, and it for them in MPI's finalisation.
+    """
+    from mpi4py import MPI  # starts MPI, for which others may be waiting already
+
+    if not MPI.Is_initialized() or MPI.COMM_WORLD.size == 1:
+        return
+    everybody, deadline = MPI.COMM_WORLD.Ibarrier(), time.monotonic() + _PATIENCE_SECONDS
+    while not everybody.Test():
+        if time.monotonic() > deadline:
+            MPI.COMM_WORLD.Abort(2)
+        time.sleep(0.01)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -146,6 +168,8 @@ def train(**chosen: Any) -> None:  # fmt: skip
         model, optimizer, dataset, attack, _strategy(chosen), batch_size=chosen["batch_size"],
         seed=chosen["seed"], threads=chosen["threads"],
     )  # fmt: skip
+    if chosen["arrivals"]:
+        trainer.refuse_unwritable(chosen["arrivals"])
     history = trainer.fit(
         epochs=chosen["epochs"], updates=chosen["updates"], checkpoint=chosen["checkpoint"],
         checkpoint_interval=chosen["checkpoint_interval"], resume=chosen["resume"],

@@ -37,7 +37,7 @@ def count_correct(
         batch_size: images at a time.
     """
     dtype = next(model.parameters()).dtype
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     correct = 0
     model.eval()
     try:
@@ -51,5 +51,6 @@ def count_correct(
             with torch.no_grad():
                 correct += int((model(x).argmax(1) == y).sum())
     finally:
-        model.train(training)
+        for module, training in modes:  # some may be frozen in eval mode
+            module.training = training
     return correct

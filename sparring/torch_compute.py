@@ -43,7 +43,8 @@ class TorchCompute:
             ``lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5)``.
 
     Raises:
-        ValueError: if the parameters have no or another dtype, or differ in it.
+        ValueError: if the parameters have no or another dtype, or differ in it, or none of them
+            is trainable.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class TorchCompute:
         self.dtype: np.dtype[Any] = _NUMPY[self._torch_dtype]
         self.image_shape: tuple[int, ...] = split.images(slice(0, 1)).shape[1:]
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        if not self._parameters:
+            raise ValueError("none of the model's parameters has requires_grad: nothing to train")
         # Integer buffers (a batch normalisation's counter) stay at home: nothing computes with
         # them unless momentum is None, which data_parallel refuses anyway.
         self._state: list[Tensor] = [p.data for p in model.parameters()]
@@ -108,8 +111,14 @@ class TorchCompute:
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
-        with torch.no_grad():
-            return self._summed_loss(batch).item() / len(batch.labels)
+        # Measuring must change nothing: in train mode, batch normalisation would count the batch
+        # in its statistics, and dropout draw from the generator that training draws from.
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            loss = self._summed_loss(batch).item() / len(batch.labels)
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        return loss
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`."""
@@ -124,7 +133,8 @@ class TorchCompute:
         with self._trainable():
             loss = self._summed_loss(batch) / batch.rows
             if on_ready is None:
-                gradients = torch.autograd.grad(loss, self._parameters)
+                # A parameter that the model does not use has the gradient 0.
+                gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
                 torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
             else:
                 self._gradients_as_they_come(loss, torch.from_numpy(out), on_ready)
@@ -143,6 +153,8 @@ class TorchCompute:
         """
         waiting = list(range(len(self._parameters)))
         done: set[int] = set()
+        for parameter in self._parameters:
+            parameter.grad = None  # backward would add to what the user left there
 
         def ready(index: int, parameter: Tensor) -> None:
             assert parameter.grad is not None
@@ -163,6 +175,11 @@ class TorchCompute:
         finally:
             for hook in hooks:
                 hook.remove()
+        while waiting:  # behind a parameter that the model does not use: its gradient is 0
+            index = waiting.pop()
+            if index not in done:
+                out[self._parts[index]] = 0
+            on_ready(self._parts[index])
 
     @contextmanager
     def _trainable(self) -> Iterator[None]:

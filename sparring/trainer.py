@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Trainer:
         comm: the ranks; None means ``MPI.COMM_WORLD``.
 
     Raises:
-        SparringError: if strategy, number of ranks and model do not go together.
+        SparringError: if an argument is out of range, or strategy, number of ranks, model and
+            optimizer do not go together.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Trainer:
                 MPI.Init()
             comm = MPI.COMM_WORLD
         if threads is not None:
+            _check_count("threads", threads, 1)
             torch.set_num_threads(threads)
         self.comm, self.model, self.optimizer, self.attack = comm, model, optimizer, attack
         self.data, self.seed, self.updates = data, seed, 0
@@ -103,11 +106,24 @@ class Trainer:
                 "expected a model without batch normalisation, or strategy 'sharded' or 'pipeline'"
             )
         split = as_split(data.train if isinstance(data, Dataset) else data)
-        self.compute = TorchCompute(
-            model, split, Batches(len(split), batch_size, seed), attack, lambda _: optimizer
-        )
+        _check_count("batch_size", batch_size, 1)
+        _check_count("seed", seed, 0)
+        trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if not any(p.requires_grad and id(p) in trained for p in model.parameters()):
+            raise SparringError(
+                "the optimizer holds no trainable parameter of this model; build it on "
+                "model.parameters()"
+            )
+        try:
+            batches = Batches(len(split), batch_size, seed)
+            self.compute = TorchCompute(model, split, batches, attack, lambda _: optimizer)
+        except ValueError as error:
+            raise SparringError(str(error)) from None
         self._own_checkpoint: Path | None = None
-        self._settings = {"seed": seed, "batch_size": batch_size, "images": len(split)}
+        self._settings = {
+            "seed": seed, "batch_size": batch_size, "images": len(split),
+            "optimizer": type(optimizer).__name__,
+        }  # fmt: skip
 
     def fit(
         self,
@@ -142,8 +158,14 @@ class Trainer:
         """
         if (epochs is None) == (updates is None):
             raise SparringError("fit needs either epochs or updates")
+        wanted_of = ("epochs", epochs) if updates is None else ("updates", updates)
+        _check_count(*wanted_of, 0)
+        _check_count("checkpoint_interval", checkpoint_interval, 1)
         wanted = updates if updates is not None else (epochs or 0) * self.compute.epoch_length
         path = Path(checkpoint) if checkpoint is not None else None
+        for output in (path, Path(timeline) if timeline is not None else None):
+            if output is not None:
+                self.refuse_unwritable(output)
         if resume and path is not None:
             self._resume(path)
             self._own_checkpoint = path
@@ -178,20 +200,28 @@ class Trainer:
         self.updates += wanted
         if not self.strategy.everywhere:
             self._agree_on_weights()
-        if path and self.comm.rank == 0:
-            self._save(path, self.updates)
-        if timeline is not None:
-            self._write_timeline(Path(timeline), run.log, origin)
+        try:
+            if path and self.comm.rank == 0:
+                self._save(path, self.updates)
+            if timeline is not None:
+                self._write_timeline(Path(timeline), run.log, origin)
+        except OSError as error:  # on rank 0 alone: the others would wait for it for ever
+            sentence = f"rank {self.comm.rank} could not write what it trained: {error}"
+            if self.comm.size > 1:
+                end_all_ranks(self.comm, sentence)
+            raise SparringError(sentence) from None
         return History(run.log.records, run.log, seconds)
 
     def accuracy(self, attack: Attack | None = None, images: int | None = None) -> float:
         """Accuracy on the first test images, clean or under an attack, counted by all ranks.
 
         Raises:
-            SparringError: if the data has no test images.
+            SparringError: if the data has no test images, or ``images`` is below 1.
         """
         if not isinstance(self.data, Dataset):
             raise SparringError("accuracy needs a sparring.data.Dataset, which has test images")
+        if images is not None:
+            _check_count("images", images, 1)
         test = self.data.test
         number = min(len(test), images if images is not None else len(test))
         part = range(number)[shard(number, self.comm.size, self.comm.rank)]
@@ -206,6 +236,23 @@ class Trainer:
         self.compute.read_weights(weights)
         self.comm.Bcast(weights)
         self.compute.write_weights(weights)
+
+    def refuse_unwritable(self, path: Path) -> None:
+        """See before training, not hours later, whether rank 0 can write a file; collective.
+
+        Raises:
+            SparringError: on every rank, if it cannot.
+        """
+        reason = ""
+        if path.is_dir():
+            reason = f"{path}: is a folder; expected the name of a file"
+        elif not path.parent.is_dir():
+            reason = f"{path}: cannot be written: there is no folder {path.parent}"
+        elif not os.access(path.parent, os.W_OK):
+            reason = f"{path}: cannot be written: folder {path.parent} is read-only"
+        reason = self.comm.bcast(reason)
+        if reason:
+            raise SparringError(reason)
 
     def _refuse_to_overwrite(self, path: Path) -> None:
         """A checkpoint of another run is not lost by forgetting to resume it."""
@@ -243,12 +290,19 @@ class Trainer:
             path.write_text(json.dumps(chrome_trace(gathered)), encoding="utf-8")
 
 
+def _check_count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise SparringError(f"{name} must be an integer from {least}, not {value!r}")
+
+
 def _choose(strategy: str | Strategy, processes: int) -> Strategy:
     if isinstance(strategy, str):
         if strategy not in STRATEGIES:
             known = ", ".join(f"'{name}'" for name in STRATEGIES)
             raise SparringError(f"strategy must be one of {known}, not '{strategy}'")
         strategy = STRATEGIES[strategy]()
+    if not isinstance(strategy, Strategy):
+        raise SparringError(f"strategy must be a name or a strategy, not {strategy!r}")
     try:
         strategy.check(processes)
     except SparringError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from sparring.compute import Compute
 from sparring.strategies.telemetry import BatchRecord, RankLog
@@ -88,6 +90,31 @@ class Strategy(ABC):
             SparringError: if the strategy cannot work with this number of ranks, training
                 diverges, or a rank falls silent.
         """
+
+
+_KINDS: dict[Any, str] = {bool: "true or false", int: "an integer", float: "a number"}
+
+
+def check_types(strategy: Any) -> None:
+    """See whether the options of a strategy (a dataclass) are of the types that they are meant to.
+
+    Text where a number or a truth value belongs would fail late, or mean "yes".
+
+    Raises:
+        ValueError: if not, naming the option.
+    """
+    hints = get_type_hints(type(strategy))
+    for option in dataclasses.fields(strategy):
+        value, hint = getattr(strategy, option.name), hints[option.name]
+        kinds = get_args(hint) or (hint,)  # int | None has two
+        if value is None and NoneType in kinds:
+            continue
+        kind = kinds[0]
+        if kind not in _KINDS:
+            continue
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+            raise ValueError(f"{option.name} must be {_KINDS[kind]}, not {value!r}")
 
 
 def shard(rows: int, parts: int, part: int) -> slice:

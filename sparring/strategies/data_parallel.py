@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sparring.strategies.base import Run, Strategy, shard
+from sparring.strategies.base import Run, Strategy, check_types, shard
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 
 if TYPE_CHECKING:
@@ -24,11 +24,17 @@ class DataParallel(Strategy):
     Attributes:
         overlap: reduce each parameter's gradient as soon as the backward pass has it (Li et al.,
             "PyTorch Distributed", VLDB 2020, section 3.2.3), instead of all of them at its end.
+
+    Raises:
+        ValueError: if ``overlap`` is not true or false.
     """
 
     overlap: bool = False
     splits_batches: ClassVar[bool] = True
     everywhere: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     def check(self, processes: int) -> None:
         """Any number of ranks will do."""

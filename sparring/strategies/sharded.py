@@ -14,7 +14,7 @@ import numpy as np
 
 from sparring.compute import Array, Batch
 from sparring.errors import SparringError
-from sparring.strategies.base import Run, Strategy, shard
+from sparring.strategies.base import Run, Strategy, check_types, shard
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting
 
@@ -47,6 +47,7 @@ class Sharded(Strategy):
     trainer_share: float = 1.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not 0.0 <= self.trainer_share <= 1.0:
             raise ValueError(f"trainer_share must be within 0 to 1, not {self.trainer_share}")
 
@@ -108,6 +109,8 @@ class _Rank:
                 self._consume(number, self._make(number), version=number)
                 self._share_weights(number + 1 < updates)
             return
+        if start >= updates:
+            return  # what is made ahead must also be consumed
         made = self._make(start)
         for number in range(start, updates):
             ahead = number + 1 < updates

@@ -99,7 +99,8 @@ def main(name, options, updates, slow_rank):
     global DEFECT
     DEFECT = options.get("study_partial_batches", False)
     comm = MPI.COMM_WORLD
-    run_options = {k: options.pop(k) for k in ("start", "record_strength") if k in options}
+    run_settings = ("start", "record_strength", "patience_seconds")
+    run_options = {k: options.pop(k) for k in run_settings if k in options}
     compute = Bookkeeping(comm.rank, 0.004 if comm.rank == slow_rank else 0.0005, steps=4)
     compute.weights[:] = run_options.get("start", 0)
     log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.errors import SparringError
-from sparring.strategies import STRATEGIES, Pipeline, RankLog, Sequential, Sharded
+from sparring.strategies import STRATEGIES, DataParallel, Pipeline, RankLog, Sequential, Sharded
 from sparring.strategies.base import shard
 from sparring.strategies.sharded import balanced_share
 from sparring.strategies.waiting import SilentRankError, Waiting
@@ -69,7 +69,9 @@ def test_data_parallel_shares_every_batch_at_staleness_0(processes):
 
 
 @pytest.mark.parametrize("processes", [2, 3, 5])
-@pytest.mark.parametrize("options", [{}, {"receive_interval": 4, "send_interval": 3}])
+@pytest.mark.parametrize(
+    "options", [{}, {"receive_interval": 4, "send_interval": 3, "weight_sends": "on_change"}]
+)
 def test_pipeline_trains_every_batch_once_as_what_it_is(processes, options):
     trainer, *generators = train("pipeline", processes, **options)
     numbers = [t["number"] for t in trainer["trained"]]
@@ -285,7 +287,14 @@ def test_the_studys_defect_trains_left_over_rows_again():
         ({"receive": "completion"}, "receive 'completion' needs messages 'packed'"),
         ({"trainer_generates": True}, "trainer_generates needs assignment 'dynamic'"),
         ({"max_staleness": -1}, "max_staleness must be at least 0"),
-        ({"max_staleness": 1, "send_interval": 4}, "at least every max_staleness . 1 updates"),
+        (
+            {"max_staleness": 1, "send_interval": 4, "weight_sends": "on_change"},
+            "at least every max_staleness . 1 updates",
+        ),
+        ({"send_interval": 4}, "send_interval 4 updates needs weight_sends 'on_change'"),
+        ({"receive_interval": "abc"}, "receive_interval must be an integer, not 'abc'"),
+        ({"max_staleness": "2"}, "max_staleness must be an integer"),
+        ({"trainer_generates": "maybe"}, "trainer_generates must be true or false"),
         (
             {"max_staleness": 1, "staleness_policy": "drop", "send": "double_buffered"},
             "'drop' needs",
@@ -296,6 +305,50 @@ def test_the_studys_defect_trains_left_over_rows_again():
 def test_contradicting_options_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         Pipeline(**options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sentence"),
+    [
+        (DataParallel, {"overlap": "maybe"}, "overlap must be true or false, not 'maybe'"),
+        (Sharded, {"overlap": 1}, "overlap must be true or false, not 1"),
+        (Sharded, {"trainer_share": "abc"}, "trainer_share must be a number, not 'abc'"),
+        (Sharded, {"trainer_share": 2}, "trainer_share must be within 0 to 1, not 2"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused(kind, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        kind(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sharded", {"overlap": True}),
+        ("data_parallel", {"overlap": True}),
+        ("pipeline", {"messages": "packed", "receive": "completion", "assignment": "dynamic"}),
+    ],
+)
+def test_nothing_is_made_where_no_update_is_due(name, options):
+    ranks = train(name, 3, updates=4, start=4, **options)
+    assert all(rank["attacked"] == rank["trained"] == [] for rank in ranks)
+
+
+def test_a_generator_that_makes_a_batch_again_reserves_no_further_ones():
+    """A rejected batch earns no grant, or the slow generator would hoard the rest of the run."""
+    trainer, *_ = train(
+        "pipeline", 3, slow_rank=2, max_staleness=0, staleness_policy="drop", assignment="dynamic",
+        receive_interval=4, updates=60,
+    )  # fmt: skip
+    assert trainer["counters"]["batches_dropped"] > 2
+    order = [record[2] for record in trainer["records"]]
+    assert 1 in order[-3:]  # when the numbers run out, rank 2 holds the two that it is owed
+
+
+def test_newer_weights_are_a_sign_of_life_for_a_generator_that_has_ended():
+    """Rank 1 makes its half in little time and waits for longer than its patience for rank 2."""
+    trainer, *_ = train("pipeline", 3, slow_rank=2, patience_seconds=0.1, weight_sends="on_change")
+    assert trainer["final"] == UPDATES
 
 
 def test_a_silent_rank_is_named():

@@ -229,6 +229,119 @@ def test_spans_cost_nothing_when_off():
     assert small_trainer().fit(updates=2).log.spans == []
 
 
+class Unused(nn.Module):
+    """A model with a layer that takes no part, between two that do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.unused, self.last = nn.Linear(784, 8), nn.Linear(3, 3), nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.last(self.first(x.flatten(1)))
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_parameters_that_a_model_does_not_use_have_the_gradient_0(overlap):
+    """With overlap, parts that are never told of would never be reduced."""
+    model = Unused()
+    compute = small_trainer(model=model).compute
+    for parameter in model.parameters():  # what a user's own backward pass left
+        parameter.grad = torch.ones_like(parameter)
+    gradients, told = np.full(compute.gradient_count, np.nan, np.float32), []
+    batch = compute.attack(0, slice(None))
+    compute.gradients(batch, gradients, told.append if overlap else None)
+    images, labels = torch.from_numpy(batch.images), torch.from_numpy(batch.labels)
+    model.zero_grad()
+    nn.functional.cross_entropy(model(images), labels).backward()
+    expected = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
+    np.testing.assert_allclose(
+        gradients, torch.cat([g.flatten() for g in expected]), rtol=1e-4, atol=1e-7
+    )
+    assert sum(part.stop - part.start for part in told) == (len(gradients) if overlap else 0)
+
+
+def test_measuring_strength_does_not_change_what_is_trained():
+    """In train mode, a look at the loss would count in the statistics and draw dropout's noise."""
+    weights = []
+    for record_strength in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 10)
+        )
+        small_trainer(model=model).fit(updates=3, record_strength=record_strength)
+        weights.append(torch.cat([t.flatten().double() for t in model.state_dict().values()]))
+    assert (weights[0] == weights[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size must be an integer from 1, not 0"),
+        ({"seed": -1}, "seed must be an integer from 0, not -1"),
+        ({"threads": 0}, "threads must be an integer from 1, not 0"),
+        ({"strategy": Pipeline}, "strategy must be a name or a strategy, not <class"),
+    ],
+)
+def test_wrong_arguments_are_refused(keywords, sentence):
+    arguments = {"batch_size": 32, **keywords}
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = torch.optim.Adam(model.parameters())
+    data = (np.zeros((3, 1, 28, 28), np.float32), np.zeros(3, np.int64))
+    with pytest.raises(SparringError, match=sentence):
+        sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), **arguments)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_optimizer_that_would_train_nothing_is_refused(frozen):
+    model, other = nn.Linear(4, 2), nn.Linear(4, 2)
+    model.requires_grad_(not frozen)
+    optimizer = torch.optim.SGD((model if frozen else other).parameters(), lr=1)
+    data = (np.zeros((3, 4), np.float32), np.zeros(3, np.int64))
+    with pytest.raises(SparringError, match="holds no trainable parameter of this model"):
+        sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"updates": -3}, "updates must be an integer from 0, not -3"),
+        ({"updates": 2.5}, "updates must be an integer from 0, not 2.5"),
+        ({"epochs": -1}, "epochs must be an integer from 0, not -1"),
+        ({"updates": 1, "checkpoint_interval": 0}, "checkpoint_interval must be .* from 1, not 0"),
+        ({"updates": 1, "checkpoint": "nowhere/a.pt"}, "a.pt: cannot be written: there is no fold"),
+        ({"updates": 1, "timeline": "nowhere/a.json"}, "a.json: cannot be written: there is no fo"),
+        ({"updates": 1, "timeline": "/"}, "/: is a folder; expected the name of a file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_training(keywords, sentence):
+    trainer = small_trainer()
+    with pytest.raises(SparringError, match=sentence):
+        trainer.fit(**keywords, on_update=lambda record: pytest.fail("trained"))
+    assert trainer.updates == 0
+
+
+def test_rank_0_alone_failing_to_write_at_the_end_ends_all_ranks(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    job = {
+        "strategy": "data_parallel", "remove": str(folder),
+        "fit": {"updates": 2, "timeline": str(folder / "trace.json")},
+    }  # fmt: skip
+    code, output = launch(2, job, tmp_path)
+    assert code != 0
+    assert "sparring: rank 0 could not write what it trained" in output
+
+
+def test_accuracy_leaves_every_modules_mode_as_it_was():
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
+    trainer = small_trainer(model=model)
+    model[1].eval()
+    trainer.accuracy(None, 10)
+    assert [module.training for module in model] == [True, False, True]
+    with pytest.raises(SparringError, match="images must be an integer from 1, not 0"):
+        trainer.accuracy(None, 0)
+
+
 class TestCheckpoints:
     def test_one_that_exists_is_not_overwritten_by_forgetting_to_resume(self, tmp_path):
         path = tmp_path / "state.pt"
@@ -252,6 +365,11 @@ class TestCheckpoints:
         small_trainer().fit(updates=1, checkpoint=path)
         with pytest.raises(SparringError, match="was made with seed = 0, not 1"):
             small_trainer(seed=1).fit(updates=2, checkpoint=path, resume=True)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        data, optimizer = sparring.data.load("mnist-5k"), torch.optim.SGD(model.parameters(), lr=1)
+        trainer = sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), batch_size=32)
+        with pytest.raises(SparringError, match="was made with optimizer = Adam, not SGD"):
+            trainer.fit(updates=2, checkpoint=path, resume=True)
         other = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Linear(10, 10))
         with pytest.raises(SparringError, match="does not fit this model"):
             small_trainer(model=other).fit(updates=2, checkpoint=path, resume=True)
@@ -290,6 +408,12 @@ def test_arrival_logs_that_are_none_are_refused(tmp_path):
         (["--strategy", "foo"], "strategy must be one of"),
         (["--strategy", "pipeline", "--option", "credits=0"], "credits must be at least 1"),
         (["--strategy", "pipeline", "--option", "foo=1"], "expected key=value with an option"),
+        (["--strategy", "pipeline", "--option", "credits=abc"], "credits must be an integer"),
+        (["--strategy", "sharded", "--option", "overlap=maybe"], "overlap must be true or false"),
+        (["--strategy", "sharded", "--option", "trainer_share=2"], "must be within 0 to 1"),
+        (["--checkpoint", "nowhere/a.pt"], "nowhere/a.pt: cannot be written"),
+        (["--timeline", "nowhere/a.json"], "nowhere/a.json: cannot be written"),
+        (["--arrivals", "nowhere/a.jsonl"], "nowhere/a.jsonl: cannot be written"),
         (["--dataset", "imagenet"], "data set must be one of"),
         (["--epochs", "1", "--updates", "1"], "not both"),
         (["--resume"], "resume needs the checkpoint"),
@@ -301,6 +425,29 @@ def test_the_command_line_refuses_in_a_sentence(arguments, sentence):
     assert result.exit_code == 2
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+def test_an_error_on_one_rank_alone_ends_all_of_them(tmp_path):
+    """Rank 1 finds no data; rank 0 must not wait for it for ever."""
+    program = tmp_path / "one_sided.py"
+    program.write_text(
+        "import os, sys\n"
+        "from sparring.cli import main\n"
+        "data = ['--data', 'nowhere'] if os.environ.get('PMI_RANK') == '1' else []\n"
+        "sys.argv[1:] = ['train', '--updates', '3', '--strategy', 'data_parallel', *data]\n"
+        "main()\n"
+    )
+    launcher, log = find_launcher(), tmp_path / "log"
+    outcome = run(
+        launcher.command(2, 1, [sys.executable, str(program)]),
+        launcher.variables(2, 1),
+        mark=f"trainer-{tmp_path.name}",
+        log=log,
+        limit_seconds=60,
+    )
+    assert not outcome.timed_out
+    assert outcome.exit_code != 0
+    assert "error: " in log.read_text(encoding="utf-8")
 
 
 def test_the_command_line_trains(tmp_path):

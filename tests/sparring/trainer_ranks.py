@@ -44,7 +44,12 @@ def main(job):
         attack = Sabotage(attack, job["deed"], job.get("at", 3))
     strategy = STRATEGIES[job["strategy"]](**job.get("options", {}))
     trainer = sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)
+    folder = Path(job["remove"]) if job.get("remove") else None
+    if folder and trainer.comm.rank == 0:  # it goes away while it is trained
+        job["fit"]["on_update"] = lambda _: folder.exists() and folder.rmdir()
     history = trainer.fit(**job["fit"])
+    if folder:
+        trainer.accuracy(None, 10)
     weights = np.empty(trainer.compute.weight_count, trainer.compute.dtype)
     trainer.compute.read_weights(weights)
     if trainer.comm.rank == 0:

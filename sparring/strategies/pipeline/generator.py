@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,13 +79,22 @@ class Generator:
             return
 
         def young() -> bool:
-            self._take_weights()
             return self.version >= number - bound
 
+        self._take_weights()
         if not young():
             self.log.counters["waits_for_weights"] += 1
             with self.log.phase("wait"):
-                self.waiting.until(young, f"weights of version {number - bound}")
+                self._wait_until(young, f"weights of version {number - bound}")
+
+    def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Take weights until the condition holds; newer ones are a sign of the trainer's life.
+
+        Patience begins anew with them: a generator that has made its share may wait for long while
+        others still make theirs.
+        """
+        while not condition():
+            self.waiting.until(lambda: self._take_weights() or condition(), what)
 
     def _attack(self, number: int) -> tuple[Batch, Versions, float | None]:
         versions: list[tuple[int, int]] = []
@@ -112,10 +121,12 @@ class Generator:
             raise given_up
         return batch, tuple(versions), made_loss
 
-    def _take_weights(self) -> None:
+    def _take_weights(self) -> bool:
+        """Take the newest weights that have come; whether any have."""
         version = self.weights.take()
         if version is not None:
             self.version = version
+        return version is not None
 
     def _verdict(self) -> bool:
         """Whether the trainer took the batch or found it too old."""
@@ -130,9 +141,8 @@ class Generator:
         comm = self.run.comm
 
         def stopped() -> bool:
-            self._take_weights()
             return bool(comm.Iprobe(0, Tag.STOP))
 
         with self.log.phase("wait"):
-            self.waiting.until(stopped, "the trainer to end")
+            self._wait_until(stopped, "the trainer to end")
             comm.Recv(np.empty(0, np.uint8), 0, Tag.STOP)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparring.compute import Array, Batch, Compute
+from sparring.errors import SparringError
 
 Bytes = npt.NDArray[np.uint8]
 Versions = tuple[tuple[int, int], ...]
@@ -77,6 +78,11 @@ class BatchBuffer:
              ) -> int:  # fmt: skip
         """Put a batch in; returns the size of its message in bytes."""
         rows = len(batch.labels)
+        if len(versions) > self._changes:
+            raise SparringError(
+                f"the weights changed {len(versions) - 1} times during an attack that was taken to "
+                f"have {self._changes - 1} steps; an attack of your own tells them as `steps`"
+            )
         loss = np.float64(np.nan if made_loss is None else made_loss).view(np.int64)
         self._facts[:] = batch.number, batch.rows, rows, len(versions), loss
         self._versions[: len(versions)] = versions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sparring.errors import SparringError
-from sparring.strategies.base import Run, Strategy
+from sparring.strategies.base import Run, Strategy, check_types
 from sparring.strategies.telemetry import RankLog
 
 Messages = Literal["two", "packed"]
@@ -30,7 +30,8 @@ class Pipeline(Strategy):
 
     Attributes:
         receive_interval: ascent steps between a generator's looks for new weights, from 1.
-        send_interval: updates (or epochs) between the trainer's sends of weights, from 1.
+        send_interval: updates (or epochs) between the trainer's sends of weights, from 1; more
+            than one update needs ``weight_sends = "on_change"`` or ``weights = "window"``.
         send_unit: ``updates`` or ``epochs``.
         weight_sends: ``every_turn`` of the trainer's loop, changed or not (the study's), or
             ``on_change``.
@@ -75,6 +76,7 @@ class Pipeline(Strategy):
     study_partial_batches: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("receive_interval", "send_interval", "credits", "max_probes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -97,6 +99,12 @@ class Pipeline(Strategy):
             )
         if self.trainer_generates and self.assignment == "static":
             raise ValueError("trainer_generates needs assignment 'dynamic'")
+        seldom = self.send_interval > 1 or self.send_unit == "epochs"
+        if seldom and self.weights == "messages" and self.weight_sends == "every_turn":
+            raise ValueError(
+                f"send_interval {self.send_interval} {self.send_unit} needs weight_sends "
+                "'on_change': 'every_turn' sends weights on every turn, whatever their version"
+            )
         if bound is None:
             return
         if bound < 0:

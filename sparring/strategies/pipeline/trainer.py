@@ -97,7 +97,7 @@ class Trainer:
         if delivery is None:
             return False
         self.heard[delivery.generator] = delivery.batch.number
-        if self.dispenser is not None:
+        if self.dispenser is not None and not self.options.drops:
             self.dispenser.grant(delivery.generator)
         self.held[delivery.batch.number if self.options.in_order else self.version] = (
             # What waits for its turn must not be overwritten by what comes meanwhile.
@@ -134,6 +134,9 @@ class Trainer:
             if not accepted:
                 log.counters["batches_dropped"] += 1
                 return
+            if self.dispenser is not None:
+                # Not before: a generator that makes a batch again reserves no further one.
+                self.dispenser.grant(delivery.generator)
         in_hand, log.batch = log.batch, batch.number
         with log.phase("update"):
             loss = self.run.compute.gradients(batch, self.gradients)
