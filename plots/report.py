@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Template
 
 from harness.errors import InputError, UserError
-from harness.tables import ROW_COLUMNS, read_cells
-from plots import provenance, scaling_figure
-from plots.observations import select
+from harness.tables import ROW_COLUMNS, details_path, read_cells
+from plots import provenance, scaling_figure, staleness, staleness_figure
+from plots.observations import Selection, select
 from plots.scaling import Analysis, analyse
 from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
 
@@ -30,7 +30,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; marg
   padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ccc;
   padding-top: 1rem; }
-svg { width: 100%; height: auto; }
+svg { width: 100%; height: auto; } pre { font-size: 0.78rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.82rem; font-variant-numeric: tabular-nums;
   margin: 0.6rem 0; }
@@ -80,12 +80,26 @@ def _section(path: Path) -> tuple[str, str | None]:
     if not set(ROW_COLUMNS) <= set(header):
         return _table(header, cells[:SHOWN_ROWS]) + _more(len(cells)), None
     try:
-        analysis = analyse(select(path))
+        selection = select(path)
+        if set(staleness.KEYS) <= set(header) and details_path(path.parent, path.stem).is_file():
+            return _staleness(staleness.analyse(selection)), None
+        analysis = analyse(selection)
     except InputError:
         raise
     except UserError as error:
         return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
     return _study(analysis), None
+
+
+def _staleness(study: staleness.Staleness) -> str:
+    selection = study.selection
+    return "\n".join(
+        (
+            _inline(staleness_figure.svg(study), selection.study),
+            f'<pre class="wide">{escape(staleness.describe(study))}</pre>',
+            _environment(selection),
+        )
+    )
 
 
 def _study(analysis: Analysis) -> str:
@@ -102,15 +116,18 @@ def _study(analysis: Analysis) -> str:
         if panel.fits:
             parts.append(_table(FIT_HEADER, fit_cells(panel.fits)))
         parts.append(_list(panel.notes))
+    return "\n".join((*parts, _environment(selection)))
+
+
+def _environment(selection: Selection) -> str:
+    """What is known of the machine that a figure's rows were measured on."""
     known = provenance.load(selection.path).get(selection.environment)
-    parts.append(f"<h3>Environment {escape(selection.environment)}</h3>")
-    if known:
-        summary = provenance.machine({selection.environment: known}, selection.environment)
-        table = _table(("key", "value"), provenance.flat(known))
-        parts.append(f"<details><summary>{escape(summary)}</summary>{table}</details>")
-    else:
-        parts.append('<p class="note">Not recorded.</p>')
-    return "\n".join(parts)
+    heading = f"<h3>Environment {escape(selection.environment)}</h3>"
+    if not known:
+        return heading + '<p class="note">Not recorded.</p>'
+    summary = provenance.machine({selection.environment: known}, selection.environment)
+    table = _table(("key", "value"), provenance.flat(known))
+    return f"{heading}<details><summary>{escape(summary)}</summary>{table}</details>"
 
 
 def _inline(svg: str, study: str) -> str:

@@ -31,13 +31,18 @@ def save(study: Staleness, folder: Path) -> list[Path]:
     """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{study.selection.study}.{ending}" for ending in ("svg", "png")]
+    write_whole(paths[0], svg(study))
+    with mpl.rc_context(style.SETTINGS):
+        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return paths
+
+
+def svg(study: Staleness) -> str:
+    """The figure as SVG text without a date."""
     buffer = io.StringIO()
     with mpl.rc_context(style.SETTINGS):
-        figure = draw(study)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        write_whole(paths[0], buffer.getvalue())
-        figure.savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
+        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
 
 
 def draw(study: Staleness) -> Figure:

@@ -9,6 +9,7 @@ from harness.errors import UserError
 from harness.tables import DETAIL_COLUMNS, details_path, format_csv, text_of
 from plots.cli import main
 from plots.observations import select
+from plots.report import page
 from plots.staleness import Decay, analyse, describe
 from plots.staleness_figure import save
 
@@ -88,6 +89,13 @@ def test_the_command_prints_tables_and_paths(folder, capsys):
     assert "0.7500" in out
     assert (folder / "figures" / "staleness.png").is_file()
     assert describe(study(folder)) in out
+
+
+def test_the_report_shows_it_as_what_it_is(folder):
+    html, skipped = page(folder)
+    assert skipped == []
+    assert "<svg" in html
+    assert "age [updates]" in html
 
 
 def test_a_study_without_details_is_refused(folder, capsys):
