@@ -89,14 +89,14 @@ FAULTS = {
     "verbose": ("failed", "ValueError: zzz"),
     "exits": ("failed", "exit code 3: \ufffd\ufffd last words"),
     "crashes": ("failed", "Segmentation fault"),
-    "hangs": ("timeout", "killed at the time limit of 2.5 s"),
+    "hangs": ("timeout", "killed at the time limit of 12 s"),
 }
 
 
 def test_faults_become_rows_and_the_study_goes_on(tmp_path):
     text = f"[sweep.product]\nmode = {[*FAULTS, 'good']}\n[parameters]\nprocesses = 2\n"
     study, results = study_with(
-        tmp_path, text + "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 2.5\n"
+        tmp_path, text + "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 12\n"
     )
     result = harness("run", study, "--results", results, cwd=tmp_path)
     assert result.returncode == 1
