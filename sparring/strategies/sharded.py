@@ -96,7 +96,8 @@ class _Rank:
     def __post_init__(self) -> None:
         self.comm, self.compute = self.run.comm, self.run.compute
         self.weights = np.empty(self.compute.weight_count, self.compute.dtype)
-        # Two of each: with overlap one minibatch is being made while the last is consumed.
+        self.gradients = np.empty(self.compute.gradient_count, self.compute.dtype)
+        # Two: with overlap one minibatch is being made while the last is consumed.
         shape = (self.compute.rows(0), *self.compute.image_shape)
         self.buffers = [np.empty(shape, self.compute.dtype) for _ in range(2)]
         self.outgoing: list[tuple[MPI.Request, Array]] = []
@@ -177,10 +178,9 @@ class _Rank:
             for request in made.requests:
                 self.waiting.finish(request, f"the other ranks' shares of batch {number}")
         batch = Batch(number, rows, made.images, compute.labels(number))
-        gradients = np.empty(compute.gradient_count, compute.dtype)
         with log.phase("update"):
-            loss = compute.gradients(batch, gradients)
-            compute.apply(gradients)
+            loss = compute.gradients(batch, self.gradients)
+            compute.apply(self.gradients)
         made_loss = float(made.strength.sum()) / rows if self._strong() else None
         self.run.updated(BatchRecord(number, number, ALL_RANKS, ((0, version),), made_loss, loss))
 
