@@ -1,0 +1,154 @@
+// The layers of the network joined: a block of LANES images up to its logits and back.
+//
+// Depth first: every layer hands each finished row on at once, so that a row is still in cache
+// when the next layer reads it, forward and backward alike.
+#pragma once
+
+#include <tuple>
+#include <utility>
+
+#include "dense_layer.hpp"
+#include "direct_convolution.hpp"
+#include "network.h"  // generated: Convolutions, Denses, CHANNELS, HEIGHT, WIDTH, SCALE, SHIFT
+#include "objective.hpp"
+#include "winograd_convolution.hpp"
+
+template <class S>
+using ConvolutionOf = std::conditional_t<S::ALGORITHM == Algorithm::winograd,
+                                         WinogradConvolution<S>, DirectConvolution<S>>;
+
+constexpr int CONVOLUTIONS = Convolutions::SIZE, DENSES = Denses::SIZE;
+constexpr int LAYERS = CONVOLUTIONS + DENSES, PIXELS = CHANNELS * HEIGHT * WIDTH;
+using LastDense = typename At<Denses, DENSES - 1>::type;
+constexpr int CLASSES = LastDense::J;
+
+template <class ConvolutionList, class DenseList>
+struct Parts;
+template <class... C, class... D>
+struct Parts<List<C...>, List<D...>> {
+  using Weights =
+      std::tuple<typename ConvolutionOf<C>::Weights..., typename DenseLayer<D>::Weights...>;
+  using Gradients = std::tuple<Gradient<C>..., typename DenseLayer<D>::Gradient...>;
+  template <bool TRAIN>
+  using Layers = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>...,
+                            typename DenseLayer<D>::template Layer<TRAIN>...>;
+  static constexpr size_t WEIGHTS[] = {C::WEIGHTS..., D::WEIGHTS...};
+  static constexpr int BIASES[] = {C::BIASES..., D::BIASES...};
+};
+using Network = Parts<Convolutions, Denses>;
+
+// One thread's state for one block of images. TRAIN keeps what the weights' gradients need.
+// All of it may begin as zero bytes.
+template <bool TRAIN>
+class Chain {
+ public:
+  Vec image[PIXELS];     // [row][column][channel], as the attack sees it
+  Vec gradient[PIXELS];  // of the objective, by the image
+
+  // Images to logits; `logits()` then holds them.
+  void forward(const Network::Weights& weights) {
+    weights_ = &weights;
+    first_dense().begin(std::get<CONVOLUTIONS>(weights));
+    // Without convolutions the whole image is one row.
+    constexpr int ROWS = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / ROWS;
+    for (int y = 0; y < ROWS; y++) {
+      Vec* slot = std::get<0>(layers_).slot(y);
+      for (int i = 0; i < ROW; i++)
+        slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image[y * ROW + i] + SHIFT[i % CHANNELS]
+                             : image[y * ROW + i];
+      forward_row<0>(y);
+    }
+    forward_denses<0>();
+  }
+
+  Vec* logits() { return std::get<LAYERS - 1>(layers_).value; }
+
+  // From the gradient by the logits, in `logits()`, to that by the image, or by the weights.
+  void backward(Network::Gradients* gradients) {
+    gradients_ = gradients;
+    backward_denses<DENSES - 1>();
+  }
+
+ private:
+  auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
+
+  template <int I>
+  struct Below {
+    Chain& chain;
+    Vec* slot(int y) const { return std::get<I>(chain.layers_).slot(y); }
+    void arrived(int y) const { chain.template forward_row<I>(y); }
+  };
+
+  template <int I>
+  struct Above {
+    static constexpr bool WANTED = I >= 0 || !TRAIN;
+    Chain& chain;
+    void arrived(int y, const Vec* row) const { chain.template backward_row<I>(y, row); }
+  };
+
+  template <int I>
+  void forward_row(int y) {
+    Stage stage(I + 1, STAGE_FORWARD);
+    if constexpr (I < CONVOLUTIONS)
+      std::get<I>(layers_).forward(y, std::get<I>(*weights_), Below<I + 1>{*this});
+    else
+      std::get<I>(layers_).arrived(y, std::get<I>(*weights_));
+  }
+
+  template <int D>
+  void forward_denses() {
+    constexpr int I = CONVOLUTIONS + D;
+    auto& layer = std::get<I>(layers_);
+    layer.finish();
+    if constexpr (D + 1 < DENSES) {
+      auto& next = std::get<I + 1>(layers_);
+      next.begin(std::get<I + 1>(*weights_));
+      std::memcpy((void*)next.slot(0), (const void*)layer.value, sizeof layer.value);
+      forward_row<I + 1>(0);
+      forward_denses<D + 1>();
+    }
+  }
+
+  template <int D>
+  void backward_denses() {
+    constexpr int I = CONVOLUTIONS + D;
+    using S = typename At<Denses, D>::type;
+    auto& layer = std::get<I>(layers_);
+    typename DenseLayer<S>::Gradient* gradient = nullptr;
+    if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
+    layer.begin_backward(gradient);
+    for (int y = 0; y < S::ROWS; y++) {
+      {
+        Stage stage(I + 1, STAGE_BACKWARD);
+        if constexpr (TRAIN) layer.gradient_row(y, gradient);
+        if constexpr (D > 0)
+          layer.backward_row(0, std::get<I>(*weights_), std::get<I - 1>(layers_).value);
+        else if constexpr (Above<I - 1>::WANTED)
+          layer.backward_row(y, std::get<I>(*weights_), row_);
+      }
+      if constexpr (D == 0 && Above<I - 1>::WANTED) backward_row<I - 1>(y, row_);
+    }
+    if constexpr (D > 0) backward_denses<D - 1>();
+  }
+
+  template <int I>
+  void backward_row(int y, const Vec* row) {
+    if constexpr (I >= 0) {
+      Stage stage(I + 1, STAGE_BACKWARD);
+      using S = typename At<Convolutions, I>::type;
+      Gradient<S>* gradient = nullptr;
+      if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
+      std::get<I>(layers_).backward(y, row, std::get<I>(*weights_), gradient,
+                                    Above<I - 1>{*this});
+    } else {
+      constexpr int ROW = PIXELS / (CONVOLUTIONS ? HEIGHT : 1);
+      for (int i = 0; i < ROW; i++)
+        gradient[y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
+    }
+  }
+
+  const Network::Weights* weights_;
+  Network::Gradients* gradients_;
+  typename Network::template Layers<TRAIN> layers_;
+  Vec row_[At<Denses, 0>::type::ROW];  // of the gradient, below the first dense layer
+};

@@ -1,0 +1,120 @@
+// A convolution as it is written down, for kernels or channel counts where Winograd does not pay.
+//
+// A row of outputs is, for each of the K kernel rows, one product with an input row in which the
+// K * CI values under a kernel row stand side by side: consecutive pixels only overlap. Backward
+// is the same product with the kernel turned round, over gradient rows with K - 1 - P pixels of
+// zeros on each side.
+#pragma once
+
+#include "blocks.hpp"
+#include "gate.hpp"
+#include "shapes.hpp"
+#include "stages.hpp"
+#include "weight_gradient.hpp"
+
+template <class S>
+struct DirectConvolution {
+  static constexpr int K = S::K, BACK_P = K - 1 - S::P;
+  static constexpr Blocking FORWARD = best_blocking(S::WC, S::CO);
+  static constexpr Blocking BACKWARD = best_blocking(S::WI, S::CI);
+
+  struct Weights {
+    alignas(64) float forward[S::WEIGHTS];
+    alignas(64) float backward[S::WEIGHTS];
+    float bias[S::CO], none[S::CI];
+
+    void pack(const float* weight, const float* b) {
+      for (int co = 0; co < S::CO; co++) bias[co] = b ? b[co] : 0.0f;
+      for (int ci = 0; ci < S::CI; ci++) none[ci] = 0.0f;
+      auto at = [&](int co, int ci, int ky, int kx) {
+        return weight[((co * S::CI + ci) * K + ky) * K + kx];
+      };
+      pack_blocks<S::CO, FORWARD.channels>(forward, K * K * S::CI, [&](int d, int co) {
+        return at(co, d % S::CI, d / S::CI / K, d / S::CI % K);
+      });
+      pack_blocks<S::CI, BACKWARD.channels>(backward, K * K * S::CO, [&](int d, int ci) {
+        return at(d % S::CO, ci, K - 1 - d / S::CO / K, K - 1 - d / S::CO % K);
+      });
+    }
+  };
+
+  template <bool TRAIN>
+  class Layer {
+   public:
+    Vec* slot(int y) { return input_[y % IN_ROWS] + S::P * S::CI; }
+
+    template <class Below>
+    void forward(int y, const Weights& w, Below&& below) {
+      // Input row y is the last that output row y + P - (K - 1) needs; below the image is padding.
+      int last = y == S::HI - 1 ? S::HC - 1 : y + S::P - (K - 1);
+      for (; next_row_ <= last; next_row_++) {
+        {
+          Stage stage(STAGE_MULTIPLY);
+          rows<S::WC, S::CI, S::CO, FORWARD.tiles, FORWARD.channels>(
+              next_row_ - S::P, S::HI, [&](int r) { return input_[r % IN_ROWS]; }, w.forward,
+              w.bias, gate_.row(next_row_, below));
+        }
+        gate_.filled(next_row_, below);
+      }
+      if (y == S::HI - 1) next_row_ = 0;
+    }
+
+    template <class Above>
+    void backward(int y, const Vec* up, const Weights& w, Gradient<S>* gradient, Above&& above) {
+      for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
+        int yc = (S::POOL ? 2 * y : y) + dy;
+        gate_.back(y, dy, up, gradient_[yc % G_ROWS] + BACK_P * S::CO);
+        if constexpr (TRAIN) {
+          Stage stage(STAGE_WEIGHTS);
+          gradient->row_arrived(
+              yc, [&](int r) { return gradient_[r % G_ROWS] + BACK_P * S::CO; },
+              [&](int r) { return slot(r); });
+        }
+        if constexpr (!std::decay_t<Above>::WANTED) continue;
+        int last = yc == S::HC - 1 ? S::HI - 1 : yc + BACK_P - (K - 1);
+        for (; next_gradient_ <= last; next_gradient_++) {
+          {
+            Stage stage(STAGE_MULTIPLY);
+            rows<S::WI, S::CO, S::CI, BACKWARD.tiles, BACKWARD.channels>(
+                next_gradient_ - BACK_P, S::HC, [&](int r) { return gradient_[r % G_ROWS]; },
+                w.backward, w.none, input_gradient_);
+          }
+          above.arrived(next_gradient_, input_gradient_);
+        }
+        if (yc == S::HC - 1) next_gradient_ = 0;
+      }
+    }
+
+   private:
+    static constexpr int IN_ROWS = TRAIN ? S::HI : K;
+    static constexpr int G_ROWS = GradientRows<S>::COUNT > K ? GradientRows<S>::COUNT : K;
+
+    // out[x][OUTPUTS] = start + products with the K rows from `first` that lie within 0..height.
+    template <int WIDTH, int INPUTS, int OUTPUTS, int TB, int CB, class Row>
+    static NEVER_INLINE void rows(int first, int height, Row&& row, const float* weights,
+                                  const float* start, Vec* out) {
+      int from = first < 0 ? -first : 0, to = height - first < K ? height - first : K;
+      over_blocks<OUTPUTS, CB>([&](int c, auto cb_) {
+        constexpr int cb = decltype(cb_)::value;
+        over_blocks<WIDTH, TB>([&](int x, auto tb_) {
+          constexpr int tb = decltype(tb_)::value;
+          Vec sums[tb][cb];
+          UNROLL for (int i = 0; i < tb; i++)
+            UNROLL for (int j = 0; j < cb; j++) sums[i][j] = broadcast(start[c + j]);
+          const float* w = weights + block_offset(c, K * K * INPUTS);
+          for (int k = from; k < to; k++)
+            multiply_block<tb, cb, INPUTS, K * INPUTS>(sums, row(first + k) + x * INPUTS,
+                                                       w + (size_t)k * K * INPUTS * cb);
+          UNROLL for (int i = 0; i < tb; i++)
+            UNROLL for (int j = 0; j < cb; j++) out[(x + i) * OUTPUTS + c + j] = sums[i][j];
+        });
+      });
+    }
+
+    Gate<S> gate_;
+    int next_row_ = 0, next_gradient_ = 0;
+    Vec input_[IN_ROWS][(S::WI + 2 * S::P) * S::CI];
+    Vec gradient_[G_ROWS][(S::WC + 2 * BACK_P) * S::CO];
+    Vec input_gradient_[S::WI * S::CI];
+  };
+};

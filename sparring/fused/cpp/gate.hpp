@@ -1,0 +1,99 @@
+// What follows a convolution, row by row: ReLU and 2x2 max-pooling, and their way back.
+//
+// Forward it receives the convolution's output rows and stores one bit an element: does the
+// gradient pass here? Backward it lets through what may pass. With pooling the bit says "this pixel
+// won, and was positive"; of equal pixels the first in reading order wins, as in PyTorch.
+#pragma once
+
+#include "lanes.hpp"
+
+template <class S>
+class Gate {
+ public:
+  // A row of the convolution's output, before ReLU and pooling, to be filled by the caller:
+  // [x][channel]. Below is the next layer: slot(y) is where its input row y goes, and
+  // arrived(y) tells that it is there.
+  template <class Below>
+  Vec* row(int y, Below&& below) {
+    if constexpr (S::POOL) return pair_[y % 2];
+    return below.slot(y);
+  }
+
+  // The row that `row` gave out is filled.
+  template <class Below>
+  void filled(int y, Below&& below) {
+    if constexpr (S::POOL) {
+      if (y % 2 == 0 || y / 2 >= S::HO) return;
+      pool(y / 2, below.slot(y / 2));
+      below.arrived(y / 2);
+    } else {
+      if constexpr (S::RELU) {
+        Vec* v = below.slot(y);
+        Mask* m = mask_ + (size_t)y * ROW;
+        for (int i = 0; i < ROW; i++) {
+          m[i] = positive(v[i]);
+          v[i] = keep(m[i], v[i]);
+        }
+      }
+      below.arrived(y);
+    }
+  }
+
+  // How many rows of the convolution's own gradient follow from row y of the layer's output: a
+  // pooled row gives two, and the last one also the odd row that pooling left out.
+  static constexpr int rows_from(int y) {
+    if (!S::POOL) return 1;
+    return y == S::HO - 1 ? S::HC - 2 * y : 2;
+  }
+
+  // Writes row (first conv row of y) + dy of the convolution's gradient, from row y of the layer's.
+  void back(int y, int dy, const Vec* up, Vec* out) const {
+    if constexpr (S::POOL) {
+      if (dy == 2) {
+        std::memset((void*)out, 0, sizeof(Vec) * ROW);
+        return;
+      }
+      for (int x = 0; x < S::WO; x++)
+        for (int c = 0; c < S::CO; c++) {
+          const Mask* m = mask_ + ((size_t)(y * S::WO + x) * S::CO + c) * 4 + 2 * dy;
+          Vec g = up[x * S::CO + c];
+          out[2 * x * S::CO + c] = keep(m[0], g);
+          out[(2 * x + 1) * S::CO + c] = keep(m[1], g);
+        }
+      if (S::WC % 2) std::memset((void*)(out + (S::WC - 1) * S::CO), 0, sizeof(Vec) * S::CO);
+    } else if constexpr (S::RELU) {
+      const Mask* m = mask_ + (size_t)y * ROW;
+      for (int i = 0; i < ROW; i++) out[i] = keep(m[i], up[i]);
+    } else {
+      std::memcpy((void*)out, (const void*)up, sizeof(Vec) * ROW);
+    }
+  }
+
+ private:
+  static constexpr int ROW = S::WC * S::CO;
+
+  void pool(int y, Vec* out) {
+    for (int x = 0; x < S::WO; x++)
+      for (int c = 0; c < S::CO; c++) {
+        const Vec *top = pair_[0] + 2 * x * S::CO + c, *bottom = pair_[1] + 2 * x * S::CO + c;
+        Vec a = top[0], b = top[S::CO], p = bottom[0], q = bottom[S::CO];
+        Mask right = above(b, a), low_right = above(q, p);
+        Vec upper = most(b, a), lower = most(q, p);
+        Mask low = above(lower, upper), pass = (Mask)~(Mask)0;
+        Vec best = most(lower, upper);
+        if constexpr (S::RELU) {
+          pass = positive(best);
+          best = keep(pass, best);
+        }
+        Mask* m = mask_ + ((size_t)(y * S::WO + x) * S::CO + c) * 4;
+        m[0] = (Mask)(~low & ~right & pass);
+        m[1] = (Mask)(~low & right & pass);
+        m[2] = (Mask)(low & ~low_right & pass);
+        m[3] = (Mask)(low & low_right & pass);
+        out[x * S::CO + c] = best;
+      }
+  }
+
+  Vec pair_[S::POOL ? 2 : 1][S::POOL ? ROW : 1];
+  Mask mask_[S::POOL ? (size_t)S::HO * S::WO * S::CO * 4 : (S::RELU ? (size_t)S::HC * ROW : 1)];
+};

@@ -1,0 +1,97 @@
+// Vectors of LANES floats, one image (or one channel) to a lane, and what the kernels ask of them.
+//
+// Arithmetic is GCC's and Clang's vector extension, so one source serves every instruction set.
+// Only masks need intrinsics: a ReLU's mask is stored as one bit a lane, a thirty-second of what
+// it stands for, so that the masks of a whole network stay in cache.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#ifndef LANES
+#error "compile with -DLANES=16, 8 or 4"
+#endif
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+// A stage of its own in profiles, and a loop nest that the compiler optimises by itself.
+#define NEVER_INLINE __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 64")
+
+typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+
+#if LANES > 8
+typedef uint16_t Mask;
+#else
+typedef uint8_t Mask;
+#endif
+
+// Vector registers that register blocks may fill: AVX-512 has 32 of any width, all else 16.
+#if defined(__AVX512VL__) || defined(__aarch64__)
+constexpr int REGISTERS = 32;
+#else
+constexpr int REGISTERS = 16;
+#endif
+
+// f - 0 is f for every f, signed zeros too; 0 + f would not be, and so cost an addition.
+ALWAYS_INLINE Vec broadcast(float f) { return f - Vec{}; }
+
+#if defined(__AVX512VL__) && LANES == 16
+ALWAYS_INLINE Mask above(Vec a, Vec b) {
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+}
+ALWAYS_INLINE Mask positive(Vec a) {
+  return _mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_NLE_UQ);
+}
+ALWAYS_INLINE Vec keep(Mask m, Vec a) { return (Vec)_mm512_maskz_mov_ps(m, (__m512)a); }
+ALWAYS_INLINE Vec least(Vec a, Vec b) { return (Vec)_mm512_min_ps((__m512)a, (__m512)b); }
+ALWAYS_INLINE Vec most(Vec a, Vec b) { return (Vec)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX512VL__) && LANES == 8
+ALWAYS_INLINE Mask above(Vec a, Vec b) {
+  return _mm256_cmp_ps_mask((__m256)a, (__m256)b, _CMP_GT_OQ);
+}
+ALWAYS_INLINE Mask positive(Vec a) {
+  return _mm256_cmp_ps_mask((__m256)a, _mm256_setzero_ps(), _CMP_NLE_UQ);
+}
+ALWAYS_INLINE Vec keep(Mask m, Vec a) { return (Vec)_mm256_maskz_mov_ps(m, (__m256)a); }
+ALWAYS_INLINE Vec least(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
+ALWAYS_INLINE Vec most(Vec a, Vec b) { return (Vec)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
+ALWAYS_INLINE Mask bits(Ints truth) {
+#if defined(__AVX2__) && LANES == 8
+  return (Mask)_mm256_movemask_ps((__m256)truth);
+#elif defined(__SSE2__) && LANES == 4
+  return (Mask)_mm_movemask_ps((__m128)truth);
+#else
+  Mask m = 0;
+  for (int i = 0; i < LANES; i++) m |= (Mask)((truth[i] & 1) << i);
+  return m;
+#endif
+}
+ALWAYS_INLINE Ints bit_of_lane() {
+  Ints b;
+  UNROLL for (int i = 0; i < LANES; i++) b[i] = 1 << i;
+  return b;
+}
+ALWAYS_INLINE Mask above(Vec a, Vec b) { return bits(a > b); }
+ALWAYS_INLINE Mask positive(Vec a) { return bits(~(a <= Vec{})); }
+ALWAYS_INLINE Vec keep(Mask m, Vec a) {
+  return (Vec)((((Ints{} + (int32_t)m) & bit_of_lane()) != 0) & (Ints)a);
+}
+ALWAYS_INLINE Vec least(Vec a, Vec b) { return a < b ? a : b; }
+ALWAYS_INLINE Vec most(Vec a, Vec b) { return a > b ? a : b; }
+#endif
+// above: a > b, false for NaN. positive: a > 0 or NaN, since a ReLU must not hide a NaN.
+// keep: a where the mask's bit is set, else 0. least, most: b where either is NaN.
+
+ALWAYS_INLINE float sum_of_lanes(Vec v) {
+  float s = 0;
+  for (int i = 0; i < LANES; i++) s += v[i];
+  return s;
+}
+
+constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }

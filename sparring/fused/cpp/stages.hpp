@@ -1,0 +1,56 @@
+// Where the time goes: ticks by layer, direction and kind of work, counted without overlap.
+//
+// Compiled with -DSTAGE_TIMES. Otherwise a Stage is nothing.
+#pragma once
+
+#include <cstdint>
+
+enum StageKind { STAGE_OTHER, STAGE_TRANSFORM, STAGE_MULTIPLY, STAGE_WEIGHTS, STAGE_KINDS };
+enum StageDirection { STAGE_FORWARD, STAGE_BACKWARD, STAGE_DIRECTIONS };
+constexpr int STAGE_LAYERS = 32;  // layer 0 is what belongs to none: steps, objective, images
+constexpr int STAGES = STAGE_LAYERS * STAGE_DIRECTIONS * STAGE_KINDS;
+
+#ifdef STAGE_TIMES
+#include <chrono>
+
+// Inside a stage another one may begin; the outer one's clock then stands still.
+class Stage {
+ public:
+  explicit Stage(StageKind kind) : Stage(base_, kind) {}
+  Stage(int layer, StageDirection direction)
+      : Stage((layer * STAGE_DIRECTIONS + direction) * STAGE_KINDS, STAGE_OTHER) {}
+  ~Stage() {
+    tick();
+    base_ = outer_base_;
+    current_ = outer_current_;
+  }
+  static void start() { last_ = now(); }
+  static double* seconds() { return seconds_; }
+
+ private:
+  Stage(int base, StageKind kind) : outer_base_(base_), outer_current_(current_) {
+    tick();
+    base_ = base;
+    current_ = base + kind;
+  }
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  }
+  static void tick() {
+    double t = now();
+    seconds_[current_] += t - last_;
+    last_ = t;
+  }
+  int outer_base_, outer_current_;
+  static inline thread_local int base_ = 0, current_ = 0;
+  static inline thread_local double last_ = 0;
+  static inline thread_local double seconds_[STAGES] = {};
+};
+#else
+struct Stage {
+  explicit Stage(StageKind) {}
+  Stage(int, StageDirection) {}
+  ~Stage() {}  // not trivial, so that an unused variable draws no warning
+};
+#endif

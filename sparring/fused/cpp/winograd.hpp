@@ -1,0 +1,130 @@
+// Winograd's minimal filtering with 8 points: M outputs of an R-tap filter from 8 inputs, M + R = 9.
+//
+// The points are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity. y = A' ((G g) * (B' d)), where B' does not
+// depend on R. A two-dimensional convolution nests two of them. The gradient with respect to the
+// inputs is the exact adjoint: B ((G g) * (A dy)), overlapping outputs added.
+//
+// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the
+// points: Barabasz, Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of
+// Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4), 2020.
+#pragma once
+
+#include "lanes.hpp"
+
+namespace winograd {
+
+constexpr int POINTS = 8;
+constexpr double POINT[7] = {0, 1, -1, 2, -2, 0.5, -0.5};
+
+// B': row i holds the coefficients of input i's polynomial; the classic scaling by N_i.
+constexpr double BT[8][8] = {
+    {1, 0, -5.25, 0, 5.25, 0, -1, 0},      {0, 1, 1, -4.25, -4.25, 1, 1, 0},
+    {0, -1, 1, 4.25, -4.25, -1, 1, 0},     {0, 0.5, 0.25, -2.5, -1.25, 2, 1, 0},
+    {0, -0.5, 0.25, 2.5, -1.25, -2, 1, 0}, {0, 2, 4, -2.5, -5, 0.5, 1, 0},
+    {0, -2, 4, 2.5, -5, -0.5, 1, 0},       {0, -1, 0, 5.25, 0, -5.25, 0, 1}};
+
+// G g: the filter's polynomial at each point, over B' row's own value there.
+template <int R>
+void transform_filter(const double* g, double* u) {
+  for (int f = 0; f < 7; f++) {
+    double value = 0, scale = 0, power = 1;
+    for (int k = 0; k < R; k++, power *= POINT[f]) value += power * g[k];
+    power = 1;
+    for (int k = 0; k < POINTS; k++, power *= POINT[f]) scale += BT[f][k] * power;
+    u[f] = value / scale;
+  }
+  u[7] = g[R - 1];
+}
+
+// G' u: the adjoint, from the gradient of a transformed filter to that of the filter.
+template <int R>
+void adjoint_filter(const double* u, double* g) {
+  for (int k = 0; k < R; k++) g[k] = 0;
+  for (int f = 0; f < 7; f++) {
+    double scale = 0, power = 1;
+    for (int k = 0; k < POINTS; k++, power *= POINT[f]) scale += BT[f][k] * power;
+    power = 1;
+    for (int k = 0; k < R; k++, power *= POINT[f]) g[k] += power * u[f] / scale;
+  }
+  g[R - 1] += u[7];
+}
+
+// B' d.
+ALWAYS_INLINE void transform_input(const Vec (&d)[8], Vec (&u)[8]) {
+  u[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
+  u[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
+  Vec e = d[2] + d[6] - 4.25f * d[4], o = d[1] + d[5] - 4.25f * d[3];
+  u[1] = e + o;
+  u[2] = e - o;
+  e = 0.25f * d[2] - 1.25f * d[4] + d[6];
+  o = 0.5f * d[1] - 2.5f * d[3] + 2.0f * d[5];
+  u[3] = e + o;
+  u[4] = e - o;
+  e = 4.0f * d[2] - 5.0f * d[4] + d[6];
+  o = 2.0f * d[1] - 2.5f * d[3] + 0.5f * d[5];
+  u[5] = e + o;
+  u[6] = e - o;
+}
+
+// B u.
+ALWAYS_INLINE void adjoint_input(const Vec (&u)[8], Vec (&d)[8]) {
+  Vec s1 = u[1] + u[2], o1 = u[1] - u[2], s2 = u[3] + u[4], o2 = u[3] - u[4];
+  Vec s3 = u[5] + u[6], o3 = u[5] - u[6];
+  d[0] = u[0];
+  d[1] = o1 - u[7] + 0.5f * o2 + 2.0f * o3;
+  d[2] = s1 - 5.25f * u[0] + 0.25f * s2 + 4.0f * s3;
+  d[3] = 5.25f * u[7] - 4.25f * o1 - 2.5f * (o2 + o3);
+  d[4] = 5.25f * u[0] - 4.25f * s1 - 1.25f * s2 - 5.0f * s3;
+  d[5] = o1 - 5.25f * u[7] + 2.0f * o2 + 0.5f * o3;
+  d[6] = s1 - u[0] + s2 + s3;
+  d[7] = u[7];
+}
+
+constexpr float power_of_two(int i) { return i == 0 ? 1.0f : 2.0f * power_of_two(i - 1); }
+
+// A' m: output i is the sum of m_f POINT_f^i, and m_7 joins the last.
+template <int M>
+ALWAYS_INLINE void transform_output(const Vec (&m)[8], Vec (&y)[M]) {
+  Vec s1 = m[1] + m[2], o1 = m[1] - m[2], s2 = m[3] + m[4], o2 = m[3] - m[4];
+  Vec s3 = m[5] + m[6], o3 = m[5] - m[6];
+  UNROLL for (int i = 0; i < M; i++) {
+    float p = power_of_two(i);
+    y[i] = i % 2 ? o1 + p * o2 + (1 / p) * o3 : s1 + p * s2 + (1 / p) * s3;
+    if (i == 0) y[i] += m[0];
+    if (i == M - 1) y[i] += m[7];
+  }
+}
+
+// A y.
+template <int M>
+ALWAYS_INLINE void adjoint_output(const Vec (&y)[M], Vec (&m)[8]) {
+  m[0] = y[0];
+  m[7] = y[M - 1];
+  Vec e1 = y[0], e2 = y[0], e3 = y[0];
+  UNROLL for (int i = 2; i < M; i += 2) {
+    float p = power_of_two(i);
+    e1 += y[i];
+    e2 += p * y[i];
+    e3 += (1 / p) * y[i];
+  }
+  Vec o1 = Vec{}, o2 = Vec{}, o3 = Vec{};
+  if constexpr (M > 1) {
+    o1 = y[1];
+    o2 = 2.0f * y[1];
+    o3 = 0.5f * y[1];
+    UNROLL for (int i = 3; i < M; i += 2) {
+      float p = power_of_two(i);
+      o1 += y[i];
+      o2 += p * y[i];
+      o3 += (1 / p) * y[i];
+    }
+  }
+  m[1] = e1 + o1;
+  m[2] = e1 - o1;
+  m[3] = e2 + o2;
+  m[4] = e2 - o2;
+  m[5] = e3 + o3;
+  m[6] = e3 - o3;
+}
+
+}  // namespace winograd

@@ -1,0 +1,297 @@
+// A convolution by two-dimensional Winograd tiles, forward and adjoint, one row at a time.
+//
+// Rows stream through: an input row is transformed along x as it arrives and waits in a ring of
+// eight; when eight are there, a row of tiles is transformed along y, multiplied and transformed
+// back, one of the 8 x-frequencies at a time, so that what a frequency needs (its products, and
+// the weights of its 8 y-frequencies) stays in the first-level cache.
+#pragma once
+
+#include "blocks.hpp"
+#include "gate.hpp"
+#include "shapes.hpp"
+#include "stages.hpp"
+#include "weight_gradient.hpp"
+#include "winograd.hpp"
+
+template <class S>
+struct WinogradConvolution {
+  static constexpr int F = winograd::POINTS, R = S::K, M = F + 1 - R;
+  static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
+  static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
+  static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
+  static constexpr Blocking FORWARD = best_blocking(TX, S::CO);
+  static constexpr Blocking BACKWARD = best_blocking(TX, S::CI);
+
+  // Weights in the order in which the products read them.
+  struct Weights {
+    alignas(64) float forward[(size_t)F * F * S::CO * S::CI];
+    alignas(64) float backward[(size_t)F * F * S::CO * S::CI];
+    float bias[S::CO];
+
+    void pack(const float* weight, const float* b) {
+      for (int co = 0; co < S::CO; co++) bias[co] = b ? b[co] : 0.0f;
+      // u[x frequency][y frequency] of every pair of channels, in double: an error here would
+      // stand in every product.
+      auto u = [&](int f, int q, int ci, int co) -> float& { return plain_at(f, q, ci, co); };
+      for (int co = 0; co < S::CO; co++)
+        for (int ci = 0; ci < S::CI; ci++) {
+          double rows[R][F], column[R], out[F];
+          for (int ky = 0; ky < R; ky++) {
+            double g[R];
+            for (int kx = 0; kx < R; kx++)
+              g[kx] = weight[((co * S::CI + ci) * R + ky) * R + kx];
+            winograd::transform_filter<R>(g, rows[ky]);
+          }
+          for (int f = 0; f < F; f++) {
+            for (int ky = 0; ky < R; ky++) column[ky] = rows[ky][f];
+            winograd::transform_filter<R>(column, out);
+            for (int q = 0; q < F; q++) u(f, q, ci, co) = (float)out[q];
+          }
+        }
+      for (int fq = 0; fq < F * F; fq++) {
+        const float* p = plain + (size_t)fq * S::CI * S::CO;
+        pack_blocks<S::CO, FORWARD.channels>(
+            forward + (size_t)fq * S::CI * S::CO, S::CI,
+            [&](int ci, int co) { return p[ci * S::CO + co]; });
+        pack_blocks<S::CI, BACKWARD.channels>(
+            backward + (size_t)fq * S::CI * S::CO, S::CO,
+            [&](int co, int ci) { return p[ci * S::CO + co]; });
+      }
+    }
+
+   private:
+    float& plain_at(int f, int q, int ci, int co) {
+      return plain[((size_t)(f * F + q) * S::CI + ci) * S::CO + co];
+    }
+    float plain[(size_t)F * F * S::CO * S::CI];
+  };
+
+  template <bool TRAIN>
+  class Layer {
+   public:
+    // Where input row y belongs, [x][channel].
+    Vec* slot(int y) { return padded(y) + S::P * S::CI; }
+
+    // Input row y is in its slot. (Stages name what profiles report.)
+    template <class Below>
+    void forward(int y, const Weights& w, Below&& below) {
+      {
+        Stage stage(STAGE_TRANSFORM);
+        transform_row(padded(y), ring_[(y + S::P) % F]);
+      }
+      // Row y completes the tiles whose last input row it is; the last row also those below it,
+      // whose other rows are padding.
+      while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
+        forward_tiles(next_tile_, w);
+        for (int r = 0; r < M && next_tile_ * M + r < S::HC; r++) {
+          int yc = next_tile_ * M + r;
+          {
+            Stage stage(STAGE_TRANSFORM);
+            transform_back(r, w, gate_.row(yc, below));
+          }
+          gate_.filled(yc, below);
+        }
+        next_tile_++;
+      }
+      if (y == S::HI - 1) next_tile_ = 0;
+    }
+
+    // Row y of the gradient of this layer's output. Above is the layer before: arrived(y, row).
+    template <class Above>
+    void backward(int y, const Vec* up, const Weights& w, Gradient<S>* gradient, Above&& above) {
+      for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
+        int yc = (S::POOL ? 2 * y : y) + dy;
+        Vec* g = gradient_rows_[TRAIN ? yc % GradientRows<S>::COUNT : 0];
+        gate_.back(y, dy, up, g);
+        if constexpr (TRAIN) {
+          Stage stage(STAGE_WEIGHTS);
+          gradient->row_arrived(
+              yc, [&](int r) { return gradient_rows_[r % GradientRows<S>::COUNT]; },
+              [&](int r) { return slot(r); });
+        }
+        if constexpr (!std::decay_t<Above>::WANTED) continue;
+        {
+          Stage stage(STAGE_TRANSFORM);
+          adjoint_row(g, spectrum_ + (size_t)(yc % M) * F * OUT);
+        }
+        if (yc % M < M - 1 && yc < S::HC - 1) continue;
+        for (int r = yc % M + 1; r < M; r++)  // tiles reach below the last row
+          std::memset((void*)(spectrum_ + (size_t)r * F * OUT), 0, sizeof(Vec) * F * OUT);
+        int ty = yc / M;
+        if (ty == 0) std::memset((void*)carry_, 0, sizeof carry_);
+        backward_tiles(w);
+        for (int r = 0; r < M; r++)
+          emit(ty * M + r, rows_ + (size_t)r * F * IN, above);
+        if (yc == S::HC - 1)
+          for (int r = 0; r < R - 1; r++)
+            emit(TY * M + r, carry_ + (size_t)r * F * IN, above);
+      }
+    }
+
+   private:
+    Vec* padded(int y) { return input_[TRAIN ? y : 0]; }
+
+    // Along x: pixels [x][channel] to [frequency][tile][channel].
+    static NEVER_INLINE void transform_row(const Vec* row, Vec* out) {
+      for (int t = 0; t < TX; t++)
+        for (int c = 0; c < S::CI; c++) {
+          Vec d[F], u[F];
+          UNROLL for (int j = 0; j < F; j++) d[j] = row[(t * M + j) * S::CI + c];
+          winograd::transform_input(d, u);
+          UNROLL for (int f = 0; f < F; f++) out[f * IN + t * S::CI + c] = u[f];
+        }
+    }
+
+    NEVER_INLINE void forward_tiles(int ty, const Weights& w) {
+      const Vec* rows[F];
+      for (int r = 0; r < F; r++) {
+        int y = ty * M + r - S::P;
+        rows[r] = y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_;
+      }
+      for (int f = 0; f < F; f++) {
+        {
+          Stage stage(STAGE_TRANSFORM);
+          for (int i = 0; i < IN; i++) {
+            Vec d[F], u[F];
+            UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][f * IN + i];
+            winograd::transform_input(d, u);
+            UNROLL for (int q = 0; q < F; q++) inputs_[q * IN + i] = u[q];
+          }
+        }
+        {
+          Stage stage(STAGE_MULTIPLY);
+          for (int q = 0; q < F; q++)
+            product<S::CI, S::CO, FORWARD.tiles, FORWARD.channels>(
+                inputs_ + q * IN, w.forward + (size_t)(f * F + q) * S::CI * S::CO,
+                outputs_ + q * OUT);
+        }
+        Stage stage(STAGE_TRANSFORM);
+        for (int i = 0; i < OUT; i++) {
+          Vec m[F], v[M];
+          UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[q * OUT + i];
+          winograd::transform_output<M>(m, v);
+          UNROLL for (int r = 0; r < M; r++) spectrum_[(size_t)(r * F + f) * OUT + i] = v[r];
+        }
+      }
+    }
+
+    // One frequency: out[tile][OUTPUTS] from in[tile][INPUTS].
+    template <int INPUTS, int OUTPUTS, int TB, int CB>
+    static ALWAYS_INLINE void product(const Vec* in, const float* w, Vec* out) {
+      over_blocks<TX, TB>([&](int t, auto tb_) {
+        constexpr int tb = decltype(tb_)::value;
+        over_blocks<OUTPUTS, CB>([&](int c, auto cb_) {
+          constexpr int cb = decltype(cb_)::value;
+          Vec sums[tb][cb];
+          UNROLL for (int i = 0; i < tb; i++) UNROLL for (int j = 0; j < cb; j++) sums[i][j] = Vec{};
+          multiply_block<tb, cb, INPUTS, INPUTS>(sums, in + t * INPUTS,
+                                                 w + block_offset(c, INPUTS));
+          UNROLL for (int i = 0; i < tb; i++)
+            UNROLL for (int j = 0; j < cb; j++) out[(t + i) * OUTPUTS + c + j] = sums[i][j];
+        });
+      });
+    }
+
+    // Along x, of row r of the tiles: to pixels, with the bias.
+    NEVER_INLINE void transform_back(int r, const Weights& w, Vec* row) {
+      const Vec* spectrum = spectrum_ + (size_t)r * F * OUT;
+      for (int t = 0; t < TX; t++) {
+        int width = S::WC - t * M < M ? S::WC - t * M : M;
+        for (int c = 0; c < S::CO; c++) {
+          Vec m[F], v[M];
+          UNROLL for (int f = 0; f < F; f++) m[f] = spectrum[f * OUT + t * S::CO + c];
+          winograd::transform_output<M>(m, v);
+          UNROLL for (int i = 0; i < M; i++)
+            if (S::WC % M == 0 || i < width) row[(t * M + i) * S::CO + c] = v[i] + w.bias[c];
+        }
+      }
+    }
+
+    static NEVER_INLINE void adjoint_row(const Vec* g, Vec* out) {
+      for (int t = 0; t < TX; t++)
+        for (int c = 0; c < S::CO; c++) {
+          Vec y[M], m[F];
+          UNROLL for (int i = 0; i < M; i++) y[i] = g[(t * M + i) * S::CO + c];
+          winograd::adjoint_output<M>(y, m);
+          UNROLL for (int f = 0; f < F; f++) out[f * OUT + t * S::CO + c] = m[f];
+        }
+    }
+
+    // Leaves M finished rows in rows_ and R - 1 unfinished ones in carry_.
+    NEVER_INLINE void backward_tiles(const Weights& w) {
+      for (int f = 0; f < F; f++) {
+        {
+          Stage stage(STAGE_TRANSFORM);
+          for (int i = 0; i < OUT; i++) {
+            Vec y[M], m[F];
+            UNROLL for (int r = 0; r < M; r++) y[r] = spectrum_[(size_t)(r * F + f) * OUT + i];
+            winograd::adjoint_output<M>(y, m);
+            UNROLL for (int q = 0; q < F; q++) outputs_[q * OUT + i] = m[q];
+          }
+        }
+        {
+          Stage stage(STAGE_MULTIPLY);
+          for (int q = 0; q < F; q++)
+            product<S::CO, S::CI, BACKWARD.tiles, BACKWARD.channels>(
+                outputs_ + q * OUT, w.backward + (size_t)(f * F + q) * S::CI * S::CO,
+                inputs_ + q * IN);
+        }
+        Stage stage(STAGE_TRANSFORM);
+        for (int i = 0; i < IN; i++) {
+          Vec u[F], d[F];
+          UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[q * IN + i];
+          winograd::adjoint_input(u, d);
+          Vec* carry = carry_ + f * IN + i;
+          // The first R - 1 rows overlap the tiles above; the last R - 1 wait for those below.
+          Vec before[R - 1];
+          UNROLL for (int r = 0; r < R - 1; r++) before[r] = carry[(size_t)r * F * IN];
+          UNROLL for (int r = 0; r < F; r++) {
+            if (r < R - 1) d[r] += before[r];
+            if (r < M) rows_[(size_t)(r * F + f) * IN + i] = d[r];
+            else carry[(size_t)(r - M) * F * IN] = d[r];
+          }
+        }
+      }
+    }
+
+    // Row `yp` of the padded input's gradient, from its spectrum.
+    template <class Above>
+    void emit(int yp, const Vec* spectrum, Above&& above) {
+      int y = yp - S::P;
+      if (y < 0 || y >= S::HI) return;
+      {
+        Stage stage(STAGE_TRANSFORM);
+        adjoint_back(spectrum);
+      }
+      above.arrived(y, input_gradient_ + S::P * S::CI);
+    }
+
+    NEVER_INLINE void adjoint_back(const Vec* spectrum) {
+      for (int c = 0; c < S::CI; c++) {
+        Vec carry[R - 1];
+        UNROLL for (int i = 0; i < R - 1; i++) carry[i] = Vec{};
+        for (int t = 0; t < TX; t++) {
+          Vec u[F], d[F];
+          UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN + t * S::CI + c];
+          winograd::adjoint_input(u, d);
+          UNROLL for (int i = 0; i < R - 1; i++) d[i] += carry[i];
+          UNROLL for (int i = 0; i < M; i++) input_gradient_[(t * M + i) * S::CI + c] = d[i];
+          UNROLL for (int i = 0; i < R - 1; i++) carry[i] = d[M + i];
+        }
+        UNROLL for (int i = 0; i < R - 1; i++) input_gradient_[(TX * M + i) * S::CI + c] = carry[i];
+      }
+    }
+
+    static_assert(M >= R - 1, "a tile's carry must end within the next tile");
+
+    Gate<S> gate_;
+    int next_tile_ = 0;
+    // What lies beyond the image, left and right, is never written and stays zero.
+    Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
+    Vec gradient_rows_[TRAIN ? GradientRows<S>::COUNT : 1][TX * M * S::CO];
+    Vec input_gradient_[PADDED * S::CI];
+    Vec ring_[F][F * IN], zeros_[F * IN];
+    Vec inputs_[F * IN], outputs_[F * OUT];
+    Vec spectrum_[(size_t)M * F * OUT], rows_[(size_t)M * F * IN], carry_[(size_t)(R - 1) * F * IN];
+  };
+};
