@@ -23,7 +23,7 @@ class Parameters(BaseModel):
     processes: int = Field(ge=1)
     threads_per_process: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
-    backend: Literal["torch"] = "torch"
+    backend: Literal["auto", "torch", "fused"] = "auto"
     dtype: Literal["float32", "float64"] = "float32"
 
     dataset: str = "mnist-5k"

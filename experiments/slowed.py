@@ -37,12 +37,13 @@ class Slowed(Attack):
         *,
         generator: torch.Generator | RandomSource | None = None,
         on_step: OnStep | None = None,
+        every: int = 1,
     ) -> Tensor:
         """See `Attack`."""
 
         def slow_step(step: int) -> None:
             time.sleep(self.seconds)
-            if on_step is not None:
+            if on_step is not None and step % every == 0:
                 on_step(step)
 
         return self.attack(model, x, y, generator=generator, on_step=slow_step)

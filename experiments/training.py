@@ -20,10 +20,11 @@ from sparring.batches import Batches
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
+from sparring.fused.compute import compute_for
 from sparring.strategies import PHASES, RankLog, Run
 from sparring.strategies.base import shard
 from sparring.strategies.failure import guarded
-from sparring.torch_compute import TorchCompute, mixes_images
+from sparring.torch_compute import mixes_images
 
 
 @cache
@@ -37,13 +38,14 @@ class Training:
     Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
     ``staleness_max`` (updates), ``loss`` (mean over the repetition's updates), ``fill_seconds``,
     ``drain_seconds``, ``optimizer_seconds`` (inside update_seconds: what no strategy here shares),
-    ``waiting`` (how ranks waited: ``spin`` or ``test_and_sleep``), ``data_digest``,
+    ``backend_used`` (``torch`` or ``fused``), ``waiting`` (how ranks waited: ``spin`` or
+    ``test_and_sleep``), ``data_digest``,
     and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
     first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
     attack), evaluated outside the timed region.
     """
 
-    version = 1
+    version = 2
     modules = ("sparring", "experiments.parameters", "experiments.slowed")
     packages = ("numpy", "torch")
 
@@ -82,7 +84,8 @@ class Training:
                 f"strategy '{chosen.strategy}' splits minibatches, which would change what "
                 f"{mixing} computes; expected a network without batch normalisation"
             )
-        self.compute = TorchCompute(
+        self.compute = compute_for(
+            chosen.backend,
             self.model,
             self.dataset.train,
             Batches(len(self.dataset.train), chosen.batch_size, chosen.seed),
@@ -119,6 +122,7 @@ class Training:
             "fill_seconds": log.fill_seconds,
             "drain_seconds": log.drain_seconds,
             "optimizer_seconds": self.compute.optimizer_seconds,
+            "backend_used": self.compute.backend,
             "waiting": log.waiting,
             "data_digest": self.dataset.digest,
         }
@@ -174,9 +178,11 @@ class Training:
         if chosen.attack == "ascent":
             # The study's clamp is wider than what pixels can be: its adversaries leave the image.
             bounds = (-5.0, 5.0) if chosen.normalize else (low, high)
-            return GradientAscent(step_size=chosen.step_size, steps=steps, bounds=bounds)
+            return GradientAscent(
+                step_size=chosen.step_size, steps=steps, bounds=bounds, backend=chosen.backend
+            )
         if chosen.attack == "fgsm":
-            return FGSM(epsilon=chosen.epsilon, bounds=(low, high))
+            return FGSM(epsilon=chosen.epsilon, bounds=(low, high), backend=chosen.backend)
         return PGD(
             epsilon=chosen.epsilon,
             step_size=chosen.step_size,
@@ -184,6 +190,7 @@ class Training:
             norm="l2" if chosen.attack == "pgd_l2" else "linf",
             random_start=chosen.random_start,
             bounds=(low, high),
+            backend=chosen.backend,
         )
 
     def _share_weights(self) -> None:

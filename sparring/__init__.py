@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring import attacks, data, networks
     from sparring.attacks import FGSM, PGD, GradientAscent
+    from sparring.fused.compile import compile
     from sparring.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "attacks",
+    "compile",
     "data",
     "networks",
 ]
@@ -33,6 +35,7 @@ _HOMES = {
     "PGD": "attacks",
     "GradientAscent": "attacks",
     "Trainer": "trainer",
+    "compile": "fused.compile",
 }
 
 

@@ -63,11 +63,14 @@ class Compute(Protocol):
     def rows(self, number: int) -> int:
         """How many images minibatch ``number`` has (the last one of an epoch may have fewer)."""
 
-    def attack(self, number: int, part: slice, on_step: OnStep | None = None) -> Batch:
+    def attack(
+        self, number: int, part: slice, on_step: OnStep | None = None, every: int = 1
+    ) -> Batch:
         """Adversaries for the images ``part`` of minibatch ``number``, at the present weights.
 
         The same part of the same minibatch gives the same adversaries on every rank. ``on_step``
-        is called before each ascent step with its number, and may write newer weights.
+        is called before every ``every``-th ascent step with its number, from step 0, and may write
+        newer weights.
         """
 
     def labels(self, number: int) -> npt.NDArray[np.int64]:

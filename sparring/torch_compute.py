@@ -47,6 +47,9 @@ class TorchCompute:
             is trainable.
     """
 
+    #: What computes losses and gradients.
+    backend = "torch"
+
     def __init__(
         self,
         model: nn.Module,
@@ -93,7 +96,9 @@ class TorchCompute:
         """See `Compute`."""
         return len(self._batches.indices(number)[1])
 
-    def attack(self, number: int, part: slice, on_step: OnStep | None = None) -> Batch:
+    def attack(
+        self, number: int, part: slice, on_step: OnStep | None = None, every: int = 1
+    ) -> Batch:
         """See `Compute`."""
         epoch, indices = self._batches.indices(number)
         chosen = indices[part]
@@ -101,7 +106,7 @@ class TorchCompute:
         x = torch.from_numpy(self._split.images(chosen)).to(self._torch_dtype)
         source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
         adversaries = self.attack_method(
-            self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step
+            self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step, every=every
         )
         return Batch(number, len(indices), adversaries.contiguous().numpy(), labels)
 

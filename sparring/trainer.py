@@ -17,16 +17,18 @@ from torch import nn
 
 from sparring import checkpoint as checkpoints
 from sparring.attacks.base import Attack
+from sparring.backends import BACKENDS
 from sparring.batches import Batches
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
+from sparring.fused.compute import compute_for
 from sparring.strategies import STRATEGIES, Sequential, Strategy
 from sparring.strategies.base import Run, shard
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
 from sparring.strategies.telemetry import BatchRecord, RankLog, chrome_trace
-from sparring.torch_compute import TorchCompute, mixes_images
+from sparring.torch_compute import mixes_images
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -67,6 +69,8 @@ class Trainer:
         batch_size: images in a minibatch, over all ranks.
         seed: of the order of images and of the attack's noise.
         threads: threads that this rank computes with; None leaves PyTorch's setting.
+        backend: what computes the updates: ``"torch"``, ``"fused"`` (`sparring.compile`), or
+            ``"auto"``, the fused engine where it can. The attack has a backend of its own.
         comm: the ranks; None means ``MPI.COMM_WORLD``.
 
     Raises:
@@ -85,6 +89,7 @@ class Trainer:
         batch_size: int = 64,
         seed: int = 0,
         threads: int | None = None,
+        backend: str = "auto",
         comm: MPI.Intracomm | None = None,
     ) -> None:
         if comm is None:
@@ -106,6 +111,8 @@ class Trainer:
                 "expected a model without batch normalisation, or strategy 'sharded' or 'pipeline'"
             )
         split = as_split(data.train if isinstance(data, Dataset) else data)
+        if backend not in BACKENDS:
+            raise SparringError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
         _check_count("batch_size", batch_size, 1)
         _check_count("seed", seed, 0)
         trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -116,7 +123,7 @@ class Trainer:
             )
         try:
             batches = Batches(len(split), batch_size, seed)
-            self.compute = TorchCompute(model, split, batches, attack, lambda _: optimizer)
+            self.compute = compute_for(backend, model, split, batches, attack, lambda _: optimizer)
         except ValueError as error:
             raise SparringError(str(error)) from None
         self._own_checkpoint: Path | None = None

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb
+from sparring.attacks.base import Attack, Climb, Step
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
-from sparring.attacks.validation import check_bounds, check_choice, check_count, check_number
+from sparring.attacks.validation import (
+    check_backend,
+    check_bounds,
+    check_choice,
+    check_count,
+    check_number,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class GradientAscent(Attack):
         steps: gradient steps, 1 or more.
         objective: ``"study"`` or ``"cross_entropy"``.
         bounds: the pixel range (low, high) that every step is clamped to, in the units of x.
+        backend: see `Attack`.
 
     Raises:
         ValueError: if a field is out of its range.
@@ -37,15 +45,20 @@ class GradientAscent(Attack):
     steps: int = 15
     objective: str = "study"
     bounds: tuple[float, float] = (-5.0, 5.0)
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         check_number("step_size", self.step_size, positive=True)
         check_count("steps", self.steps)
         check_choice("objective", self.objective, OBJECTIVES)
         object.__setattr__(self, "bounds", check_bounds(self.bounds))
+        check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         loss = OBJECTIVES[self.objective].loss
+        step = Step("raw", loss, self.step_size, math.inf, self.bounds)
+        if (whole := climb.ascend(x, x, step, self.steps)) is not None:
+            return whole
         for _ in range(self.steps):
             x = x.add(climb.gradient(x, loss), alpha=self.step_size).clamp_(*self.bounds)
         return x

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
@@ -13,13 +14,18 @@ from torch import Tensor, nn
 from sparring.attacks.objectives import Function
 from sparring.attacks.sources import RandomSource, as_source
 from sparring.attacks.validation import check_batch, check_logits
+from sparring.backends import engine_for
 
-#: Called with the number of each gradient step just before it, counted from 0 over the whole call.
+#: Called with the number of a gradient step just before it, counted from 0 over the whole call.
 OnStep = Callable[[int], None]
 
 
 class Attack(ABC):
     """An attack on a batch of images.
+
+    Attributes:
+        backend: ``"torch"``; ``"fused"``, the compiled engine (`sparring.compile`), which raises
+            where it cannot serve; ``"auto"``, the engine where it can, else PyTorch.
 
     Whatever the attack, and also when it ends in an exception:
 
@@ -42,6 +48,7 @@ class Attack(ABC):
         *,
         generator: torch.Generator | RandomSource | None = None,
         on_step: OnStep | None = None,
+        every: int = 1,
     ) -> Tensor:
         """Adversarial images ``(n, ...)`` for the images ``x``.
 
@@ -51,44 +58,84 @@ class Attack(ABC):
             y: integer labels ``(n,)``: the true classes, or the wanted ones in a targeted attack.
             generator: where random numbers come from; the same seed gives the same result. None
                 means a fresh generator seeded by the operating system.
-            on_step: called before each gradient step with its number, gradients off; it may load
-                newer weights into the model in place.
+            on_step: called before every ``every``-th gradient step with its number, from step 0,
+                gradients off; it may load newer weights into the model in place.
+            every: see ``on_step``. The fused engine takes that many steps in one go.
 
         Raises:
-            ValueError: if x, y, generator or the model's output is not as described, or if the
-                model's weights were made under ``torch.inference_mode()``.
+            ValueError: if x, y, generator or the model's output is not as described, if the
+                model's weights were made under ``torch.inference_mode()``, or if the backend is
+                ``"fused"`` and the engine cannot serve this model.
         """
         check_batch(x, y)
         source = as_source(generator)
+        check_not_inference(model)
+        engine = engine_for(self.backend, model, x)
         with torch.inference_mode(mode=False), torch.no_grad(), frozen(model):
             # Copies, since inference tensors cannot be part of a graph.
             x, y = x.clone(), y.to(x.device, torch.int64, copy=True)
             if x.shape[0] == 0:
                 return x
-            return self._perturb(Climb(model, y, on_step), x, source)
+            if engine is None:
+                return self._perturb(Climb(model, y, on_step, every), x, source)
+            from sparring.fused.climb import FusedClimb
+
+            return self._perturb(FusedClimb(engine, model, y, on_step, every), x, source)
+
+    backend: str = "torch"
 
     @abstractmethod
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         """The attack itself; runs with gradients off and must not write to ``x``."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """A step that the fused engine can take by itself.
+
+    Attributes:
+        rule: ``"sign"`` (``x + size sign(g)``), ``"l2"`` (``x + size g / |g|``) or ``"raw"``
+            (``x + size g``).
+        function: what is ascended.
+        size: see ``rule``; negative to descend.
+        epsilon: radius of the ball about the clean images, infinite for none; in the largest
+            pixel difference for ``"sign"``, in Euclidean length for ``"l2"``, unused for ``"raw"``.
+        bounds: the pixel range, to which every step is clamped.
+    """
+
+    rule: str
+    function: Function
+    size: float
+    epsilon: float
+    bounds: tuple[float, float]
+
+
 class Climb:
-    """One attack's view of the model: gradients with respect to images, and nothing else.
+    """One attack's view of the model: logits, and gradients with respect to images.
 
     Args:
         model: the attacked model, already frozen.
         y: int64 labels ``(n,)``.
-        on_step: see ``Attack.__call__``.
+        on_step, every: see ``Attack.__call__``.
     """
 
-    def __init__(self, model: nn.Module, y: Tensor, on_step: OnStep | None) -> None:
+    def __init__(self, model: nn.Module, y: Tensor, on_step: OnStep | None, every: int) -> None:
         self.model, self.y = model, y
-        self._on_step = on_step
+        self._on_step, self._every = on_step, every
         self._steps = 0
+
+    def ascend(self, x_adv: Tensor, x: Tensor, step: Step, steps: int) -> Tensor | None:
+        """The images after so many steps from ``x_adv``, or None: take them one by one."""
+        return None
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The model's logits ``(n, classes)``."""
+        logits: Tensor = self.model(x)
+        return logits
 
     def gradient(self, x: Tensor, function: Function) -> Tensor:
         """The gradient of each image's function value with respect to the image; one step."""
-        if self._on_step is not None:
+        if self._on_step is not None and self._steps % self._every == 0:
             self._on_step(self._steps)
         with torch.enable_grad():
             x = x.detach().requires_grad_()
@@ -101,9 +148,8 @@ class Climb:
         return gradient
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients for parameters; on leaving, all flags are as they were.
+def check_not_inference(model: nn.Module) -> None:
+    """Refuse a model whose tensors cannot take part in a backward pass.
 
     Raises:
         ValueError: if the model holds tensors made under ``torch.inference_mode()``.
@@ -113,6 +159,11 @@ def frozen(model: nn.Module) -> Iterator[None]:
             "the model must be built outside torch.inference_mode(), whose tensors cannot take "
             "part in a backward pass"
         )
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients for parameters; on leaving, all flags are as they were."""
     modes = [(module, module.training) for module in model.modules()]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:

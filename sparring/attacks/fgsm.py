@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb
+from sparring.attacks.base import Attack, Climb, Step
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (
+    check_backend,
     check_bounds,
     check_choice,
     check_flag,
@@ -31,6 +33,7 @@ class FGSM(Attack):
         targeted: if true, y is the class wanted and the step is ``x - epsilon sign(g)``.
         objective: ``"cross_entropy"`` or ``"study"``.
         bounds: the valid pixel range (low, high), in the units of x.
+        backend: see `Attack`.
 
     Raises:
         ValueError: if a field is out of its range, and when called with x outside the bounds.
@@ -40,15 +43,20 @@ class FGSM(Attack):
     targeted: bool = False
     objective: str = "cross_entropy"
     bounds: tuple[float, float] = (0.0, 1.0)
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         check_number("epsilon", self.epsilon)
         check_flag("targeted", self.targeted)
         check_choice("objective", self.objective, OBJECTIVES)
         object.__setattr__(self, "bounds", check_bounds(self.bounds))
+        check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         check_pixels(x, self.bounds)
-        gradient = climb.gradient(x, OBJECTIVES[self.objective].surrogate)
-        step = -self.epsilon if self.targeted else self.epsilon
-        return (x + step * gradient.sign()).clamp(*self.bounds)
+        surrogate = OBJECTIVES[self.objective].surrogate
+        size = -self.epsilon if self.targeted else self.epsilon
+        step = Step("sign", surrogate, size, math.inf, self.bounds)
+        if (whole := climb.ascend(x, x, step, 1)) is not None:
+            return whole
+        return (x + size * climb.gradient(x, surrogate).sign()).clamp(*self.bounds)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb
+from sparring.attacks.base import Attack, Climb, Step
 from sparring.attacks.norms import NORMS, unit
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (
+    check_backend,
     check_bounds,
     check_choice,
     check_count,
@@ -48,6 +49,7 @@ class PGD(Attack):
         targeted: if true, y is the class wanted, and the objective is made small.
         objective: ``"cross_entropy"`` or ``"study"``.
         bounds: the valid pixel range (low, high), in the units of x.
+        backend: see `Attack`.
 
     Raises:
         ValueError: if a field is out of its range, and when called with x outside the bounds.
@@ -63,6 +65,7 @@ class PGD(Attack):
     targeted: bool = False
     objective: str = "cross_entropy"
     bounds: tuple[float, float] = (0.0, 1.0)
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         check_number("epsilon", self.epsilon)
@@ -80,6 +83,7 @@ class PGD(Attack):
         check_flag("targeted", self.targeted)
         check_choice("objective", self.objective, OBJECTIVES)
         object.__setattr__(self, "bounds", check_bounds(self.bounds))
+        check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         check_pixels(x, self.bounds)
@@ -104,6 +108,11 @@ class PGD(Attack):
         x_adv = x
         if self.random_start:
             x_adv = self._confine(norm.start(x, self.epsilon, source), x)
+        if not self.momentum:
+            rule = "sign" if self.norm == "linf" else "l2"
+            whole = Step(rule, surrogate, step, self.epsilon, self.bounds)
+            if (result := climb.ascend(x_adv, x, whole, self.steps)) is not None:
+                return result
         velocity = torch.zeros_like(x)
         for _ in range(self.steps):
             gradient = climb.gradient(x_adv, surrogate)
@@ -118,7 +127,7 @@ class PGD(Attack):
 
     def _judge(self, climb: Climb, x_adv: Tensor) -> tuple[Tensor, Tensor]:
         """For each image: does it fool the model, and how high did the objective get?"""
-        logits = climb.model(x_adv)
+        logits = climb.logits(x_adv)
         hit = logits.argmax(1) == climb.y
         height = OBJECTIVES[self.objective].surrogate(logits, climb.y)
         return (hit, -height) if self.targeted else (~hit, height)

@@ -9,6 +9,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from sparring.backends import BACKENDS
+
 
 def check_number(name: str, value: object, *, positive: bool = False) -> None:
     """A finite number of 0 or more, or above 0 if it is to be positive.
@@ -51,6 +53,15 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         names = ", ".join(repr(choice) for choice in sorted(choices))
         raise ValueError(f"{name} must be one of {names}, not {value!r}")
+
+
+def check_backend(backend: object) -> None:
+    """One of the backends that attacks take.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    check_choice("backend", backend, BACKENDS)
 
 
 def check_bounds(bounds: object) -> tuple[float, float]:
@@ -116,8 +127,16 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
         )
     if not logits.requires_grad:
         raise ValueError("the model must be differentiable in its input, but its logits are not")
-    if int(y.max()) >= logits.shape[1]:
+    check_classes(y, logits.shape[1])
+
+
+def check_classes(y: Tensor, classes: int) -> None:
+    """Labels of at least one image, each below the number of classes.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    if int(y.max()) >= classes:
         raise ValueError(
-            f"y must hold labels below {logits.shape[1]}, the model's number of classes, "
-            f"not {int(y.max())}"
+            f"y must hold labels below {classes}, the model's number of classes, not {int(y.max())}"
         )

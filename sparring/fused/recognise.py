@@ -106,7 +106,9 @@ def fingerprint(model: nn.Module) -> Hashable:
     """
     parts: list[Any] = [_any_global_hook()]
     _add_fingerprint(model, parts)
-    return tuple(parts)
+    key = tuple(parts)
+    hash(key)  # a weak reference keeps its hash, and can't be hashed first when its module is gone
+    return key
 
 
 #: Attributes that every module has, and looked at in their own way or not of interest.
@@ -120,7 +122,7 @@ def _add_fingerprint(module: nn.Module, parts: list[Any]) -> None:
     attributes = module.__dict__
     children, parameters = attributes["_modules"], attributes["_parameters"]
     parts += (ref(module), module.__class__, _has_hooks(module))
-    parts += (tuple(attributes), tuple(parameters), tuple(children))
+    parts += (tuple(attributes), tuple(parameters.keys()), tuple(children.keys()))
     for name, value in attributes.items():
         if name not in _COMMON_ATTRIBUTES:
             parts.append(value if value.__class__ in _PLAIN else _key(value))
@@ -172,6 +174,8 @@ def _check_modules(model: nn.Module) -> None:
     if _any_global_hook():
         raise UnsupportedError("a hook is registered for all modules; the fused engine calls none")
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UnsupportedError(f"{_title(name, module)} is compiled by TorchScript")
         if _has_hooks(module):
             raise UnsupportedError(f"{_title(name, module)} has hooks; the fused engine calls none")
         if type(module).__call__ is not nn.Module.__call__:
@@ -206,8 +210,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Layers, classes derived from layers, and what else is PyTorch's own."""
-        layers = (*_LAYERS, nn.Dropout)
-        return isinstance(m, layers) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, module_qualified_name)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """A node of the graph; the modes it would run in aren't recorded with it."""
@@ -245,7 +248,7 @@ def _trace(model: nn.Module, training: bool) -> tuple[nn.Module, fx.Graph]:
     except UnsupportedError:
         raise
     except Exception as error:  # whatever the user's own code raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:200]
         raise UnsupportedError(f"torch.fx can't trace the model: {reason}") from error
     if versions != versions_after or not _identical(objects, objects_after):
         raise UnsupportedError("the model's forward changes attributes or buffers of the model")
@@ -686,6 +689,8 @@ def _identical(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
 def _title(name: str, module: nn.Module) -> str:
     """A module in a message."""
     kind = type(module).__name__
+    if type(module) not in _LAYERS and any(kind == known.__name__ for known in _LAYERS):
+        kind = f"{type(module).__module__}.{kind}"  # a quantized Linear, say
     return f"layer {name} ({kind})" if name else f"the model ({kind})"
 
 

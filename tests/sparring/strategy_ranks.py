@@ -40,7 +40,7 @@ class Bookkeeping:
     def rows(self, number):
         return LAST_ROWS if number % EPOCH == EPOCH - 1 else ROWS
 
-    def attack(self, number, part, on_step=None):
+    def attack(self, number, part, on_step=None, every=1):
         used = []
         for step in range(self.attack_steps):
             if on_step is not None:

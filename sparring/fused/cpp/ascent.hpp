@@ -22,19 +22,19 @@ ALWAYS_INLINE Vec square_root(Vec v) {
 
 ALWAYS_INLINE Vec magnitude(Vec v) { return most(v, -v); }
 
-// g, x and centre: PIXELS vectors of images. g may be overwritten.
-template <int PIXELS>
+// g, x and centre: N vectors of pixels. g may be overwritten.
+template <int N, class Across>
 NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {
   const Vec low = broadcast(s.low), high = broadcast(s.high), zero{};
   // Of two operands the second survives where either is NaN.
   auto clamped = [&](Vec v) { return least(high, most(low, v)); };
   if (s.rule == RAW) {
-    for (int i = 0; i < PIXELS; i++) x[i] = clamped(x[i] + s.step * g[i]);
+    for (int i = 0; i < N; i++) x[i] = clamped(x[i] + s.step * g[i]);
     return;
   }
   const Vec epsilon = broadcast(s.epsilon), one = broadcast(1.0f);
   if (s.rule == SIGN) {
-    for (int i = 0; i < PIXELS; i++) {
+    for (int i = 0; i < N; i++) {
       Vec up = keep(above(g[i], zero), broadcast(s.step));
       Vec down = keep(above(zero, g[i]), broadcast(s.step));
       Vec v = x[i] + (up - down);
@@ -45,25 +45,26 @@ NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {
   // The largest entry is divided out first: squares of a confident network's gradient, 1e-25 say,
   // would all be zero.
   Vec largest{};
-  for (int i = 0; i < PIXELS; i++) largest = most(largest, magnitude(g[i]));
+  for (int i = 0; i < N; i++) largest = most(largest, magnitude(g[i]));
+  largest = Across::largest(largest);
   Mask moves = above(largest, zero);
   const Vec divisor = largest + keep((Mask)~moves, one);
   Vec squares{};
-  for (int i = 0; i < PIXELS; i++) {
+  for (int i = 0; i < N; i++) {
     g[i] = g[i] / divisor;
     squares += g[i] * g[i];
   }
-  Vec length = square_root(squares);
+  Vec length = square_root(Across::sum(squares));
   Vec stride = keep(moves, s.step / (length + keep((Mask)~moves, one)));
   Vec distance{};
-  for (int i = 0; i < PIXELS; i++) {
+  for (int i = 0; i < N; i++) {
     x[i] += stride * g[i];
     Vec d = x[i] - centre[i];
     distance += d * d;
   }
-  distance = square_root(distance);
+  distance = square_root(Across::sum(distance));
   Mask outside = above(distance, epsilon);
   Vec shrink = keep(outside, epsilon / (distance + keep((Mask)~outside, one))) +
                keep((Mask)~outside, one);
-  for (int i = 0; i < PIXELS; i++) x[i] = clamped(centre[i] + shrink * (x[i] - centre[i]));
+  for (int i = 0; i < N; i++) x[i] = clamped(centre[i] + shrink * (x[i] - centre[i]));
 }

@@ -88,10 +88,27 @@ ALWAYS_INLINE Vec most(Vec a, Vec b) { return a > b ? a : b; }
 // above: a > b, false for NaN. positive: a > 0 or NaN, since a ReLU must not hide a NaN.
 // keep: a where the mask's bit is set, else 0. least, most: b where either is NaN.
 
+// In pairs: as few steps after one another as can be.
 ALWAYS_INLINE float sum_of_lanes(Vec v) {
-  float s = 0;
-  for (int i = 0; i < LANES; i++) s += v[i];
-  return s;
+  float s[LANES];
+  std::memcpy(s, &v, sizeof v);
+  for (int half = LANES / 2; half; half /= 2)
+    for (int i = 0; i < half; i++) s[i] += s[i + half];
+  return s[0];
 }
 
-constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+ALWAYS_INLINE float largest_lane(Vec v) {
+  float m = v[0];
+  for (int i = 1; i < LANES; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+// What a sum over the pixels of an image needs at its end: nothing where images are the lanes.
+struct ImagesInLanes {
+  static Vec sum(Vec v) { return v; }
+  static Vec largest(Vec v) { return v; }
+};
+struct PixelsInLanes {
+  static Vec sum(Vec v) { return broadcast(sum_of_lanes(v)); }
+  static Vec largest(Vec v) { return broadcast(largest_lane(v)); }
+};

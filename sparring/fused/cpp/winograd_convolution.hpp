@@ -21,6 +21,10 @@ struct WinogradConvolution {
   static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
   static constexpr Blocking FORWARD = best_blocking(TX, S::CO);
   static constexpr Blocking BACKWARD = best_blocking(TX, S::CI);
+  // Output channels that are multiplied and transformed back together: one register block, so that
+  // its products stay in the first-level cache, unless that would fetch the inputs again and again.
+  static constexpr bool SMALL = sizeof(Vec) * F * IN <= 28 * 1024;
+  static constexpr int GROUP = SMALL ? FORWARD.channels : S::CO;
 
   // Weights in the order in which the products read them.
   struct Weights {
@@ -158,20 +162,26 @@ struct WinogradConvolution {
             UNROLL for (int q = 0; q < F; q++) inputs_[q * IN + i] = u[q];
           }
         }
-        {
-          Stage stage(STAGE_MULTIPLY);
-          for (int q = 0; q < F; q++)
-            product<S::CI, S::CO, FORWARD.tiles, FORWARD.channels>(
-                inputs_ + q * IN, w.forward + (size_t)(f * F + q) * S::CI * S::CO,
-                outputs_ + q * OUT);
-        }
-        Stage stage(STAGE_TRANSFORM);
-        for (int i = 0; i < OUT; i++) {
-          Vec m[F], v[M];
-          UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[q * OUT + i];
-          winograd::transform_output<M>(m, v);
-          UNROLL for (int r = 0; r < M; r++) spectrum_[(size_t)(r * F + f) * OUT + i] = v[r];
-        }
+        over_blocks<S::CO, GROUP>([&](int c, auto group_) {
+          constexpr int group = decltype(group_)::value;
+          {
+            Stage stage(STAGE_MULTIPLY);
+            for (int q = 0; q < F; q++)
+              product<S::CI, group, FORWARD.tiles, FORWARD.channels>(
+                  inputs_ + q * IN,
+                  w.forward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CI),
+                  outputs_ + q * TX * group);
+          }
+          Stage stage(STAGE_TRANSFORM);
+          for (int t = 0; t < TX; t++)
+            for (int j = 0; j < group; j++) {
+              Vec m[F], v[M];
+              UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[(q * TX + t) * group + j];
+              winograd::transform_output<M>(m, v);
+              UNROLL for (int r = 0; r < M; r++)
+                spectrum_[(size_t)(r * F + f) * OUT + t * S::CO + c + j] = v[r];
+            }
+        });
       }
     }
 

@@ -100,8 +100,7 @@ class Generator:
         versions: list[tuple[int, int]] = []
 
         def on_step(step: int) -> None:
-            if step % self.options.receive_interval == 0:
-                self._take_weights()
+            self._take_weights()
             if not versions or self.version != versions[-1][1]:
                 versions.append((step, self.version))
             bound = self.options.max_staleness
@@ -111,7 +110,7 @@ class Generator:
         compute = self.run.compute
         with self.log.phase("generate"):
             try:
-                batch = compute.attack(number, slice(None), on_step)
+                batch = compute.attack(number, slice(None), on_step, self.options.receive_interval)
             except TooOldError as error:
                 given_up: TooOldError | None = error
             else:

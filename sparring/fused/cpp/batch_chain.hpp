@@ -7,20 +7,15 @@
 #include <tuple>
 #include <utility>
 
+#include "ascent.hpp"
 #include "dense_layer.hpp"
 #include "direct_convolution.hpp"
-#include "network.h"  // generated: Convolutions, Denses, CHANNELS, HEIGHT, WIDTH, SCALE, SHIFT
-#include "objective.hpp"
+#include "layers.hpp"
 #include "winograd_convolution.hpp"
 
 template <class S>
 using ConvolutionOf = std::conditional_t<S::ALGORITHM == Algorithm::winograd,
                                          WinogradConvolution<S>, DirectConvolution<S>>;
-
-constexpr int CONVOLUTIONS = Convolutions::SIZE, DENSES = Denses::SIZE;
-constexpr int LAYERS = CONVOLUTIONS + DENSES, PIXELS = CHANNELS * HEIGHT * WIDTH;
-using LastDense = typename At<Denses, DENSES - 1>::type;
-constexpr int CLASSES = LastDense::J;
 
 template <class ConvolutionList, class DenseList>
 struct Parts;
@@ -32,20 +27,37 @@ struct Parts<List<C...>, List<D...>> {
   template <bool TRAIN>
   using Layers = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>...,
                             typename DenseLayer<D>::template Layer<TRAIN>...>;
-  static constexpr size_t WEIGHTS[] = {C::WEIGHTS..., D::WEIGHTS...};
-  static constexpr int BIASES[] = {C::BIASES..., D::BIASES...};
 };
 using Network = Parts<Convolutions, Denses>;
 
 // One thread's state for one block of images. TRAIN keeps what the weights' gradients need.
-// All of it may begin as zero bytes.
+// All of it begins as zero bytes.
 template <bool TRAIN>
 class Chain {
  public:
-  Vec image[PIXELS];     // [row][column][channel], as the attack sees it
-  Vec gradient[PIXELS];  // of the objective, by the image
+  using Weights = Network::Weights;
+  using Gradients = Network::Gradients;
+  static constexpr int WIDTH = LANES;  // images in a block
 
-  // Images to logits; `logits()` then holds them.
+  // Takes images first.. of n, (channel, row, column) each, and what an attack stays close to.
+  // Lanes without an image repeat the last, so that they stay finite.
+  void load(const float* images, int64_t n, int64_t first) { to_lanes(images, n, first, image_); }
+  void load_centre(const float* images, int64_t n, int64_t first) {
+    to_lanes(images, n, first, centre_);
+  }
+  void store(float* images, int64_t n, int64_t first) const { from_lanes(image_, images, n, first); }
+  void store_gradient(float* images, int64_t n, int64_t first) const {
+    from_lanes(gradient_, images, n, first);
+  }
+  float logit(int c, int lane) const { return std::get<LAYERS - 1>(layers_).value[c][lane]; }
+  void set_logit(int c, int lane, float z) { std::get<LAYERS - 1>(layers_).value[c][lane] = z; }
+
+  // A step along the gradient that `backward` left.
+  void ascend(const Settings& settings) {
+    step<PIXELS, ImagesInLanes>(settings, gradient_, centre_, image_);
+  }
+
+  // Images to logits.
   void forward(const Network::Weights& weights) {
     weights_ = &weights;
     first_dense().begin(std::get<CONVOLUTIONS>(weights));
@@ -54,17 +66,16 @@ class Chain {
     for (int y = 0; y < ROWS; y++) {
       Vec* slot = std::get<0>(layers_).slot(y);
       for (int i = 0; i < ROW; i++)
-        slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image[y * ROW + i] + SHIFT[i % CHANNELS]
-                             : image[y * ROW + i];
+        slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image_[y * ROW + i] + SHIFT[i % CHANNELS]
+                             : image_[y * ROW + i];
       forward_row<0>(y);
     }
     forward_denses<0>();
   }
 
-  Vec* logits() { return std::get<LAYERS - 1>(layers_).value; }
-
-  // From the gradient by the logits, in `logits()`, to that by the image, or by the weights.
-  void backward(Network::Gradients* gradients) {
+  // From the gradient by the logits, in their place, to that by the image, or by the weights.
+  void backward(const Weights& weights, Gradients* gradients) {
+    weights_ = &weights;
     gradients_ = gradients;
     backward_denses<DENSES - 1>();
   }
@@ -143,10 +154,30 @@ class Chain {
     } else {
       constexpr int ROW = PIXELS / (CONVOLUTIONS ? HEIGHT : 1);
       for (int i = 0; i < ROW; i++)
-        gradient[y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
+        gradient_[y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
     }
   }
 
+  static void to_lanes(const float* images, int64_t n, int64_t first, Vec* out) {
+    for (int lane = 0; lane < LANES; lane++) {
+      const float* from = images + (first + lane < n ? first + lane : n - 1) * PIXELS;
+      for (int c = 0; c < CHANNELS; c++)
+        for (int p = 0; p < HEIGHT * COLUMNS; p++)
+          out[p * CHANNELS + c][lane] = from[c * HEIGHT * COLUMNS + p];
+    }
+  }
+
+  static void from_lanes(const Vec* in, float* images, int64_t n, int64_t first) {
+    for (int lane = 0; lane < LANES && first + lane < n; lane++) {
+      float* to = images + (first + lane) * PIXELS;
+      for (int c = 0; c < CHANNELS; c++)
+        for (int p = 0; p < HEIGHT * COLUMNS; p++)
+          to[c * HEIGHT * COLUMNS + p] = in[p * CHANNELS + c][lane];
+    }
+  }
+
+  Vec image_[PIXELS], centre_[PIXELS];  // [row][column][channel]
+  Vec gradient_[PIXELS];                // of the objective, by the image
   const Network::Weights* weights_;
   Network::Gradients* gradients_;
   typename Network::template Layers<TRAIN> layers_;

@@ -1,16 +1,26 @@
-// The engine for batches: LANES images at a time, one to a vector lane, all steps of a block of
-// images before the next block.
+// The engine: all steps of a block of images before the next block, blocks spread over threads.
 //
-// A plain C interface, for ctypes. Images are (n, channels, height, width) and labels int64; no
+// Compiled as LAYOUT=BATCH, a block is LANES images, one to a vector lane; as LAYOUT=IMAGE it is
+// one image, with channels in the lanes. A plain C interface, for ctypes. Images are (n, channels, height, width) and labels int64; no
 // pointer is kept after a call, and no two calls on one engine may overlap.
+#ifdef _OPENMP
 #include <omp.h>
+#endif
 
 #include <cstdlib>
 #include <new>
 #include <vector>
 
-#include "ascent.hpp"
-#include "chain.hpp"
+#include "objective.hpp"
+#define BATCH 1
+#define IMAGE 2
+#if LAYOUT == BATCH
+#include "batch_chain.hpp"
+#elif LAYOUT == IMAGE
+#include "image_chain.hpp"
+#else
+#error "compile with -DLAYOUT=BATCH or IMAGE"
+#endif
 
 namespace {
 
@@ -26,16 +36,11 @@ T* zeroed() {
 struct Thread {
   Chain<false>* attack = nullptr;
   Chain<true>* train = nullptr;
-  Network::Gradients* gradients = nullptr;
-  Vec* centre = nullptr;
-};
-
-struct Centre {
-  Vec pixels[PIXELS];
+  Chain<true>::Gradients* gradients = nullptr;
 };
 
 struct Engine {
-  Network::Weights* weights = nullptr;
+  Chain<false>::Weights* weights = nullptr;
   std::vector<float> seen[2 * LAYERS];  // the tensors as they were packed
   std::vector<Thread> threads;
 };
@@ -50,39 +55,23 @@ void pack(Engine& e, const bool* changed) {
   }
 }
 
-// Images first..first + LANES to lanes; missing ones repeat the last, so that they stay finite.
-void load(const float* images, int64_t n, int64_t first, Vec* out) {
-  for (int lane = 0; lane < LANES; lane++) {
-    const float* from = images + (first + lane < n ? first + lane : n - 1) * PIXELS;
-    for (int c = 0; c < CHANNELS; c++)
-      for (int p = 0; p < HEIGHT * WIDTH; p++)
-        out[p * CHANNELS + c][lane] = from[c * HEIGHT * WIDTH + p];
-  }
-}
-
-void store(const Vec* in, float* images, int64_t n, int64_t first) {
-  for (int lane = 0; lane < LANES && first + lane < n; lane++) {
-    float* to = images + (first + lane) * PIXELS;
-    for (int c = 0; c < CHANNELS; c++)
-      for (int p = 0; p < HEIGHT * WIDTH; p++)
-        to[c * HEIGHT * WIDTH + p] = in[p * CHANNELS + c][lane];
-  }
-}
+constexpr int WIDTH = Chain<false>::WIDTH;
 
 // Logits to the objective's gradient, in place; returns the summed cross-entropy of the images.
 // Lanes without an image get the gradient zero.
-double objective(Vec* logits, Objective which, const int64_t* labels, int64_t count, float scale) {
+template <class AnyChain>
+double objective(AnyChain& chain, int which, const int64_t* labels, int64_t count, float scale) {
   double loss = 0;
-  for (int lane = 0; lane < LANES; lane++) {
+  for (int lane = 0; lane < WIDTH; lane++) {
     float z[CLASSES];
-    for (int c = 0; c < CLASSES; c++) z[c] = logits[c][lane];
-    if (lane < count) loss += objective_gradient<CLASSES>(which, labels[lane], z);
-    for (int c = 0; c < CLASSES; c++) logits[c][lane] = lane < count ? scale * z[c] : 0.0f;
+    for (int c = 0; c < CLASSES; c++) z[c] = chain.logit(c, lane);
+    if (lane < count) loss += objective_gradient<CLASSES>((Objective)which, labels[lane], z);
+    for (int c = 0; c < CLASSES; c++) chain.set_logit(c, lane, lane < count ? scale * z[c] : 0.0f);
   }
   return loss;
 }
 
-int64_t blocks(int64_t n) { return (n + LANES - 1) / LANES; }
+int64_t blocks(int64_t n) { return (n + WIDTH - 1) / WIDTH; }
 
 // Runs body(block, thread's state) for every block; a fixed thread for each, so that sums over a
 // thread's blocks do not depend on timing.
@@ -95,10 +84,14 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
   bool ok = true;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
+#ifdef _OPENMP
     int me = omp_get_thread_num(), all = omp_get_num_threads();
+#else
+    int me = 0, all = 1;
+#endif
     Thread& mine = e.threads[me];
     if (prepare(mine))
-      for (int64_t b = me; b < count; b += all) body(b * LANES, mine);
+      for (int64_t b = me; b < count; b += all) body(b * WIDTH, mine);
     else
 #pragma omp atomic write
       ok = false;
@@ -108,12 +101,11 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
 
 bool ready_to_attack(Thread& t) {
   if (!t.attack) t.attack = zeroed<Chain<false>>();
-  if (!t.centre) t.centre = reinterpret_cast<Vec*>(zeroed<Centre>());
-  return t.attack && t.centre;
+  return t.attack;
 }
 
 template <int I = 0>
-void add_gradients(const Network::Gradients& g, float* const* out) {
+void add_gradients(const Chain<true>::Gradients& g, float* const* out) {
   if constexpr (I < LAYERS) {
     std::get<I>(g).add_to(out[2 * I], out[2 * I + 1]);
     add_gradients<I + 1>(g, out);
@@ -121,7 +113,7 @@ void add_gradients(const Network::Gradients& g, float* const* out) {
 }
 
 template <int I = 0>
-void clear(Network::Gradients& g) {
+void clear(Chain<true>::Gradients& g) {
   if constexpr (I < LAYERS) {
     std::get<I>(g).clear();
     clear<I + 1>(g);
@@ -135,7 +127,7 @@ extern "C" {
 void* engine_create() {
   Engine* e = new (std::nothrow) Engine;
   if (!e) return nullptr;
-  e->weights = zeroed<Network::Weights>();
+  e->weights = zeroed<Chain<false>::Weights>();
   if (!e->weights) {
     delete e;
     return nullptr;
@@ -149,13 +141,12 @@ void engine_destroy(void* engine) {
     std::free(t.attack);
     std::free(t.train);
     std::free(t.gradients);
-    std::free(t.centre);
   }
   std::free(e->weights);
   delete e;
 }
 
-int engine_lanes() { return LANES; }
+int engine_block() { return WIDTH; }
 
 // Takes the weights: for each layer its weight and its bias (null if it has none). Only layers
 // whose bits changed are packed; returns how many.
@@ -164,7 +155,7 @@ int engine_load(void* engine, const float* const* tensors) {
   bool changed[LAYERS] = {};
   int count = 0;
   for (int i = 0; i < LAYERS; i++) {
-    size_t sizes[2] = {Network::WEIGHTS[i], tensors[2 * i + 1] ? (size_t)Network::BIASES[i] : 0};
+    size_t sizes[2] = {Tensors::WEIGHTS[i], tensors[2 * i + 1] ? (size_t)Tensors::BIASES[i] : 0};
     for (int part = 0; part < 2; part++) {
       std::vector<float>& seen = e.seen[2 * i + part];
       const float* now = tensors[2 * i + part];
@@ -186,15 +177,15 @@ int engine_attack(void* engine, const float* start, const float* centre, const i
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
     Chain<false>& chain = *t.attack;
-    load(start, n, first, chain.image);
-    load(centre, n, first, t.centre);
+    chain.load(start, n, first);
+    chain.load_centre(centre, n, first);
     for (int64_t k = 0; k < steps; k++) {
       chain.forward(*e.weights);
-      objective(chain.logits(), (Objective)settings->objective, labels + first, n - first, 1.0f);
-      chain.backward(nullptr);
-      step<PIXELS>(*settings, chain.gradient, t.centre, chain.image);
+      objective(chain, settings->objective, labels + first, n - first, 1.0f);
+      chain.backward(*e.weights, nullptr);
+      chain.ascend(*settings);
     }
-    store(chain.image, out, n, first);
+    chain.store(out, n, first);
   });
 }
 
@@ -204,22 +195,22 @@ int engine_input_gradient(void* engine, const float* images, const int64_t* labe
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
     Chain<false>& chain = *t.attack;
-    load(images, n, first, chain.image);
+    chain.load(images, n, first);
     chain.forward(*e.weights);
-    objective(chain.logits(), (Objective)which, labels + first, n - first, 1.0f);
-    chain.backward(nullptr);
-    store(chain.gradient, out, n, first);
+    objective(chain, which, labels + first, n - first, 1.0f);
+    chain.backward(*e.weights, nullptr);
+    chain.store_gradient(out, n, first);
   });
 }
 
 int engine_logits(void* engine, const float* images, float* out, int64_t n, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
-    load(images, n, first, t.attack->image);
+    t.attack->load(images, n, first);
     t.attack->forward(*e.weights);
-    for (int lane = 0; lane < LANES && first + lane < n; lane++)
+    for (int lane = 0; lane < WIDTH && first + lane < n; lane++)
       for (int c = 0; c < CLASSES; c++)
-        out[(first + lane) * CLASSES + c] = t.attack->logits()[c][lane];
+        out[(first + lane) * CLASSES + c] = t.attack->logit(c, lane);
   });
 }
 
@@ -232,7 +223,7 @@ int engine_gradients(void* engine, const float* images, const int64_t* labels, i
   std::vector<char> used(threads < 1 ? 1 : threads);
   auto ready = [&](Thread& t) {
     if (!t.train) t.train = zeroed<Chain<true>>();
-    if (!t.gradients) t.gradients = zeroed<Network::Gradients>();
+    if (!t.gradients) t.gradients = zeroed<Chain<true>::Gradients>();
     if (!t.train || !t.gradients) return false;
     clear(*t.gradients);
     used[&t - e.threads.data()] = 1;
@@ -240,11 +231,10 @@ int engine_gradients(void* engine, const float* images, const int64_t* labels, i
   };
   bool ok = over_images(e, n, threads, ready, [&](int64_t first, Thread& t) {
     Chain<true>& chain = *t.train;
-    load(images, n, first, chain.image);
+    chain.load(images, n, first);
     chain.forward(*e.weights);
-    losses[first / LANES] =
-        objective(chain.logits(), CROSS_ENTROPY, labels + first, n - first, scale);
-    chain.backward(t.gradients);
+    losses[first / WIDTH] = objective(chain, CROSS_ENTROPY, labels + first, n - first, scale);
+    chain.backward(*e.weights, t.gradients);
   });
   if (!ok) return 1;
   for (size_t i = 0; i < used.size(); i++)

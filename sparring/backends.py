@@ -1,0 +1,112 @@
+"""Which backend computes: PyTorch, or the fused engine where it can."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import SparringError
+
+if TYPE_CHECKING:
+    from sparring.fused.engine import Engine
+
+log = logging.getLogger(__name__)
+
+#: What an option ``backend`` may be.
+BACKENDS = ("auto", "torch", "fused")
+
+#: Set to ``torch``, it makes ``auto`` mean PyTorch everywhere.
+VARIABLE = "SPARRING_BACKEND"
+
+
+class BackendError(SparringError, ValueError):
+    """The fused engine was asked for and cannot serve; the message is the reason."""
+
+
+def engine_for(backend: str, model: nn.Module, x: Tensor) -> Engine | None:
+    """The engine that computes ``model`` on images ``x``, or None for PyTorch.
+
+    Engines are built once for a model and kept as long as it lives. The weights are those of this
+    moment, whoever changed them.
+
+    Raises:
+        BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
+    """
+    if not _wanted(backend):
+        return None
+    if x.dtype != torch.float32:
+        _fall_back(backend, model, f"images are {str(x.dtype).removeprefix('torch.')}")
+        return None
+    if x.device.type != "cpu":
+        _fall_back(backend, model, f"images are on {x.device}")
+        return None
+    return engine_of(backend, model, tuple(x.shape[1:]))
+
+
+def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> Engine | None:
+    """As `engine_for`, for float32 images of a shape (channels, height, width).
+
+    Raises:
+        BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
+    """
+    if not _wanted(backend):
+        return None
+    found = _find(model, image_shape)
+    if isinstance(found, str):
+        _fall_back(backend, model, found)
+        return None
+    found.refresh()
+    return found
+
+
+def _wanted(backend: str) -> bool:
+    return backend == "fused" or (
+        backend == "auto" and os.environ.get(VARIABLE, "auto").strip().lower() != "torch"
+    )
+
+
+#: For each model and image shape its engine, or why there is none.
+_engines: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], tuple[object, Engine | str]]] = (
+    WeakKeyDictionary()
+)
+_told: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _find(model: nn.Module, image_shape: tuple[int, ...]) -> Engine | str:
+    from sparring.fused.recognise import fingerprint
+
+    with _lock:
+        known = _engines.setdefault(model, {})
+        key = fingerprint(model)
+        if image_shape in known and known[image_shape][0] == key:
+            return known[image_shape][1]
+        known[image_shape] = key, (found := _build(model, image_shape))
+        return found
+
+
+def _build(model: nn.Module, image_shape: tuple[int, ...]) -> Engine | str:
+    from sparring.fused.engine import Engine
+
+    try:
+        return Engine(model, image_shape)
+    except SparringError as error:
+        return str(error)
+
+
+def _fall_back(backend: str, model: nn.Module, reason: str) -> None:
+    """Tell once for a model why PyTorch serves it, or raise where the engine was asked for."""
+    if backend == "fused":
+        raise BackendError(f"the fused engine cannot serve this model: {reason}")
+    told = _told.setdefault(model, set())
+    if reason not in told:
+        told.add(reason)
+        log.warning(
+            "PyTorch computes this %s, not the fused engine: %s", type(model).__name__, reason
+        )

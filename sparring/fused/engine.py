@@ -1,0 +1,205 @@
+"""The fused engine of a model: whole attacks and whole updates in one compiled kernel."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import SparringError
+from sparring.fused.build import BuildError, Job, build_all, machine_isa
+from sparring.fused.header import header
+from sparring.fused.layouts import Piece, layouts, plan
+from sparring.fused.library import Library, Settings
+from sparring.fused.recognise import fingerprint, recognise
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).parent / "cpp" / "engine.cpp"
+
+#: How far a kernel's gradients may lie from float64's, over the largest of them, before it is
+#: taken for broken. What is usual lies near 1e-6.
+SELF_CHECK_BOUND = 1e-3
+
+
+class Engine:
+    """A compiled kernel that computes what the model computes.
+
+    The model's weights are read anew at the beginning of every call by `refresh`; only layers
+    whose weights changed are repacked. Threads are PyTorch's intra-op setting at the call.
+
+    Args:
+        model: see `sparring.compile`.
+        image_shape: (channels, height, width).
+
+    Raises:
+        UnsupportedError: if the model is not one that the kernels can compute.
+        BuildError: if the kernel cannot be built.
+        SelfCheckError: if what was built computes something else.
+    """
+
+    def __init__(self, model: nn.Module, image_shape: Sequence[int]) -> None:
+        self._recognised = recognise(model, tuple(image_shape))
+        self._fingerprint = fingerprint(model)
+        self.network = self._recognised.network
+        #: The parameters, in the order in which `gradients` takes their gradients' places.
+        self.parameters = self._recognised.parameters
+        isa = machine_isa()
+        self.isa, self._kinds = isa.name, layouts(isa)
+        paths = build_all(
+            [
+                Job(SOURCE, {"network.h": header(self.network)}, dict(kind.defines), isa)
+                for kind in self._kinds
+            ]
+        )
+        try:
+            self._libraries = [Library(path) for path in paths]
+        except OSError as error:
+            raise BuildError(f"the built library cannot be loaded: {error}") from None
+        self._lock = threading.Lock()
+        self._loaded = [False] * len(self._kinds)
+        self._plan = lru_cache(maxsize=64)(lambda n, threads: plan(n, threads, self._kinds))
+        self._check(model)
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether the model is still the one that was compiled, but for its weights' values."""
+        return bool(fingerprint(model) == self._fingerprint)
+
+    def refresh(self) -> None:
+        """Take the model's weights as they are now."""
+        # A layout that no batch has used yet costs nothing until one does.
+        self._loaded = [False] * len(self._kinds)
+
+    def attack(
+        self,
+        start: Tensor,
+        centre: Tensor,
+        labels: Tensor,
+        settings: Settings,
+        steps: int,
+    ) -> Tensor:
+        """Images after ``steps`` steps from ``start``; all float32 ``(n, c, h, w)``."""
+        start, centre, labels = start.contiguous(), centre.contiguous(), labels.contiguous()
+        out = torch.empty_like(start)
+        with self._lock:
+            for library, part, threads in self._parts(len(start)):
+                library.attack(
+                    start[part], centre[part], labels[part], out[part], settings, steps, threads
+                )
+        return out
+
+    def input_gradient(self, x: Tensor, labels: Tensor, objective: int) -> Tensor:
+        """Each image's gradient of an objective (a number of ``cpp/objective.hpp``)."""
+        x, labels = x.contiguous(), labels.contiguous()
+        out = torch.empty_like(x)
+        with self._lock:
+            for library, part, threads in self._parts(len(x)):
+                library.input_gradient(x[part], labels[part], out[part], objective, threads)
+        return out
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of images ``(n, c, h, w)``."""
+        x = x.contiguous()
+        out = torch.empty(len(x), self.network.classes)
+        with self._lock:
+            for library, part, threads in self._parts(len(x)):
+                library.logits(x[part], out[part], threads)
+        return out
+
+    def gradients(
+        self, x: Tensor, labels: Tensor, scale: float, out: Sequence[Tensor | None]
+    ) -> float:
+        """Write ``scale`` times the gradient of the summed cross-entropy; return that sum.
+
+        Args:
+            x: images ``(n, c, h, w)``.
+            labels: int64 ``(n,)``.
+            scale: such as 1 over the size of the batch.
+            out: a contiguous float32 tensor for each of `parameters`, None where that is None.
+        """
+        x, labels = x.contiguous(), labels.contiguous()
+        for tensor in out:
+            if tensor is not None:
+                tensor.zero_()
+        with self._lock:
+            return sum(
+                library.gradients(x[part], labels[part], scale, out, threads)
+                for library, part, threads in self._parts(len(x))
+            )
+
+    def _parts(self, count: int) -> list[tuple[Library, slice, int]]:
+        threads = torch.get_num_threads()
+        pieces: list[Piece] = self._plan(count, threads)
+        for piece in pieces:
+            if not self._loaded[piece.layout]:
+                self._libraries[piece.layout].load(self.parameters)
+                self._loaded[piece.layout] = True
+        return [(self._libraries[p.layout], p.images, threads) for p in pieces]
+
+    def _check(self, model: nn.Module) -> None:
+        """Compare every layout with the model itself, in float64, on a few random images.
+
+        An image that lies within rounding of a ReLU's kink may have another gradient there, so a
+        kernel may try three times; a broken one fails each time.
+
+        Raises:
+            SelfCheckError: if one of them is off.
+        """
+        generator = torch.Generator().manual_seed(0)
+        exact = copy.deepcopy(model).double().eval()
+        for parameter in exact.parameters():
+            parameter.requires_grad_(True)
+        twins = dict(zip(map(id, model.parameters()), exact.parameters(), strict=True))
+        # One tuple of float64 twins in the order of `self.parameters`.
+        wanted = [twins[id(p)] for p in self.parameters if p is not None]
+        for kind, library in zip(self._kinds, self._libraries, strict=True):
+            library.load(self.parameters)
+            errors = [self._error(library, kind.block + 1, exact, wanted, generator)]
+            while not errors[-1] < SELF_CHECK_BOUND:
+                if len(errors) == 3:
+                    raise SelfCheckError(
+                        f"the {kind.name} kernel's gradients are off by {min(errors):.1e} of the "
+                        "largest"
+                    )
+                errors.append(self._error(library, kind.block + 1, exact, wanted, generator))
+
+    def _error(
+        self,
+        library: Library,
+        count: int,
+        exact: nn.Module,
+        wanted: Sequence[Tensor],
+        generator: torch.Generator,
+    ) -> float:
+        """The largest error of any gradient, over the largest entry of that gradient."""
+        x = torch.rand(count, *self.network.shape, generator=generator)
+        y = torch.randint(0, self.network.classes, (count,), generator=generator)
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            images = x.double().requires_grad_()
+            loss = nn.functional.cross_entropy(exact(images), y, reduction="sum")
+            expected = torch.autograd.grad(loss, [images, *wanted])
+        of_images = torch.empty_like(x)
+        library.input_gradient(x, y, of_images, OBJECTIVE_NUMBERS["cross_entropy"], 1)
+        out = [None if p is None else torch.zeros_like(p) for p in self.parameters]
+        library.gradients(x, y, 1.0, out, 1)
+        found = [of_images, *(g for g in out if g is not None)]
+        return max(
+            float((mine - g).abs().max() / g.abs().max().clamp_min(1e-30))
+            for mine, g in zip(found, expected, strict=True)
+        )
+
+
+class SelfCheckError(SparringError):
+    """A kernel that was built computes something else than the model."""
+
+
+#: Numbers of the objectives, as ``cpp/objective.hpp`` has them.
+OBJECTIVE_NUMBERS = {"cross_entropy": 0, "log_odds": 1, "study": 2}
+#: Numbers of the steps' rules, as ``cpp/ascent.hpp`` has them.
+RULE_NUMBERS = {"sign": 0, "l2": 1, "raw": 2}

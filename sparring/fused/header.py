@@ -1,0 +1,86 @@
+"""The generated C++ header that tells the kernels the network's shapes."""
+
+from __future__ import annotations
+
+from sparring.fused.network import Convolution, Dense, Network
+
+#: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
+POINTS = 8
+
+
+def winograd_outputs(conv: Convolution) -> int:
+    """Outputs along each side of a Winograd tile, or 0 where the kernels have no such form."""
+    return POINTS + 1 - conv.kernel if conv.kernel in (3, 5) else 0
+
+
+def winograd_tiles(conv: Convolution) -> int:
+    """Tiles that cover the convolution's output, those that reach beyond it included."""
+    side = winograd_outputs(conv)
+    return -(-conv.conv_height // side) * -(-conv.conv_width // side)
+
+
+def transform_work(conv: Convolution) -> tuple[int, int]:
+    """Floating-point operations to transform one tile: of one input, of one output channel.
+
+    Counted in the kernel's source: a one-dimensional transform of an input costs 42 (B'), of an
+    output 16 and 5 for each element but the first (A'), with a fused multiply-add as two.
+    """
+    side = winograd_outputs(conv)
+    return 2 * POINTS * 42, (POINTS + side) * (16 + 5 * (side - 1))
+
+
+def uses_winograd(conv: Convolution) -> bool:
+    """Whether Winograd tiles take less work than the convolution as it is written down.
+
+    A transform's operation counts twice: its loads and stores bound it, not its arithmetic.
+    """
+    if winograd_outputs(conv) == 0:
+        return False
+    pairs = conv.in_channels * conv.out_channels
+    direct = 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
+    of_input, of_output = transform_work(conv)
+    transforms = of_input * conv.in_channels + of_output * conv.out_channels
+    return winograd_tiles(conv) * (2 * POINTS**2 * pairs + 2 * transforms) < direct
+
+
+def _convolution(conv: Convolution) -> str:
+    numbers = (
+        conv.in_channels, conv.height, conv.width, conv.out_channels, conv.kernel, conv.padding,
+    )  # fmt: skip
+    flags = f"{str(conv.relu).lower()}, {str(conv.pool).lower()}"
+    algorithm = "winograd" if uses_winograd(conv) else "direct"
+    return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}>"
+
+
+def _dense(dense: Dense, rows: int, columns: int, channels: int) -> str:
+    return f"Dense<{rows}, {columns}, {channels}, {dense.outputs}, {str(dense.relu).lower()}>"
+
+
+def _numbers(values: list[float]) -> str:
+    # Hexadecimal: every bit of the number, whatever the compiler rounds.
+    return ", ".join(f"{value.hex()}f" for value in values)
+
+
+def header(network: Network) -> str:
+    """The text of ``network.h``, which ``cpp/layers.hpp`` includes."""
+    channels, height, columns = network.shape
+    if network.convolutions:
+        last = network.convolutions[-1]
+        first = (last.out_height, last.out_width, last.out_channels)
+    else:
+        first = (1, height * columns, channels)
+    inputs = [first, *[(1, dense.inputs, 1) for dense in network.dense[1:]]]
+    denses = ", ".join(
+        _dense(dense, *shape) for dense, shape in zip(network.dense, inputs, strict=True)
+    )
+    scale = [1.0 / std for std in network.std] or [1.0] * channels
+    shift = [-m / s for m, s in zip(network.mean, network.std, strict=True)] or [0.0] * channels
+    return f"""// Generated for one network.
+#pragma once
+#include "shapes.hpp"
+constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
+constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
+constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
+using Convolutions = List<{", ".join(map(_convolution, network.convolutions))}>;
+using Denses = List<{denses}>;
+"""

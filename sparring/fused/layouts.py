@@ -1,0 +1,76 @@
+"""Which layout of the kernel takes which images of a batch.
+
+Three kernels do the same work: *wide*, as many images as the machine's vectors have lanes; *half*,
+half as many; *image*, one image with channels in the lanes. The choice depends on the batch and
+the number of threads alone, never on a measurement, so that a run can be repeated bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparring.fused.machine import Isa
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay images in vectors.
+
+    Attributes:
+        name: ``"wide"``, ``"half"`` or ``"image"``.
+        defines: what the kernel is compiled with.
+        block: images that one thread takes at a time.
+        cost: time of a block, over that of a wide one (measured on the study's network).
+    """
+
+    name: str
+    defines: tuple[tuple[str, int | str], ...]
+    block: int
+    cost: float
+
+
+def layouts(isa: Isa) -> tuple[Layout, ...]:
+    """The layouts of a machine, wide first."""
+    lanes = isa.lanes
+    wide = Layout("wide", (("LAYOUT", "BATCH"), ("LANES", lanes)), lanes, 1.0)
+    image = Layout("image", (("LAYOUT", "IMAGE"), ("LANES", lanes)), 1, 0.26 if lanes > 4 else 0.3)
+    if lanes <= 4:
+        return (wide, image)
+    # Narrower vectors save work only where the processor splits the wide ones.
+    half = Layout("half", (("LAYOUT", "BATCH"), ("LANES", lanes // 2)), lanes // 2, 0.85)
+    return (wide, half, image)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Images ``images`` of a batch, for layout number ``layout``."""
+
+    layout: int
+    images: slice
+
+
+def plan(count: int, threads: int, kinds: tuple[Layout, ...]) -> list[Piece]:
+    """Split a batch of ``count`` images so that the slowest thread ends earliest.
+
+    Either one layout takes all, or wide blocks take as many images as they can fill, or fill for
+    all threads alike, and one layout the rest.
+    """
+    wide = kinds[0].block
+    best, least = [Piece(0, slice(0, count))], float("inf")
+    for full in sorted({0, count - count % wide, count - count % (wide * threads)}):
+        for number, kind in enumerate(kinds):
+            rest = count - full
+            if rest == 0 and number > 0:
+                continue
+            time = _rounds(full, wide, threads) + _rounds(rest, kind.block, threads) * kind.cost
+            if time < least - 1e-9:
+                least = time
+                best = [Piece(0, slice(0, full))] if full else []
+                if rest:
+                    best.append(Piece(number, slice(full, count)))
+    return best
+
+
+def _rounds(images: int, block: int, threads: int) -> int:
+    blocks = -(-images // block)
+    return -(-blocks // threads)

@@ -1,0 +1,922 @@
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import re
+import types
+import weakref
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrizations, prune
+
+from sparring.errors import SparringError
+from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.recognise import Recognised, UnsupportedError, fingerprint, recognise
+from sparring.networks import MadryCNN, Normalize, StudyCNN
+
+SHAPE = (2, 8, 8)
+
+
+def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
+    """What the fused engine is to compute, from the description alone."""
+    network, parameters = recognised.network, iter(recognised.parameters)
+    channels = network.shape[0]
+    if network.mean:
+        mean, std = torch.tensor(network.mean), torch.tensor(network.std)
+        x = (x - mean.reshape(channels, 1, 1)) / std.reshape(channels, 1, 1)
+    for layer in network.convolutions:
+        assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
+        weight, bias = next(parameters), next(parameters)
+        assert weight.numel() == layer.weights
+        x = F.conv2d(x, weight, bias, padding=layer.padding)
+        assert x.shape[1:] == (layer.out_channels, layer.conv_height, layer.conv_width)
+        x = torch.relu(x) if layer.relu else x
+        x = F.max_pool2d(x, 2) if layer.pool else x
+        assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
+    x = x.flatten(1)
+    for layer in network.dense:
+        assert x.shape[1] == layer.inputs
+        weight, bias = next(parameters), next(parameters)
+        x = x @ weight.T + (0 if bias is None else bias)
+        assert x.shape[1] == layer.outputs
+        x = torch.relu(x) if layer.relu else x
+    assert next(parameters, "end") == "end"
+    assert x.shape[1] == network.classes
+    return x
+
+
+def check(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> Recognised:
+    """Recognise a model, and see that it computes what was recognised."""
+    recognised = recognise(model, shape)
+    x = torch.rand((3, *shape), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for mode in (True, False):
+        torch.testing.assert_close(compute(recognised, x), model.train(mode)(x))
+    return recognised
+
+
+def refused(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> str:
+    """The reason for which a model is refused."""
+    modes = [module.training for module in model.modules()]
+    with pytest.raises(UnsupportedError) as info:
+        recognise(model, shape)
+    assert [module.training for module in model.modules()] == modes
+    reason = str(info.value)
+    assert reason
+    assert "\n" not in reason
+    return reason
+
+
+def convolutional(conv: nn.Module | None = None, *after: nn.Module, size: int = 3 * 6 * 6):
+    """One convolution, what comes after it, and a linear layer of ``size`` inputs."""
+    conv = conv or nn.Conv2d(2, 3, 3)
+    return nn.Sequential(conv, *after, nn.Flatten(), nn.Linear(size, 4))
+
+
+class Net(nn.Module):
+    """Two layers, and a forward that joins them: ``forward(self, x)``."""
+
+    def __init__(self, forward, **modules: nn.Module) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3)
+        self.fc = nn.Linear(108, 4)
+        for name, module in modules.items():
+            self.add_module(name, module)
+        # torch.fx traces the forward of the class.
+        self.__class__ = type("Net", (Net,), {"forward": forward})
+
+
+def flattening(flatten) -> nn.Module:
+    return Net(lambda self, x: self.fc(flatten(F.relu(self.conv(x)))))
+
+
+def between(operation) -> nn.Module:
+    """An operation between the convolution and the flattening."""
+    return Net(lambda self, x: self.fc(operation(self.conv(x)).flatten(1)))
+
+
+# What is recognised.
+
+
+def test_study_network():
+    model = StudyCNN()
+    recognised = check(model, (1, 28, 28))
+    assert recognised.network == Network(
+        (1, 28, 28),
+        (),
+        (),
+        (
+            Convolution(1, 28, 28, 10, 5, 0, relu=True, pool=False),
+            Convolution(10, 24, 24, 20, 5, 0, relu=True, pool=False),
+        ),
+        (Dense(8000, 50, relu=True), Dense(50, 10, relu=False)),
+    )
+    assert all(a is b for a, b in zip(recognised.parameters, model.parameters(), strict=True))
+
+
+def test_normalised_madry_network():
+    recognised = check(nn.Sequential(Normalize(0.1307, 0.3081), MadryCNN()), (1, 28, 28))
+    assert recognised.network == Network(
+        (1, 28, 28),
+        (float(torch.tensor(0.1307)),),
+        (float(torch.tensor(0.3081)),),
+        (
+            Convolution(1, 28, 28, 32, 5, 2, relu=True, pool=True),
+            Convolution(32, 14, 14, 64, 5, 2, relu=True, pool=True),
+        ),
+        (Dense(3136, 1024, relu=True), Dense(1024, 10, relu=False)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("normalize", "mean", "std"),
+    [
+        (Normalize([0.5, 0.25], [0.5, 2.0]), (0.5, 0.25), (0.5, 2.0)),
+        (Normalize(0.5, [0.5, 2.0]), (0.5, 0.5), (0.5, 2.0)),
+        (Normalize(1, 2), (1.0, 1.0), (2.0, 2.0)),
+    ],
+)
+def test_normalisation(normalize, mean, std):
+    network = check(nn.Sequential(nn.Identity(), normalize, convolutional())).network
+    assert (network.mean, network.std) == (mean, std)
+
+
+@pytest.mark.parametrize(
+    "flatten",
+    [
+        lambda x: x.flatten(1),
+        lambda x: x.flatten(start_dim=1, end_dim=-1),
+        lambda x: x.flatten(-3, 3),
+        lambda x: x.flatten(1).flatten(1),
+        lambda x: torch.flatten(x, 1),
+        lambda x: torch.flatten(input=x, start_dim=1),
+        lambda x: x.view(-1, 108),
+        lambda x: x.view(x.size(0), -1),
+        lambda x: x.view(x.size()[0], -1),
+        lambda x: x.view(x.shape[0], -1),
+        lambda x: x.view((x.shape[-4], 108)),
+        lambda x: x.view(x.size(0), x.size(1) * x.size(2) * x.size(-1)),
+        lambda x: x.reshape(x.size(0), -1),
+        lambda x: x.reshape([x.size(0), -1]),
+        lambda x: torch.reshape(x, (x.shape[0], -1)),
+        lambda x: x.view(-1, 3, 6, 6).view(-1, 108),
+        nn.Flatten(),
+        nn.Flatten(1, 3),
+    ],
+)
+def test_ways_to_flatten(flatten):
+    check(flattening(flatten) if not isinstance(flatten, nn.Module) else convolutional())
+
+
+def test_sizes_may_be_unpacked():
+    def forward(self, x):
+        n, channels, height, width = x.shape
+        return self.fc(self.conv(x.view(n, channels, height, width)).view(n, -1))
+
+    check(Net(forward))
+
+
+@pytest.mark.parametrize(
+    "relu",
+    [
+        F.relu,
+        F.relu_,
+        torch.relu,
+        torch.relu_,
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        lambda x: F.relu(x, inplace=True),
+        lambda x: F.relu(input=x),
+        lambda x: x.relu(),
+        lambda x: x.relu_(),
+        lambda x: x.relu().relu(),
+        lambda x: F.relu(x.flatten(1)),
+    ],
+)
+def test_ways_to_write_relu(relu):
+    model = Net(lambda self, x: self.fc(relu(self.conv(x)).flatten(1)))
+    if isinstance(relu, nn.Module):
+        model = convolutional(None, relu)
+    assert check(model).network.convolutions[0].relu
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d((2, 2), (2, 2), (0, 0), (1, 1)),
+        nn.MaxPool2d([2, 2], stride=2),
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: F.max_pool2d(x, kernel_size=(2, 2), stride=2),
+        lambda x: F.max_pool2d(x, [2], stride=[]),
+        lambda x: torch.max_pool2d(x, 2),
+        lambda x: torch.max_pool2d(x, 2, 2, 0, 1, False),
+    ],
+)
+@pytest.mark.parametrize("order", ["relu-pool", "pool-relu"])
+def test_ways_to_pool(pool, order):
+    def forward(self, x):
+        x = self.conv(x)
+        x = self.pool(F.relu(x)) if order == "relu-pool" else F.relu(self.pool(x))
+        return self.fc(x.flatten(1))
+
+    class Pool(nn.Module):
+        def forward(self, x):
+            return pool(x)
+
+    module = pool if isinstance(pool, nn.Module) else Pool()
+    layer = check(Net(forward, pool=module, fc=nn.Linear(27, 4))).network.convolutions[0]
+    assert layer.relu
+    assert layer.pool
+
+
+def test_an_odd_row_is_left_out_by_pooling():
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+    layer = check(model, (1, 6, 8)).network.convolutions[0]
+    assert (layer.out_height, layer.out_width) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("padding", "kernel", "expected"),
+    [(0, 3, 0), (1, 3, 1), ((2, 2), 3, 2), ("same", 3, 1), ("same", 5, 2), ("valid", 3, 0)],
+)
+def test_padding(padding, kernel, expected):
+    side = 8 + 2 * expected - kernel + 1
+    model = convolutional(nn.Conv2d(2, 3, kernel, padding=padding), size=3 * side * side)
+    assert check(model).network.convolutions[0].padding == expected
+
+
+def test_without_convolutions_and_biases():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(128, 5, bias=False), nn.ReLU(), nn.Linear(5, 4))
+    recognised = check(model)
+    assert recognised.network.convolutions == ()
+    assert recognised.parameters[1] is None
+    check(convolutional(nn.Conv2d(2, 3, 3, bias=False)))
+
+
+def test_nested_modules_and_layers_that_do_nothing():
+    inner = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 3)), nn.Sequential(), nn.ReLU())
+    tail = nn.Sequential(nn.Dropout(0.0), nn.Linear(108, 4), nn.Identity())
+    check(nn.Sequential(nn.Identity(), inner, nn.Flatten(), tail))
+
+
+def test_one_relu_module_may_serve_several_layers():
+    relu = nn.ReLU()
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3), relu, nn.Flatten(), nn.Linear(108, 5), relu, nn.Linear(5, 4)
+    )
+    network = check(model).network
+    assert network.convolutions[0].relu
+    assert network.dense[0].relu
+
+
+def test_modules_in_a_list_and_called_by_keyword():
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(input=x)
+        return x
+
+    layers = nn.ModuleList([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 4)])
+    model = Net(forward, layers=layers)
+    del model.conv, model.fc
+    check(model)
+
+
+def test_buffers_and_unused_modules_without_parameters_do_not_matter():
+    model = Net(lambda self, x: self.fc(self.conv(x).flatten(1)), unused=nn.Softmax(1))
+    model.register_buffer("counter", torch.zeros(3))
+    check(model)
+
+
+def test_gradients_may_be_off():
+    model = convolutional().requires_grad_(False)
+    with torch.no_grad():
+        check(model)
+    with torch.inference_mode():
+        recognise(model, SHAPE)
+
+
+@st.composite
+def models(draw):
+    """A random supported model and the shape of its images."""
+    channels = draw(st.integers(1, 3))
+    height, width = draw(st.integers(5, 9)), draw(st.integers(5, 9))
+    shape = (channels, height, width)
+    layers: list[nn.Module] = []
+
+    def sometimes(module):
+        if draw(st.booleans()):
+            layers.append(module)
+
+    if draw(st.booleans()):
+        numbers = [0.5 + i for i in range(draw(st.sampled_from([1, channels])))]
+        layers.append(Normalize(numbers, draw(st.sampled_from([0.5, [0.5] * channels]))))
+    for _ in range(draw(st.integers(0, 3))):
+        kernel = draw(st.integers(1, min(5, height, width)))
+        padding = draw(st.integers(0, kernel - 1))
+        if kernel % 2 and padding == kernel // 2 and draw(st.booleans()):
+            given = "same"
+        else:
+            given = draw(st.sampled_from([padding, (padding, padding)]))
+        outputs = draw(st.integers(1, 3))
+        bias = draw(st.booleans())
+        layers.append(nn.Conv2d(channels, outputs, kernel, padding=given, bias=bias))
+        channels, height, width = (
+            outputs,
+            height + 2 * padding - kernel + 1,
+            width + 2 * padding - kernel + 1,
+        )
+        sometimes(nn.ReLU(inplace=draw(st.booleans())))
+        if min(height, width) >= 2 and draw(st.booleans()):
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        sometimes(nn.ReLU())
+        sometimes(nn.Identity())
+    layers.append(nn.Flatten())
+    size = math.prod((channels, height, width))
+    for _ in range(draw(st.integers(0, 2))):
+        outputs = draw(st.integers(1, 6))
+        layers.append(nn.Linear(size, outputs, bias=draw(st.booleans())))
+        size = outputs
+        sometimes(nn.ReLU())
+        sometimes(nn.Dropout(0.0))
+    layers.append(nn.Linear(size, draw(st.integers(1, 5))))
+    cut = draw(st.integers(0, len(layers)))
+    if draw(st.booleans()):
+        return nn.Sequential(nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:])), shape
+    return nn.Sequential(*layers), shape
+
+
+@given(models())
+def test_what_is_recognised_is_what_the_model_computes(drawn):
+    model, shape = drawn
+    recognised = check(model, shape)
+    own = [p for p in recognised.parameters if p is not None]
+    assert {*map(id, own)} == {*map(id, model.parameters())}
+
+
+@given(models())
+def test_gradients_are_those_of_the_model(drawn):
+    model, shape = drawn
+    x = (torch.rand((2, *shape)) - 0.5).requires_grad_()
+    tensors = [x, *model.parameters()]
+    recognised = recognise(model, shape)
+    ours = torch.autograd.grad(compute(recognised, x).square().sum(), tensors)
+    theirs = torch.autograd.grad(model(x).square().sum(), tensors)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+# What is refused.
+
+
+def test_the_error_is_meant_to_be_read():
+    assert issubclass(UnsupportedError, SparringError)
+    model = nn.Sequential()
+    model.add_module("conv1", nn.Conv2d(2, 3, 3))
+    model.add_module("conv2", nn.Conv2d(3, 3, 3, stride=2))
+    assert refused(model) == (
+        "layer conv2 (Conv2d) has stride (2, 2); the fused engine takes stride 1"
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (784,), (28, 28), (1, 1, 28, 28), (1, 0, 28)])
+def test_other_images(shape):
+    assert "(channels, height, width)" in refused(StudyCNN(), shape)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"stride": 2}, "stride (2, 2)"),
+        ({"dilation": 2}, "dilation (2, 2)"),
+        ({"groups": 2, "out_channels": 4}, "groups 2"),
+        ({"kernel_size": (3, 1)}, "kernel of size (3, 1)"),
+        ({"padding": 1, "padding_mode": "reflect"}, "padding mode 'reflect'"),
+        ({"padding": (0, 1)}, "padding (0, 1)"),
+        ({"padding": 3}, "padding 3; the fused engine takes less than the kernel's size, 3"),
+        ({"padding": "same", "kernel_size": 4}, "padding 'same' and a kernel of size 4"),
+        ({"kernel_size": 9}, "kernel too large for 8x8 pixels"),
+        ({"in_channels": 3}, "takes 3 channels and is given 2"),
+        ({"dtype": torch.float64}, "0.weight is float64; the fused engine takes float32"),
+        ({"dtype": torch.complex64}, "0.weight is complex64"),
+        ({"dtype": torch.bfloat16}, "0.weight is bfloat16"),
+        ({"device": "meta"}, "0.weight is on meta"),
+    ],
+)
+def test_convolutions(settings, reason):
+    conv = nn.Conv2d(**{"in_channels": 2, "out_channels": 3, "kernel_size": 3, **settings})
+    assert reason in refused(convolutional(conv))
+
+
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [
+        (nn.MaxPool2d(3), "has kernel size 3"),
+        (nn.MaxPool2d((2, 1)), "has kernel size (2, 1)"),
+        (nn.MaxPool2d(2, 1), "has stride 1"),
+        (nn.MaxPool2d(2, padding=1), "has padding 1"),
+        (nn.MaxPool2d(2, dilation=2), "has dilation 2"),
+        (nn.MaxPool2d(2, ceil_mode=True), "has ceil_mode"),
+        (nn.MaxPool2d(2, return_indices=True), "has return_indices"),
+        (nn.AvgPool2d(2), "layer 1 (AvgPool2d) is not one"),
+        (nn.AdaptiveMaxPool2d(2), "layer 1 (AdaptiveMaxPool2d) is not one"),
+    ],
+)
+def test_pooling(pool, reason):
+    assert reason in refused(convolutional(None, pool))
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ([nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)], "layer 0 (ReLU) comes before the first"),
+        ([nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 4)], "comes before the first convolution"),
+        (
+            [nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2)],
+            "layer 3 (MaxPool2d) is the second pooling",
+        ),
+        ([nn.Conv2d(2, 3, 8), nn.MaxPool2d(2)], "nothing to pool in 1x1 pixels"),
+        ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.MaxPool2d(2)], "follows a flattening"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.MaxPool2d(2)], "before the first convolution"),
+        ([nn.Flatten(), nn.Conv2d(2, 3, 3)], "follows a flattening or a linear layer"),
+        ([nn.Conv2d(2, 3, 3), nn.Linear(6, 4)], "images of shape (3, 6, 6), not flattened"),
+        ([nn.Flatten(), nn.Linear(100, 4)], "takes 100 inputs and is given 128"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.ReLU()], "a ReLU follows the last linear layer"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.Softmax(1)], "layer 2 (Softmax) is not one"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.LogSoftmax(1)], "layer 2 (LogSoftmax) is not"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.Dropout(0.5)], "layer 2 (Dropout) has p=0.5"),
+        ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], "doesn't end in a linear layer"),
+        ([], "doesn't end in a linear layer"),
+        ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)], "layer 1 (BatchNorm2d) is not one"),
+        ([nn.Conv2d(2, 3, 3), nn.GELU()], "layer 1 (GELU) is not one"),
+        ([nn.Flatten(0)], "flattens dimensions 0 to -1"),
+        ([nn.Flatten(1, 2)], "flattens dimensions 1 to 2"),
+        ([nn.Conv2d(2, 3, 3), Normalize(0, 1)], "layer 1 (Normalize) is not the first layer"),
+        ([Normalize(0, 1), Normalize(0, 1)], "layer 1 (Normalize) is not the first layer"),
+        ([nn.Flatten(), Normalize(0, 1)], "layer 1 (Normalize) is not the first layer"),
+        ([Normalize([0.0] * 3, 1)], "mean of shape (1, 3, 1, 1) for images of 2 channels"),
+        ([Normalize(0.0, 1.0).double()], "has a mean of float64"),
+        ([Normalize(0, 1).to("meta")], "on meta"),
+        ([nn.LazyConv2d(3, 3)], "layer 0 (LazyConv2d) has hooks"),
+        ([nn.Conv2d(2, 3, 3), nn.Unflatten(1, (1, 3))], "Unflatten"),
+    ],
+)
+def test_chains(layers, reason):
+    assert reason in refused(nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (lambda x: x * 2, "operation mul is not one"),
+        (lambda x: 1 - x, "operation sub is not one"),
+        (lambda x: x + x, "operation add is not one"),
+        (lambda x: -x, "operation neg is not one"),
+        (lambda x: torch.cat([x, x]), "operation cat is not one"),
+        (lambda x: x.tanh(), "operation tanh is not one"),
+        (lambda x: F.gelu(x), "operation gelu is not one"),
+        (lambda x: F.dropout(x, 0.5), "operation dropout is not one"),
+        (lambda x: x.clamp(min=0), "operation clamp is not one"),
+        (lambda x: x.detach(), "operation detach is not one"),
+        (lambda x: x.double(), "operation double is not one"),
+        (lambda x: x[:, :2], "operation getitem is not one"),
+        (lambda x: x.mT, "operation .mT is not one"),
+        (lambda x: F.avg_pool2d(x, 2), "operation avg_pool2d is not one"),
+        (lambda x: F.max_pool2d(x, 3), "operation max_pool2d has kernel size 3"),
+        (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], "is not one"),
+        (lambda x: x.relu(2, 3), "operation relu has arguments that aren't understood"),
+        (lambda x: x.flatten(), "operation flatten flattens dimensions 0 to -1"),
+        (lambda x: x.view(-1), "operation view has sizes that aren't understood"),
+        (lambda x: x.view(64, -1), "operation view fixes the batch size to 64"),
+        (lambda x: x.view(-1, 54), "operation view gives each image the shape (54,)"),
+        (lambda x: x.view(-1, 6, 3, 6), "gives each image the shape (6, 3, 6)"),
+        (lambda x: x.view(x.shape[0], 2, -1), "gives each image the shape (2, 54)"),
+        (lambda x: x.view(torch.int32), "sizes that aren't understood"),
+        (lambda x: x.view(x.size(7), -1), "operation size is not one"),
+        (lambda x: x.view(x.shape[0] * 2, -1), "operation mul is not one"),
+        (lambda x: x.reshape((*x.shape[:1], -1)), "torch.fx can't trace the model"),
+        (lambda x: x.view(len(x), -1), "torch.fx can't trace the model"),
+        (lambda x: x if x.sum() > 0 else x * 2, "torch.fx can't trace the model"),
+        (lambda x: x + torch.ones(1), "uses a tensor that is not a parameter"),
+        (lambda x: x + torch.rand(()), "uses a tensor that is not a parameter"),
+    ],
+)
+def test_operations(operation, name):
+    model = between(operation)
+    before = set(vars(model))
+    state = torch.get_rng_state()
+    assert name in refused(model)
+    assert set(vars(model)) == before
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_softmax_at_the_end():
+    model = Net(lambda self, x: F.log_softmax(self.fc(self.conv(x).flatten(1)), dim=1))
+    assert refused(model) == "operation log_softmax is not one that the fused engine takes"
+
+
+def _residual(self, x):
+    y = self.conv(x)
+    return self.fc((F.relu(y) + y).flatten(1))
+
+
+def _value_used_again(self, x):
+    y = self.conv(x)
+    F.relu(y)
+    return self.fc(y.flatten(1))
+
+
+def _in_place_but_result_unused(self, x):
+    y = self.conv(x)
+    y.relu_()
+    return self.fc(y.flatten(1))
+
+
+def _earlier_output(self, x):
+    y = self.fc(self.conv(x).flatten(1))
+    y.relu()
+    return y
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (_residual, "operation add is not one"),
+        (_value_used_again, "operation flatten takes a value that isn't that of the layer before"),
+        (_in_place_but_result_unused, "without branches"),
+        (_earlier_output, "returns another value than its last"),
+        (lambda self, x: (self.fc(self.conv(x).flatten(1)), x), "doesn't return one tensor"),
+        (lambda self, x: None, "doesn't return one tensor"),
+        (lambda self, x: self.fc(self.fc.bias), "applied to something else"),
+        (lambda self, x, y=None: self.conv(x), "more than one argument"),
+        (lambda self, *x: self.conv(x[0]), "operation getitem"),
+        (lambda self: self.conv(torch.rand(1)), "not a parameter"),
+        (lambda self, x: F.conv2d(x, self.conv.weight), "uses conv.weight directly"),
+        (lambda self, x: F.linear(x, weight=self.fc.weight), "linear uses fc.weight directly"),
+        (lambda self, x: self.conv(x) * self.fc.bias, "mul uses fc.bias directly"),
+        (lambda self, x: self.fc(x.flatten(1)[:, :108]), "getitem"),
+        (lambda self, x: 1 / 0, "torch.fx can't trace the model: division by zero"),
+        (lambda self, x: nn.ReLU()(self.conv(x)), "torch.fx can't trace the model"),
+    ],
+)
+def test_forwards(forward, reason):
+    assert reason in refused(Net(forward))
+
+
+def test_parameters_without_a_part():
+    model = Net(lambda self, x: self.fc(self.conv(x).flatten(1)), extra=nn.Linear(2, 2))
+    assert refused(model) == "parameter extra.weight takes no part in the model's layers"
+    model = convolutional()
+    model.scale = nn.Parameter(torch.ones(1))
+    assert "parameter scale takes no part" in refused(model)
+
+
+def test_shared_parameters():
+    shared = nn.Conv2d(2, 2, 3, padding=1)
+    model = nn.Sequential(shared, nn.ReLU(), shared, nn.Flatten(), nn.Linear(128, 4))
+    assert "layer 0 (Conv2d) shares its weight with another layer, or is used twice" in (
+        refused(model)
+    )
+    model = nn.Sequential(nn.Flatten(), nn.Linear(128, 128), nn.Linear(128, 128))
+    model[2].bias = model[1].bias
+    assert "layer 2 (Linear) shares its bias" in refused(model)
+
+
+class _Conv(nn.Conv2d):
+    pass
+
+
+class _ReLU(nn.ReLU):
+    def forward(self, x):
+        return x * 2
+
+
+class _Normalize(Normalize):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (_Conv(2, 3, 3), "layer 0 (_Conv) is derived from Conv2d; the fused engine takes the"),
+        (_ReLU(), "layer 0 (_ReLU) is derived from ReLU"),
+        (_Normalize(0, 1), "layer 0 (_Normalize) is derived from Normalize"),
+        (parametrizations.weight_norm(nn.Conv2d(2, 3, 3)), "(ParametrizedConv2d) is derived"),
+        (parametrizations.spectral_norm(nn.Conv2d(2, 3, 3)), "(ParametrizedConv2d) is derived"),
+        (prune.l1_unstructured(nn.Conv2d(2, 3, 3), "weight", 0.5), "layer 0 (Conv2d) has hooks"),
+        (nn.ConvTranspose2d(2, 3, 3), "layer 0 (ConvTranspose2d) is not one"),
+    ],
+)
+def test_other_classes_than_the_known_ones(layer, reason):
+    assert reason in refused(nn.Sequential(layer, nn.Flatten(), nn.Linear(108, 4)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_old_weight_norm_and_scripts_and_compiled_models():
+    model = convolutional(torch.nn.utils.weight_norm(nn.Conv2d(2, 3, 3)))
+    assert "has hooks" in refused(model)
+    # Without its hook, what it computed last is left as a tensor that is not a parameter.
+    model[0]._forward_pre_hooks.clear()
+    refused(model)
+    assert "is compiled by TorchScript" in refused(torch.jit.script(convolutional()))
+    refused(torch.compile(convolutional()))
+
+
+def test_a_graph_module():
+    assert "has its own __call__" in refused(torch.fx.symbolic_trace(convolutional()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(
+    set(torch.backends.quantized.supported_engines) <= {"none"}, reason="PyTorch can't quantize"
+)
+def test_a_quantized_layer():
+    model = torch.ao.quantization.quantize_dynamic(convolutional(), {nn.Linear})
+    assert "dynamic.modules.linear.Linear) is not one" in refused(model)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda m: m[0].register_forward_hook(lambda *_: None),
+        lambda m: m[0].register_forward_pre_hook(lambda *_: None),
+        lambda m: m[0].register_full_backward_hook(lambda *_: None),
+        lambda m: m[0].register_full_backward_pre_hook(lambda *_: None),
+        lambda m: m.register_forward_hook(lambda *_: None),
+        lambda m: m[0].weight.register_hook(lambda _: None),
+        lambda m: m[0].weight.register_post_accumulate_grad_hook(lambda _: None),
+        lambda m: nn.modules.module.register_module_forward_hook(lambda *_: None),
+        lambda m: nn.modules.module.register_module_full_backward_hook(lambda *_: None),
+    ],
+)
+def test_hooks(register):
+    model = convolutional()
+    before = fingerprint(model)
+    handle = register(model)
+    try:
+        reason, during = refused(model), fingerprint(model)
+    finally:
+        handle.remove()
+    assert "hook" in reason
+    assert during != before
+    check(model)
+    assert fingerprint(model) == before
+
+
+def test_replaced_methods():
+    model = convolutional()
+    model[0].forward = lambda x: x[:, :1]
+    assert "layer 0 (Conv2d) has its method forward replaced" in refused(model)
+    model = convolutional()
+    model.forward = types.MethodType(lambda self, x: x * 2, model)
+    assert "the model (Sequential) has its method forward replaced" in refused(model)
+
+    class Doubled(nn.Sequential):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    assert "has its own __call__" in refused(Doubled(*convolutional()))
+
+
+def test_layouts():
+    model = convolutional()
+    model[0].weight.data = model[0].weight.data.to(memory_format=torch.channels_last)
+    assert "0.weight is not a dense contiguous array" in refused(model)
+    model = convolutional()
+    model[2].weight = nn.Parameter(model[2].weight.detach().to_sparse())
+    assert "2.weight is not a dense contiguous array" in refused(model)
+    model = convolutional()
+    model[2].weight = nn.Parameter(torch.ones(4, 54))
+    assert "layer 2 (Linear) has a weight of shape (4, 54), not (4, 108)" in refused(model)
+    model[2].weight = nn.Parameter(torch.ones(0, 108))
+    assert "layer 2 (Linear) has a weight of shape (0, 108)" in refused(model)
+    model[2].weight = nn.UninitializedParameter()
+    assert "2.weight is of type UninitializedParameter" in refused(model)
+    model = convolutional()
+    del model[2].bias
+    model[2].bias = torch.zeros(4)
+    assert "has a bias that is not a parameter" in refused(model)
+
+
+def test_train_mode():
+    def noisy(self, x):
+        x = self.conv(x)
+        return self.fc((x * 2 if self.training else x).flatten(1))
+
+    reason = refused(Net(noisy))
+    assert reason.startswith("the model behaves differently in train mode: operation mul")
+
+    def rectified(self, x):
+        x = self.conv(x)
+        return self.fc((x.relu() if self.training else x).flatten(1))
+
+    assert refused(Net(rectified)) == "the model behaves differently in train mode"
+
+    def other_layer(self, x):
+        x = self.conv(x).flatten(1)
+        return self.fc(x) if self.training else self.other(x)
+
+    model = Net(other_layer, other=nn.Linear(108, 4))
+    assert refused(model) == "the model behaves differently in train mode"
+    model.conv.eval()
+    refused(model)
+
+
+def test_modes_within_forward():
+    def frozen(self, x):
+        with torch.no_grad():
+            x = self.conv(x)
+        return self.fc(x.flatten(1))
+
+    assert "turns gradients off" in refused(Net(frozen))
+    undecorated = Net(lambda self, x: self.fc(self.conv(x).flatten(1)))
+    type(undecorated).forward = torch.no_grad()(type(undecorated).forward)
+    assert "turns gradients off" in refused(undecorated)
+
+    def cast(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.fc(self.conv(x).flatten(1))
+
+    assert "turns autocast on" in refused(Net(cast))
+
+
+def test_forwards_that_write_to_the_model():
+    def counting(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return self.fc(self.conv(x).flatten(1))
+
+    def keeping(self, x):
+        self.features = self.conv(x)
+        return self.fc(self.features.flatten(1))
+
+    def buffering(self, x):
+        self.counter += 1
+        return self.fc(self.conv(x).flatten(1))
+
+    for forward in (counting, keeping, buffering):
+        model = Net(forward)
+        model.register_buffer("counter", torch.zeros(()))
+        before = set(vars(model))
+        assert "changes attributes or buffers" in refused(model)
+        assert set(vars(model)) == before
+        assert model.counter == 0
+
+
+def test_what_can_not_be_copied():
+    model = convolutional()
+    model.generator = (i for i in range(3))
+    assert re.match(r"torch.fx can't trace the model: .*generator", refused(model))
+
+
+def test_the_model_is_left_as_it_was():
+    model = nn.Sequential(Normalize(0.5, 0.5), convolutional(None, nn.ReLU()))
+    model[1].eval()
+    model[1][0].weight.requires_grad_(False)
+    model[1][0].bias.grad = torch.ones(3)
+    before = [{**vars(m)} for m in model.modules()]
+    tensors = copy.deepcopy(model.state_dict())
+    versions = [p._version for p in model.parameters()]
+    recognise(model, SHAPE)
+    for module, was in zip(model.modules(), before, strict=True):
+        assert vars(module).keys() == was.keys()
+        assert all(vars(module)[name] is value for name, value in was.items())
+    assert [m.training for m in model] == [True, False]
+    assert [p.requires_grad for p in model.parameters()] == [False, True, True, True]
+    assert torch.equal(model[1][0].bias.grad, torch.ones(3))
+    assert [p._version for p in model.parameters()] == versions
+    torch.testing.assert_close(model.state_dict(), tensors, rtol=0, atol=0)
+
+
+# Fingerprints.
+
+
+def test_a_fingerprint_stays_the_same_while_the_model_is_trained():
+    model = nn.Sequential(Normalize([0.5, 0.5], 0.5), convolutional(None, nn.ReLU()))
+    before = fingerprint(model)
+    number = hash(before)
+    model.eval()
+    model.requires_grad_(False)
+    assert fingerprint(model) == before
+    model.train()
+    model.requires_grad_(True)
+    model(torch.rand(2, *SHAPE)).sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    model.load_state_dict(copy.deepcopy(model.state_dict()))
+    recognise(model, SHAPE)
+    assert fingerprint(model) == before
+    assert hash(fingerprint(model)) == number
+
+
+def _replace_parameter(m):
+    m[1].weight = nn.Parameter(m[1].weight.detach().clone())
+
+
+def _drop_bias(m):
+    m[1].bias = None
+
+
+def _channels_last(m):
+    m[1].weight.data = m[1].weight.data.to(memory_format=torch.channels_last)
+
+
+def _forward(m):
+    m[1].forward = lambda x: x
+
+
+def _swap(m):
+    m[1], m[5] = m[5], m[1]
+
+
+def _rename(m):
+    m.add_module("head", m._modules.pop("5"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _replace_parameter,
+        _drop_bias,
+        _channels_last,
+        _forward,
+        _swap,
+        _rename,
+        lambda m: m.append(nn.Softmax(1)),
+        lambda m: m.__delitem__(2),
+        lambda m: m.__setitem__(2, nn.ReLU()),
+        lambda m: m.__setitem__(2, nn.Sequential()),
+        lambda m: m[2].__setattr__("__class__", nn.Tanh),
+        lambda m: m[1].__setattr__("stride", (2, 2)),
+        lambda m: m[3].__setattr__("p", 0.5),
+        lambda m: m[0].mean.add_(1),
+        lambda m: m[0].register_buffer("std", torch.ones(1, 2, 1, 1)),
+        lambda m: m.double(),
+        lambda m: m[1].double(),
+        lambda m: prune.identity(m[1], "weight"),
+        lambda m: parametrizations.weight_norm(m[1]),
+        lambda m: m.register_parameter("extra", nn.Parameter(torch.ones(1))),
+        lambda m: setattr(m, "flag", True),
+    ],
+)
+def test_a_fingerprint_changes_with_the_model(change):
+    model = nn.Sequential(
+        Normalize(0.5, 0.5),
+        nn.Conv2d(2, 3, 3),
+        nn.ReLU(),
+        nn.Dropout(0.0),
+        nn.Flatten(),
+        nn.Linear(108, 4),
+    )
+    model.flag = False
+    before = fingerprint(model)
+    assert fingerprint(model) == before
+    change(model)
+    assert fingerprint(model) != before
+    hash(fingerprint(model))
+
+
+def test_fingerprints_of_equal_models_differ():
+    model = convolutional()
+    assert fingerprint(model) != fingerprint(copy.deepcopy(model))
+
+
+def test_a_fingerprint_keeps_no_model_alive_and_knows_no_later_one():
+    seen = []
+    for _ in range(20):
+        # The later models are likely to lie at the addresses of the earlier ones.
+        model = nn.Sequential(nn.ReLU(), nn.Identity())
+        dead = weakref.ref(model)
+        key = fingerprint(model)
+        assert key not in seen
+        seen.append(key)
+        del model
+        gc.collect()
+        assert dead() is None
+    assert len(set(seen)) == 20
+
+
+def test_a_fingerprint_takes_any_attribute_and_any_model():
+    model = convolutional()
+    model.names, model.sizes, model.rate = ["a"], ([1], 2), 0.5
+    model.nothing = None
+    model.register_parameter("none", None)
+    model.register_module("gone", None)
+    assert hash(fingerprint(model)) == hash(fingerprint(model))
+    hash(fingerprint(nn.Sequential(nn.LazyLinear(3), Normalize(0, 1).to("meta"))))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fingerprint_of_a_script():
+    hash(fingerprint(torch.jit.script(convolutional())))
+
+
+def test_a_fingerprint_does_not_hinder_swapping_tensors():
+    model = convolutional()
+    before = fingerprint(model)
+    torch.utils.swap_tensors(model[0].weight, nn.Parameter(torch.ones(3, 2, 3, 3).double()))
+    assert fingerprint(model) != before
