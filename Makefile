@@ -4,12 +4,14 @@
 #   DATA=folder                      IDX files of full MNIST; without it 5,000 images that ship with
 #                                    a package are used, and nothing is downloaded
 #   STUDY_ARGS="..."                 passed on to `harness run`, such as --retry or --set key=value
+#   BENCH_ARGS="..."                 passed on to `sparring attack --benchmark`, such as --threads 1
 #   TORCH_INDEX=url                  a package index with CPU builds of PyTorch, tried first
 PYTHON ?= python3
 PRESET ?=
 RESULTS ?= results
 DATA ?=
 STUDY_ARGS ?=
+BENCH_ARGS ?=
 TORCH_INDEX ?=
 
 VENV := .venv
@@ -17,9 +19,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
+PEERS := $(VENV)/.ready-peers
+# The libraries that attacks are compared with, and what these truly import that is not here already.
+# Without --no-deps they would replace packages that Sparring uses and bring torchvision.
+PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
+  eagerpy gitdb GitPython six smmap tqdm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness report test check format clean
+.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness report bench \
+  peers test check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -27,13 +35,16 @@ help:
 	@echo "make strategies       every strategy and variation of the pipeline, side by side"
 	@echo "make staleness        how old batches are, and what that costs"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
+	@echo "make bench            the attack's and the update's speed, beside other libraries'"
+	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
-	@echo "Variables: PRESET, RESULTS, DATA, STUDY_ARGS, TORCH_INDEX (see the head of the Makefile)"
+	@echo "Variables: PRESET, RESULTS, DATA, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
 
 setup: $(READY)
 setup-dev: $(DEV)
+peers: $(PEERS)
 
 # PyTorch first and by itself: its CPU build comes from an index of its own.
 $(READY): pyproject.toml constraints.txt
@@ -47,6 +58,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(DEV): $(READY)
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(PEERS): $(READY)
+	@$(PIP) --no-deps $(PEER_PACKAGES)
 	@touch $@
 
 # $(1): the study's name; $(2): the command of plots that draws it. Figures are drawn also when
@@ -79,6 +94,17 @@ staleness: $(READY)
 
 report: $(READY)
 	@$(BIN)/python -m plots report "$(RESULTS)"
+
+# Competitors that are not installed are named and left out; `make peers` installs them. Every run of
+# the small benchmarks becomes a numbered file, and the attack's is added to a table.
+bench: $(DEV)
+	@$(BIN)/python -m pytest benchmarks --quiet --benchmark-autosave \
+	  --benchmark-storage="file://$(abspath $(RESULTS))/benchmarks" \
+	  --benchmark-columns=min,median,iqr,rounds
+	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m sparring attack --benchmark \
+	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--dataset mnist) \
+	  $(BENCH_ARGS)
+	@$(BIN)/python -m plots attack-benchmark "$(RESULTS)/attack_benchmark.csv"
 
 test: $(DEV)
 	@$(BIN)/python -m pytest

@@ -9,7 +9,15 @@ import click
 
 from harness.errors import UserError
 from harness.tables import write_whole
-from plots import report, scaling_figure, scaling_text, staleness, staleness_figure
+from plots import (
+    attack_benchmark,
+    attack_benchmark_figure,
+    report,
+    scaling_figure,
+    scaling_text,
+    staleness,
+    staleness_figure,
+)
 from plots.observations import select
 from plots.scaling import analyse
 
@@ -115,6 +123,27 @@ def staleness_command(
     study = staleness.analyse(selection)
     written = staleness_figure.save(study, out or csv.parent / "figures")
     click.echo(staleness.describe(study))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("attack-benchmark")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option("--run", metavar="ID", help="Draw this run (the beginning of its name is enough) "
+              "instead of the last one.")  # fmt: skip
+def attack_benchmark_command(csv: Path, out: Path | None, run: str | None) -> None:
+    """Draw how fast attacks are, by library, and print ratios with intervals.
+
+    Reads the CSV that `python -m sparring attack --benchmark` wrote. Ratios are of times in the
+    same round. Writes <table>.svg, <table>.pdf and <table>.png.
+
+    \b
+    Example:
+      python -m plots attack-benchmark results/attack_benchmark.csv
+    """  # noqa: D301  (click reads the escape)
+    found = attack_benchmark.analyse(csv, run)
+    written = attack_benchmark_figure.save(found, out or csv.parent / "figures")
+    click.echo(attack_benchmark.describe(found))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

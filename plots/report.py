@@ -11,7 +11,14 @@ from string import Template
 
 from harness.errors import InputError, UserError
 from harness.tables import ROW_COLUMNS, details_path, read_cells
-from plots import provenance, scaling_figure, staleness, staleness_figure
+from plots import (
+    attack_benchmark,
+    attack_benchmark_figure,
+    provenance,
+    scaling_figure,
+    staleness,
+    staleness_figure,
+)
 from plots.observations import Selection, select
 from plots.scaling import Analysis, analyse
 from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
@@ -77,6 +84,8 @@ def _section(path: Path) -> tuple[str, str | None]:
         raise InputError(path, "not a table: expected CSV text in UTF-8 with as many cells in "
                                "each row as in the header") from None  # fmt: skip
     cells = [[row[name] for name in header] for row in rows]
+    if set(attack_benchmark.REQUIRED) <= set(header):
+        return _attack_benchmark(path)
     if not set(ROW_COLUMNS) <= set(header):
         return _table(header, cells[:SHOWN_ROWS]) + _more(len(cells)), None
     try:
@@ -89,6 +98,18 @@ def _section(path: Path) -> tuple[str, str | None]:
     except UserError as error:
         return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
     return _study(analysis), None
+
+
+def _attack_benchmark(path: Path) -> tuple[str, str | None]:
+    try:
+        found = attack_benchmark.analyse(path)
+    except InputError:
+        raise
+    except UserError as error:
+        return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
+    text = escape(attack_benchmark.describe(found))
+    figure = _inline(attack_benchmark_figure.svg(found), path.stem)
+    return f'{figure}\n<pre class="wide">{text}</pre>', None
 
 
 def _staleness(study: staleness.Staleness) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparring.attack_cli import attack
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def _leave_together() -> None:
 def main() -> None:
     """Adversarial training of neural networks."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+main.add_command(attack)
 
 
 @main.command()

@@ -1,0 +1,124 @@
+"""The attack benchmark from table to figure."""
+
+import pytest
+
+from harness.errors import UserError
+from harness.tables import format_csv, text_of
+from plots.attack_benchmark import REQUIRED, analyse, describe
+from plots.attack_benchmark_figure import save
+from plots.cli import main
+from plots.report import page
+
+COLUMNS = (*REQUIRED, "order")
+#: Seconds of the fused attack in each round; the others take a multiple.
+DRIFT = (1.0, 1.1, 0.9, 5.0, 1.0, 1.05)
+
+
+def rows_of(run="20260101T000000Z-aaaa", factors=None, rounds=6, started="2026-01-01"):
+    rows = []
+    for threads in (1, 2):
+        for batch_size in (1, 64):
+            for name, factor in (factors or {"fused": 1, "sparring": 4, "art": 10}).items():
+                for number, drift in enumerate(DRIFT[:rounds]):
+                    seconds = factor * drift / threads
+                    rows.append({
+                        "schema_version": 1, "run": run, "network": "study", "dataset": "mnist-5k",
+                        "competitor": name, "version": "1.2", "batch_size": batch_size,
+                        "threads": threads, "steps": 15, "round": number, "seconds": seconds,
+                        "image_steps_per_second": batch_size * 15 / seconds, "status": "ok",
+                        "message": None, "first_call_seconds": 2.5, "cpu": "Thing(R) 9",
+                        "cores": 2, "torch_version": "2.13.0", "started_at": started,
+                    })  # fmt: skip
+            rows.append({**rows[-1], "competitor": "foolbox", "status": "skipped", "round": None,
+                         "seconds": None, "image_steps_per_second": None,
+                         "message": "not installed: make peers"})  # fmt: skip
+    return rows
+
+
+@pytest.fixture
+def write(tmp_path):
+    def table(rows):
+        path = tmp_path / "attack_benchmark.csv"
+        texts = [{key: text_of(value) for key, value in row.items()} for row in rows]
+        path.write_text(format_csv(COLUMNS, texts))
+        return path
+
+    return table
+
+
+def test_ratios_are_of_the_same_round(write):
+    found = analyse(write(rows_of()))
+    assert found.base == "fused"
+    assert [panel.title for panel in found.panels] == ["1 thread, 15 steps", "2 threads, 15 steps"]
+    cells = {(c.competitor, c.batch_size): c for c in found.panels[0].cells}
+    assert list(cells)[:4] == [(n, 1) for n in ("fused", "sparring", "foolbox", "art")]
+    ratio = cells["sparring", 64].ratio
+    assert (ratio.low, ratio.median, ratio.high) == pytest.approx((4, 4, 4))  # despite the drift
+    assert cells["sparring", 64].rate.high > 2 * cells["sparring", 64].rate.low
+    assert cells["foolbox", 1].rate is None
+    assert cells["foolbox", 1].trouble == "skipped: not installed: make peers"
+
+
+def test_the_last_run_or_the_one_asked_for(write):
+    later = rows_of("20260202T000000Z-bbbb", {"sparring": 1, "plain": 2}, started="2026-02-02")
+    path = write(later + rows_of())
+    found = analyse(path)
+    assert found.run == "20260202T000000Z-bbbb"
+    assert found.base == "sparring"
+    assert found.left_out == len(rows_of())
+    assert analyse(path, "20260101").run == "20260101T000000Z-aaaa"
+    with pytest.raises(UserError, match="'2026' begins 2 of the runs"):
+        analyse(path, "2026")
+    with pytest.raises(UserError, match="'x' begins none of the runs"):
+        analyse(path, "x")
+
+
+def test_a_failure_after_some_rounds_is_told(write):
+    rows = rows_of()
+    rows.append({**rows[-1], "competitor": "art", "status": "failed", "message": "no answer"})
+    assert "(failed: no answer)" in describe(analyse(write(rows)))
+
+
+def test_the_command_prints_ratios_and_writes_figures(write, capsys):
+    path = write(rows_of())
+    assert main(["attack-benchmark", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "time / Sparring, fused (95 %)" in out
+    assert "10 (10 to 10)" in out
+    assert "skipped: not installed: make peers" in out
+    for ending in ("svg", "pdf", "png"):
+        written = path.parent / "figures" / f"attack_benchmark.{ending}"
+        assert f"wrote {written}" in out
+        assert written.stat().st_size > 5000
+
+
+def test_few_rounds_have_no_interval(write, capsys):
+    path = write(rows_of(rounds=5))
+    assert main(["attack-benchmark", str(path)]) == 0
+    assert "4 (n too small)" in capsys.readouterr().out
+
+
+def test_the_figure_is_the_same_every_time(write, tmp_path):
+    found = analyse(write(rows_of()))
+    first = [path.read_bytes() for path in save(found, tmp_path / "a")]
+    second = [path.read_bytes() for path in save(found, tmp_path / "b")]
+    assert first == second
+    assert first[2].startswith(b"\x89PNG")
+
+
+def test_the_report_shows_it(write):
+    html, skipped = page(write(rows_of()).parent)
+    assert skipped == []
+    assert "<svg" in html
+    assert "Sparring, fused" in html
+
+
+def test_other_tables_are_refused(write, tmp_path, capsys):
+    with pytest.raises(UserError, match="has no rows"):
+        analyse(write([]))
+    nothing = [row for row in rows_of() if row["status"] != "ok"]
+    with pytest.raises(UserError, match="measured nothing"):
+        analyse(write(nothing))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert main(["attack-benchmark", str(tmp_path / "other.csv")]) == 2
+    assert "lacks the column 'schema_version'" in capsys.readouterr().err
