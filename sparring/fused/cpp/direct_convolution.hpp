@@ -52,7 +52,9 @@ struct DirectConvolution {
           Stage stage(STAGE_MULTIPLY);
           rows<S::WC, S::CI, S::CO, FORWARD.tiles, FORWARD.channels>(
               next_row_ - S::P, S::HI, [&](int r) { return input_[r % IN_ROWS]; }, w.forward,
-              w.bias, gate_.row(next_row_, below));
+              w.bias, [this, row = gate_.row(next_row_, below)](int i, Vec v) {
+                row[i] = gate_.put(next_row_, i, v);
+              });
         }
         gate_.filled(next_row_, below);
       }
@@ -77,7 +79,7 @@ struct DirectConvolution {
             Stage stage(STAGE_MULTIPLY);
             rows<S::WI, S::CO, S::CI, BACKWARD.tiles, BACKWARD.channels>(
                 next_gradient_ - BACK_P, S::HC, [&](int r) { return gradient_[r % G_ROWS]; },
-                w.backward, w.none, input_gradient_);
+                w.backward, w.none, [this](int i, Vec v) { input_gradient_[i] = v; });
           }
           above.arrived(next_gradient_, input_gradient_);
         }
@@ -89,10 +91,11 @@ struct DirectConvolution {
     static constexpr int IN_ROWS = TRAIN ? S::HI : K;
     static constexpr int G_ROWS = GradientRows<S>::COUNT > K ? GradientRows<S>::COUNT : K;
 
-    // out[x][OUTPUTS] = start + products with the K rows from `first` that lie within 0..height.
-    template <int WIDTH, int INPUTS, int OUTPUTS, int TB, int CB, class Row>
+    // put(i, value) for every [x][OUTPUTS] = i: start + products with those of the K rows from
+    // `first` that lie within 0..height.
+    template <int WIDTH, int INPUTS, int OUTPUTS, int TB, int CB, class Row, class Put>
     static NEVER_INLINE void rows(int first, int height, Row&& row, const float* weights,
-                                  const float* start, Vec* out) {
+                                  const float* start, Put&& put) {
       int from = first < 0 ? -first : 0, to = height - first < K ? height - first : K;
       over_blocks<OUTPUTS, CB>([&](int c, auto cb_) {
         constexpr int cb = decltype(cb_)::value;
@@ -106,7 +109,7 @@ struct DirectConvolution {
             multiply_block<tb, cb, INPUTS, K * INPUTS>(sums, row(first + k) + x * INPUTS,
                                                        w + (size_t)k * K * INPUTS * cb);
           UNROLL for (int i = 0; i < tb; i++)
-            UNROLL for (int j = 0; j < cb; j++) out[(x + i) * OUTPUTS + c + j] = sums[i][j];
+            UNROLL for (int j = 0; j < cb; j++) put((x + i) * OUTPUTS + c + j, sums[i][j]);
         });
       });
     }

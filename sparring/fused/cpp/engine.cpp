@@ -1,8 +1,9 @@
 // The engine: all steps of a block of images before the next block, blocks spread over threads.
 //
 // Compiled as LAYOUT=BATCH, a block is LANES images, one to a vector lane; as LAYOUT=IMAGE it is
-// one image, with channels in the lanes. A plain C interface, for ctypes. Images are (n, channels, height, width) and labels int64; no
-// pointer is kept after a call, and no two calls on one engine may overlap.
+// one image, with channels in the lanes. A plain C interface, for ctypes. Images are
+// (n, channels, height, width) and labels int64; no pointer is kept after a call, and no two calls
+// on one engine may overlap.
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -11,6 +12,8 @@
 #include <new>
 #include <vector>
 
+// Engines of many networks live in one process: only the C interface is anybody else's.
+#pragma GCC visibility push(hidden)
 #include "objective.hpp"
 #define BATCH 1
 #define IMAGE 2
@@ -122,9 +125,12 @@ void clear(Chain<true>::Gradients& g) {
 
 }  // namespace
 
+#pragma GCC visibility pop
+#define EXPORT __attribute__((visibility("default")))
+
 extern "C" {
 
-void* engine_create() {
+EXPORT void* engine_create() {
   Engine* e = new (std::nothrow) Engine;
   if (!e) return nullptr;
   e->weights = zeroed<Chain<false>::Weights>();
@@ -135,7 +141,7 @@ void* engine_create() {
   return e;
 }
 
-void engine_destroy(void* engine) {
+EXPORT void engine_destroy(void* engine) {
   Engine* e = static_cast<Engine*>(engine);
   for (Thread& t : e->threads) {
     std::free(t.attack);
@@ -146,11 +152,11 @@ void engine_destroy(void* engine) {
   delete e;
 }
 
-int engine_block() { return WIDTH; }
+EXPORT int engine_block() { return WIDTH; }
 
 // Takes the weights: for each layer its weight and its bias (null if it has none). Only layers
 // whose bits changed are packed; returns how many.
-int engine_load(void* engine, const float* const* tensors) {
+EXPORT int engine_load(void* engine, const float* const* tensors) {
   Engine& e = *static_cast<Engine*>(engine);
   bool changed[LAYERS] = {};
   int count = 0;
@@ -172,7 +178,7 @@ int engine_load(void* engine, const float* const* tensors) {
 }
 
 // Attack steps from `start`; `out` may be `start`. Returns 0, or 1 for lack of memory.
-int engine_attack(void* engine, const float* start, const float* centre, const int64_t* labels,
+EXPORT int engine_attack(void* engine, const float* start, const float* centre, const int64_t* labels,
                   float* out, int64_t n, int64_t steps, const Settings* settings, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
@@ -190,7 +196,7 @@ int engine_attack(void* engine, const float* start, const float* centre, const i
 }
 
 // The objective's gradient by each image.
-int engine_input_gradient(void* engine, const float* images, const int64_t* labels, float* out,
+EXPORT int engine_input_gradient(void* engine, const float* images, const int64_t* labels, float* out,
                           int64_t n, int which, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
@@ -203,7 +209,7 @@ int engine_input_gradient(void* engine, const float* images, const int64_t* labe
   });
 }
 
-int engine_logits(void* engine, const float* images, float* out, int64_t n, int threads) {
+EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t n, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
     t.attack->load(images, n, first);
@@ -216,7 +222,7 @@ int engine_logits(void* engine, const float* images, float* out, int64_t n, int 
 
 // Adds to `out`, in the order of engine_load, the gradient of `scale` times the summed
 // cross-entropy; writes that sum, unscaled, to `loss`.
-int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
+EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
                      float scale, float* const* out, double* loss, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   std::vector<double> losses(blocks(n));
@@ -245,10 +251,10 @@ int engine_gradients(void* engine, const float* images, const int64_t* labels, i
 }
 
 #ifdef STAGE_TIMES
-// The calling thread's seconds by stage since the last call.
-void engine_stages(double* out) {
-  std::memcpy(out, Stage::seconds(), STAGES * sizeof(double));
-  std::memset(Stage::seconds(), 0, STAGES * sizeof(double));
+// The calling thread's ticks by stage since the last call: [layer][direction][kind].
+EXPORT void engine_stages(int64_t* out) {
+  std::memcpy(out, Stage::ticks(), STAGES * sizeof(int64_t));
+  std::memset(Stage::ticks(), 0, STAGES * sizeof(int64_t));
   Stage::start();
 }
 #endif

@@ -19,7 +19,15 @@ class Gate {
     return below.slot(y);
   }
 
-  // The row that `row` gave out is filled.
+  // What to store for element i of row y, of value v.
+  ALWAYS_INLINE Vec put(int y, int i, Vec v) {
+    if constexpr (S::POOL || !S::RELU) return v;
+    Mask m = positive(v);
+    mask_[(size_t)y * ROW + i] = m;
+    return keep(m, v);
+  }
+
+  // The row that `row` gave out is filled, every element through `put`.
   template <class Below>
   void filled(int y, Below&& below) {
     if constexpr (S::POOL) {
@@ -27,16 +35,15 @@ class Gate {
       pool(y / 2, below.slot(y / 2));
       below.arrived(y / 2);
     } else {
-      if constexpr (S::RELU) {
-        Vec* v = below.slot(y);
-        Mask* m = mask_ + (size_t)y * ROW;
-        for (int i = 0; i < ROW; i++) {
-          m[i] = positive(v[i]);
-          v[i] = keep(m[i], v[i]);
-        }
-      }
       below.arrived(y);
     }
+  }
+
+  // Element i of row y of the convolution's gradient, where nothing was pooled.
+  ALWAYS_INLINE Vec pull(int y, int i, const Vec* up) const {
+    static_assert(!S::POOL, "pooled rows come from `back`");
+    if constexpr (S::RELU) return keep(mask_[(size_t)y * ROW + i], up[i]);
+    return up[i];
   }
 
   // How many rows of the convolution's own gradient follow from row y of the layer's output: a
@@ -61,11 +68,8 @@ class Gate {
           out[(2 * x + 1) * S::CO + c] = keep(m[1], g);
         }
       if (S::WC % 2) std::memset((void*)(out + (S::WC - 1) * S::CO), 0, sizeof(Vec) * S::CO);
-    } else if constexpr (S::RELU) {
-      const Mask* m = mask_ + (size_t)y * ROW;
-      for (int i = 0; i < ROW; i++) out[i] = keep(m[i], up[i]);
     } else {
-      std::memcpy((void*)out, (const void*)up, sizeof(Vec) * ROW);
+      for (int i = 0; i < ROW; i++) out[i] = pull(y, i, up);
     }
   }
 

@@ -54,9 +54,11 @@ class Chain {
 
   void forward(const Weights& weights) {
     Pixels to = input<0>();
-    for (int y = 0; y < HEIGHT; y++)
-      for (int i = 0; i < COLUMNS * CHANNELS; i++) {
-        float v = image_[y * COLUMNS * CHANNELS + i];
+    // Without convolutions the whole image is one row.
+    constexpr int ROWS = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / ROWS;
+    for (int y = 0; y < ROWS; y++)
+      for (int i = 0; i < ROW; i++) {
+        float v = image_[y * ROW + i];
         to.at(y, 0)[i] = NORMALIZED ? SCALE[i % CHANNELS] * v + SHIFT[i % CHANNELS] : v;
       }
     forward_from<0>(weights);

@@ -1,6 +1,7 @@
 // Where the time goes: ticks by layer, direction and kind of work, counted without overlap.
 //
-// Compiled with -DSTAGE_TIMES. Otherwise a Stage is nothing.
+// Compiled with -DSTAGE_TIMES. Otherwise a Stage is nothing. A tick's length is for the caller to
+// find, from the wall-clock time of what it ran.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ class Stage {
     current_ = outer_current_;
   }
   static void start() { last_ = now(); }
-  static double* seconds() { return seconds_; }
+  static int64_t* ticks() { return ticks_; }
 
  private:
   Stage(int base, StageKind kind) : outer_base_(base_), outer_current_(current_) {
@@ -33,19 +34,23 @@ class Stage {
     base_ = base;
     current_ = base + kind;
   }
-  static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
+  // The processor's own counter where there is one: a stage may last less than a microsecond.
+  static int64_t now() {
+#if defined(__x86_64__)
+    return (int64_t)__builtin_ia32_rdtsc();
+#else
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+#endif
   }
   static void tick() {
-    double t = now();
-    seconds_[current_] += t - last_;
+    int64_t t = now();
+    ticks_[current_] += t - last_;
     last_ = t;
   }
   int outer_base_, outer_current_;
   static inline thread_local int base_ = 0, current_ = 0;
-  static inline thread_local double last_ = 0;
-  static inline thread_local double seconds_[STAGES] = {};
+  static inline thread_local int64_t last_ = 0;
+  static inline thread_local int64_t ticks_[STAGES] = {};
 };
 #else
 struct Stage {

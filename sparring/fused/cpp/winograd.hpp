@@ -80,7 +80,9 @@ ALWAYS_INLINE void adjoint_input(const Vec (&u)[8], Vec (&d)[8]) {
   d[7] = u[7];
 }
 
-constexpr float power_of_two(int i) { return i == 0 ? 1.0f : 2.0f * power_of_two(i - 1); }
+// Powers of the points 2 and 1/2. Tables and not a function, which would be called at run time.
+constexpr float POWER[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+constexpr float INVERSE[8] = {1, 1 / 2.f, 1 / 4.f, 1 / 8.f, 1 / 16.f, 1 / 32.f, 1 / 64.f, 1 / 128.f};
 
 // A' m: output i is the sum of m_f POINT_f^i, and m_7 joins the last.
 template <int M>
@@ -88,8 +90,7 @@ ALWAYS_INLINE void transform_output(const Vec (&m)[8], Vec (&y)[M]) {
   Vec s1 = m[1] + m[2], o1 = m[1] - m[2], s2 = m[3] + m[4], o2 = m[3] - m[4];
   Vec s3 = m[5] + m[6], o3 = m[5] - m[6];
   UNROLL for (int i = 0; i < M; i++) {
-    float p = power_of_two(i);
-    y[i] = i % 2 ? o1 + p * o2 + (1 / p) * o3 : s1 + p * s2 + (1 / p) * s3;
+    y[i] = i % 2 ? o1 + POWER[i] * o2 + INVERSE[i] * o3 : s1 + POWER[i] * s2 + INVERSE[i] * s3;
     if (i == 0) y[i] += m[0];
     if (i == M - 1) y[i] += m[7];
   }
@@ -102,10 +103,9 @@ ALWAYS_INLINE void adjoint_output(const Vec (&y)[M], Vec (&m)[8]) {
   m[7] = y[M - 1];
   Vec e1 = y[0], e2 = y[0], e3 = y[0];
   UNROLL for (int i = 2; i < M; i += 2) {
-    float p = power_of_two(i);
     e1 += y[i];
-    e2 += p * y[i];
-    e3 += (1 / p) * y[i];
+    e2 += POWER[i] * y[i];
+    e3 += INVERSE[i] * y[i];
   }
   Vec o1 = Vec{}, o2 = Vec{}, o3 = Vec{};
   if constexpr (M > 1) {
@@ -113,10 +113,9 @@ ALWAYS_INLINE void adjoint_output(const Vec (&y)[M], Vec (&m)[8]) {
     o2 = 2.0f * y[1];
     o3 = 0.5f * y[1];
     UNROLL for (int i = 3; i < M; i += 2) {
-      float p = power_of_two(i);
       o1 += y[i];
-      o2 += p * y[i];
-      o3 += (1 / p) * y[i];
+      o2 += POWER[i] * y[i];
+      o3 += INVERSE[i] * y[i];
     }
   }
   m[1] = e1 + o1;

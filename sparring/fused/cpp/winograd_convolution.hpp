@@ -91,7 +91,7 @@ struct WinogradConvolution {
           int yc = next_tile_ * M + r;
           {
             Stage stage(STAGE_TRANSFORM);
-            transform_back(r, w, gate_.row(yc, below));
+            transform_back(r, yc, w, gate_.row(yc, below));
           }
           gate_.filled(yc, below);
         }
@@ -106,7 +106,8 @@ struct WinogradConvolution {
       for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
         int yc = (S::POOL ? 2 * y : y) + dy;
         Vec* g = gradient_rows_[TRAIN ? yc % GradientRows<S>::COUNT : 0];
-        gate_.back(y, dy, up, g);
+        // Without pooling an attack's gradient passes the gate on its way into the transform.
+        if constexpr (S::POOL || TRAIN) gate_.back(y, dy, up, g);
         if constexpr (TRAIN) {
           Stage stage(STAGE_WEIGHTS);
           gradient->row_arrived(
@@ -116,7 +117,9 @@ struct WinogradConvolution {
         if constexpr (!std::decay_t<Above>::WANTED) continue;
         {
           Stage stage(STAGE_TRANSFORM);
-          adjoint_row(g, spectrum_ + (size_t)(yc % M) * F * OUT);
+          Vec* out = spectrum_ + (size_t)(yc % M) * F * OUT;
+          if constexpr (S::POOL || TRAIN) adjoint_row([=](int i) { return g[i]; }, out);
+          else adjoint_row([=](int i) { return gate_.pull(yc, i, up); }, out);
         }
         if (yc % M < M - 1 && yc < S::HC - 1) continue;
         for (int r = yc % M + 1; r < M; r++)  // tiles reach below the last row
@@ -203,7 +206,7 @@ struct WinogradConvolution {
     }
 
     // Along x, of row r of the tiles: to pixels, with the bias.
-    NEVER_INLINE void transform_back(int r, const Weights& w, Vec* row) {
+    NEVER_INLINE void transform_back(int r, int yc, const Weights& w, Vec* row) {
       const Vec* spectrum = spectrum_ + (size_t)r * F * OUT;
       for (int t = 0; t < TX; t++) {
         int width = S::WC - t * M < M ? S::WC - t * M : M;
@@ -212,16 +215,24 @@ struct WinogradConvolution {
           UNROLL for (int f = 0; f < F; f++) m[f] = spectrum[f * OUT + t * S::CO + c];
           winograd::transform_output<M>(m, v);
           UNROLL for (int i = 0; i < M; i++)
-            if (S::WC % M == 0 || i < width) row[(t * M + i) * S::CO + c] = v[i] + w.bias[c];
+            if (S::WC % M == 0 || i < width) {
+              int at = (t * M + i) * S::CO + c;
+              row[at] = gate_.put(yc, at, v[i] + w.bias[c]);
+            }
         }
       }
     }
 
-    static NEVER_INLINE void adjoint_row(const Vec* g, Vec* out) {
+    // From element(i), the convolution's gradient at [x][channel] = i.
+    template <class Element>
+    static NEVER_INLINE void adjoint_row(Element&& element, Vec* out) {
       for (int t = 0; t < TX; t++)
         for (int c = 0; c < S::CO; c++) {
           Vec y[M], m[F];
-          UNROLL for (int i = 0; i < M; i++) y[i] = g[(t * M + i) * S::CO + c];
+          UNROLL for (int i = 0; i < M; i++) {
+            int x = t * M + i;
+            y[i] = S::WC % M == 0 || x < S::WC ? element(x * S::CO + c) : Vec{};
+          }
           winograd::adjoint_output<M>(y, m);
           UNROLL for (int f = 0; f < F; f++) out[f * OUT + t * S::CO + c] = m[f];
         }
@@ -298,7 +309,7 @@ struct WinogradConvolution {
     int next_tile_ = 0;
     // What lies beyond the image, left and right, is never written and stays zero.
     Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
-    Vec gradient_rows_[TRAIN ? GradientRows<S>::COUNT : 1][TX * M * S::CO];
+    Vec gradient_rows_[TRAIN ? GradientRows<S>::COUNT : 1][S::WC * S::CO];
     Vec input_gradient_[PADDED * S::CI];
     Vec ring_[F][F * IN], zeros_[F * IN];
     Vec inputs_[F * IN], outputs_[F * OUT];
