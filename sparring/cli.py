@@ -114,6 +114,13 @@ main.add_command(attack)
     show_default=True,
     help="Threads of each process.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "torch", "fused"]),
+    default="auto",
+    show_default=True,
+    help="What computes attacks and updates: auto is the fused engine where it can, else PyTorch.",
+)
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Where to keep the state.")
 @click.option("--checkpoint-interval", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint if it exists.")
@@ -170,7 +177,7 @@ def train(**chosen: Any) -> None:  # fmt: skip
     attack = _attack(chosen, dataset.bounds)
     trainer = Trainer(
         model, optimizer, dataset, attack, _strategy(chosen), batch_size=chosen["batch_size"],
-        seed=chosen["seed"], threads=chosen["threads"],
+        seed=chosen["seed"], threads=chosen["threads"], backend=chosen["backend"],
     )  # fmt: skip
     if chosen["arrivals"]:
         trainer.refuse_unwritable(chosen["arrivals"])
@@ -187,7 +194,8 @@ def train(**chosen: Any) -> None:  # fmt: skip
         save_arrivals(chosen["arrivals"], history.records)
     staleness = [record.staleness for record in history.records]
     click.echo(f"{len(history.records)} updates in {history.seconds:.2f} s on {trainer.comm.size} "
-               f"processes, now at update {trainer.updates}")  # fmt: skip
+               f"processes, now at update {trainer.updates}; backend "
+               f"{trainer.compute.backend}")  # fmt: skip
     if staleness:
         click.echo(f"loss {history.records[-1].loss:.4f}; staleness mean "
                    f"{sum(staleness) / len(staleness):.2f}, max {max(staleness)}")  # fmt: skip
@@ -200,12 +208,15 @@ def _attack(chosen: dict[str, Any], bounds: tuple[float, float]) -> Attack:
     from sparring.attacks import FGSM, PGD, GradientAscent
 
     if chosen["attack"] == "ascent":
-        return GradientAscent(step_size=chosen["step_size"], steps=chosen["steps"])
+        return GradientAscent(
+            step_size=chosen["step_size"], steps=chosen["steps"], backend=chosen["backend"]
+        )
     if chosen["attack"] == "fgsm":
-        return FGSM(epsilon=chosen["epsilon"], bounds=bounds)
+        return FGSM(epsilon=chosen["epsilon"], bounds=bounds, backend=chosen["backend"])
     return PGD(
         epsilon=chosen["epsilon"], step_size=chosen["step_size"], steps=chosen["steps"],
         norm="l2" if chosen["attack"] == "pgd_l2" else "linf", random_start=True, bounds=bounds,
+        backend=chosen["backend"],
     )  # fmt: skip
 
 

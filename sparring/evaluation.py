@@ -8,6 +8,7 @@ from torch import nn
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.data.dataset import Split
+from sparring.modes import mode
 from sparring.randomness import ImageStreams
 
 #: Epoch number that keys the evaluation's random numbers; no training run gets that far.
@@ -37,10 +38,8 @@ def count_correct(
         batch_size: images at a time.
     """
     dtype = next(model.parameters()).dtype
-    modes = [(module, module.training) for module in model.modules()]
     correct = 0
-    model.eval()
-    try:
+    with mode(model, training=False):
         for start in range(0, len(which), batch_size):
             chosen = list(which[start : start + batch_size])
             x = torch.from_numpy(split.images(chosen)).to(dtype)
@@ -50,7 +49,4 @@ def count_correct(
                 x = attack(model, x, y, generator=KeyedSource(streams))
             with torch.no_grad():
                 correct += int((model(x).argmax(1) == y).sum())
-    finally:
-        for module, training in modes:  # some may be frozen in eval mode
-            module.training = training
     return correct

@@ -19,6 +19,7 @@ from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
+from sparring.modes import mode, trainable
 from sparring.randomness import ImageStreams
 
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
@@ -189,19 +190,13 @@ class TorchCompute:
     @contextmanager
     def _trainable(self) -> Iterator[None]:
         """Gradients on, parameters trainable, train mode; on leaving, all is as it was."""
-        frozen = [p for p in self._parameters if not p.requires_grad]
-        modes = [(module, module.training) for module in self.model.modules()]
-        try:
-            for parameter in frozen:
-                parameter.requires_grad_(True)
-            self.model.train()
-            with torch.inference_mode(mode=False), torch.enable_grad():
-                yield
-        finally:
-            for parameter in frozen:
-                parameter.requires_grad_(False)
-            for module, training in modes:
-                module.training = training
+        with (
+            trainable(self._parameters, True),
+            mode(self.model, training=True),
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):
+            yield
 
     def apply(self, gradients: Array) -> None:
         """See `Compute`."""

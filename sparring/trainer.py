@@ -70,7 +70,8 @@ class Trainer:
         seed: of the order of images and of the attack's noise.
         threads: threads that this rank computes with; None leaves PyTorch's setting.
         backend: what computes the updates: ``"torch"``, ``"fused"`` (`sparring.compile`), or
-            ``"auto"``, the fused engine where it can. The attack has a backend of its own.
+            ``"auto"``, the fused engine where it can; ``trainer.compute.backend`` tells which it
+            was. The attack has a backend of its own, which is chosen in the same way.
         comm: the ranks; None means ``MPI.COMM_WORLD``.
 
     Raises:

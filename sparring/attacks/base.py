@@ -11,10 +11,12 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from sparring.attacks.memory_format import Forward, forward_of
 from sparring.attacks.objectives import Function
 from sparring.attacks.sources import RandomSource, as_source
-from sparring.attacks.validation import check_batch, check_logits
+from sparring.attacks.validation import check_batch, check_count, check_logits
 from sparring.backends import engine_for
+from sparring.modes import mode, trainable
 
 #: Called with the number of a gradient step just before it, counted from 0 over the whole call.
 OnStep = Callable[[int], None]
@@ -63,11 +65,12 @@ class Attack(ABC):
             every: see ``on_step``. The fused engine takes that many steps in one go.
 
         Raises:
-            ValueError: if x, y, generator or the model's output is not as described, if the
+            ValueError: if x, y, generator, every or the model's output is not as described, if the
                 model's weights were made under ``torch.inference_mode()``, or if the backend is
                 ``"fused"`` and the engine cannot serve this model.
         """
         check_batch(x, y)
+        check_count("every", every)
         source = as_source(generator)
         check_not_inference(model)
         engine = engine_for(self.backend, model, x)
@@ -77,7 +80,7 @@ class Attack(ABC):
             if x.shape[0] == 0:
                 return x
             if engine is None:
-                return self._perturb(Climb(model, y, on_step, every), x, source)
+                return self._perturb(Climb(forward_of(model, x), y, on_step, every), x, source)
             from sparring.fused.climb import FusedClimb
 
             return self._perturb(FusedClimb(engine, model, y, on_step, every), x, source)
@@ -114,12 +117,12 @@ class Climb:
     """One attack's view of the model: logits, and gradients with respect to images.
 
     Args:
-        model: the attacked model, already frozen.
+        model: the attacked model, already frozen, or what computes its logits.
         y: int64 labels ``(n,)``.
         on_step, every: see ``Attack.__call__``.
     """
 
-    def __init__(self, model: nn.Module, y: Tensor, on_step: OnStep | None, every: int) -> None:
+    def __init__(self, model: Forward, y: Tensor, on_step: OnStep | None, every: int) -> None:
         self.model, self.y = model, y
         self._on_step, self._every = on_step, every
         self._steps = 0
@@ -130,8 +133,7 @@ class Climb:
 
     def logits(self, x: Tensor) -> Tensor:
         """The model's logits ``(n, classes)``."""
-        logits: Tensor = self.model(x)
-        return logits
+        return self.model(x)
 
     def gradient(self, x: Tensor, function: Function) -> Tensor:
         """The gradient of each image's function value with respect to the image; one step."""
@@ -164,15 +166,5 @@ def check_not_inference(model: nn.Module) -> None:
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients for parameters; on leaving, all flags are as they were."""
-    modes = [(module, module.training) for module in model.modules()]
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        model.eval()
-        for parameter in trainable:
-            parameter.requires_grad_(False)
+    with mode(model, training=False), trainable(model.parameters(), False):
         yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-        for module, training in modes:
-            module.training = training

@@ -120,14 +120,23 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
     Raises:
         ValueError: if they are not.
     """
-    if logits.dim() != 2 or logits.shape[0] != y.shape[0] or logits.shape[1] < 2:
-        raise ValueError(
-            f"the model must return logits of shape ({y.shape[0]}, classes) with at least 2 "
-            f"classes, not {tuple(logits.shape)}"
-        )
+    check_logits_shape(tuple(logits.shape), y)
     if not logits.requires_grad:
         raise ValueError("the model must be differentiable in its input, but its logits are not")
     check_classes(y, logits.shape[1])
+
+
+def check_logits_shape(shape: tuple[int, ...], y: Tensor) -> None:
+    """Logits for each label, of at least two classes.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if len(shape) != 2 or shape[0] != y.shape[0] or shape[1] < 2:
+        raise ValueError(
+            f"the model must return logits of shape ({y.shape[0]}, classes) with at least 2 "
+            f"classes, not {shape}"
+        )
 
 
 def check_classes(y: Tensor, classes: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.attacks.base import Climb, OnStep, Step
 from sparring.attacks.objectives import Function, cross_entropy, log_odds, study
-from sparring.attacks.validation import check_classes
+from sparring.attacks.validation import check_classes, check_logits_shape
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine
 from sparring.fused.library import Settings
 
@@ -30,13 +30,14 @@ class FusedClimb(Climb):
         model, y, on_step, every: see `Climb`.
 
     Raises:
-        ValueError: if a label is not below the model's number of classes.
+        ValueError: if a label is not below the model's number of classes, or that is 1.
     """
 
     def __init__(
         self, engine: Engine, model: nn.Module, y: Tensor, on_step: OnStep | None, every: int
     ) -> None:
         super().__init__(model, y, on_step, every)
+        check_logits_shape((len(y), engine.network.classes), y)
         check_classes(y, engine.network.classes)
         self._engine = engine
 

@@ -45,12 +45,16 @@ class FusedCompute(TorchCompute):
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
+        if not self._engine.fits(self.model):
+            return super().loss(batch)
         self._engine.refresh()
         logits = self._engine.logits(torch.from_numpy(batch.images))
         return float(functional.cross_entropy(logits, torch.from_numpy(batch.labels)))
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`; the kernel ends with all parts at once."""
+        if not self._engine.fits(self.model):  # a hook, say, or another layout of a weight
+            return super().gradients(batch, out, on_ready)
         loss = 0.0
         if len(batch.labels):
             self._engine.refresh()

@@ -64,7 +64,8 @@ class Engine:
             raise BuildError(f"the built library cannot be loaded: {error}") from None
         self._lock = threading.Lock()
         self._loaded = [False] * len(self._kinds)
-        self._plan = lru_cache(maxsize=64)(lambda n, threads: plan(n, threads, self._kinds))
+        kinds = self._kinds  # not self: an engine must go at once when its model does
+        self._plan = lru_cache(maxsize=64)(lambda n, threads: plan(n, threads, kinds))
         self._check(model)
 
     def fits(self, model: nn.Module) -> bool:
@@ -85,7 +86,8 @@ class Engine:
         steps: int,
     ) -> Tensor:
         """Images after ``steps`` steps from ``start``; all float32 ``(n, c, h, w)``."""
-        start, centre, labels = start.contiguous(), centre.contiguous(), labels.contiguous()
+        start, centre = self._images(start), self._images(centre, len(start))
+        labels = self._labels(labels, len(start))
         out = torch.empty_like(start)
         with self._lock:
             for library, part, threads in self._parts(len(start)):
@@ -96,7 +98,7 @@ class Engine:
 
     def input_gradient(self, x: Tensor, labels: Tensor, objective: int) -> Tensor:
         """Each image's gradient of an objective (a number of ``cpp/objective.hpp``)."""
-        x, labels = x.contiguous(), labels.contiguous()
+        x, labels = self._images(x), self._labels(labels, len(x))
         out = torch.empty_like(x)
         with self._lock:
             for library, part, threads in self._parts(len(x)):
@@ -105,8 +107,8 @@ class Engine:
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits ``(n, classes)`` of images ``(n, c, h, w)``."""
-        x = x.contiguous()
-        out = torch.empty(len(x), self.network.classes)
+        x = self._images(x)
+        out = torch.empty(len(x), self.network.classes, dtype=torch.float32, device="cpu")
         with self._lock:
             for library, part, threads in self._parts(len(x)):
                 library.logits(x[part], out[part], threads)
@@ -123,7 +125,7 @@ class Engine:
             scale: such as 1 over the size of the batch.
             out: a contiguous float32 tensor for each of `parameters`, None where that is None.
         """
-        x, labels = x.contiguous(), labels.contiguous()
+        x, labels = self._images(x), self._labels(labels, len(x))
         for tensor in out:
             if tensor is not None:
                 tensor.zero_()
@@ -133,41 +135,88 @@ class Engine:
                 for library, part, threads in self._parts(len(x))
             )
 
+    def _images(self, x: Tensor, count: int | None = None) -> Tensor:
+        """Contiguous images, or ValueError: the kernel reads memory that it doesn't check."""
+        if x.dtype != torch.float32 or tuple(x.shape[1:]) != self.network.shape or not x.is_cpu:
+            raise ValueError(
+                f"images must be float32 (n, {', '.join(map(str, self.network.shape))}) on the "
+                f"CPU, not {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)} on {x.device}"
+            )
+        if count not in (None, len(x)):
+            raise ValueError(f"there are {count} images to start from and {len(x)} clean ones")
+        return x.contiguous()
+
+    def _labels(self, labels: Tensor, count: int) -> Tensor:
+        """Contiguous labels, one of a class for each image, or ValueError."""
+        if labels.dtype != torch.int64 or labels.shape != (count,) or not labels.is_cpu:
+            raise ValueError(
+                f"labels must be int64 ({count},) on the CPU, not "
+                f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)} on "
+                f"{labels.device}"
+            )
+        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.network.classes:
+            raise ValueError(
+                f"labels must be 0 to {self.network.classes - 1}, the model's classes, not "
+                f"{int(labels.min())} to {int(labels.max())}"
+            )
+        return labels.contiguous()
+
     def _parts(self, count: int) -> list[tuple[Library, slice, int]]:
         threads = torch.get_num_threads()
         pieces: list[Piece] = self._plan(count, threads)
+        loaded = self._loaded  # another thread's `refresh` in the middle is not to be lost
         for piece in pieces:
-            if not self._loaded[piece.layout]:
+            if not loaded[piece.layout]:
                 self._libraries[piece.layout].load(self.parameters)
-                self._loaded[piece.layout] = True
+                loaded[piece.layout] = True
         return [(self._libraries[p.layout], p.images, threads) for p in pieces]
 
     def _check(self, model: nn.Module) -> None:
         """Compare every layout with the model itself, in float64, on a few random images.
 
-        An image that lies within rounding of a ReLU's kink may have another gradient there, so a
-        kernel may try three times; a broken one fails each time.
+        The weights are random too: a model's own may be NaN, or so large that float32 and float64
+        differ. An image that lies within rounding of a ReLU's kink may have another gradient
+        there, so a kernel may try three times; a broken one fails each time.
 
         Raises:
             SelfCheckError: if one of them is off.
         """
-        generator = torch.Generator().manual_seed(0)
-        exact = copy.deepcopy(model).double().eval()
-        for parameter in exact.parameters():
-            parameter.requires_grad_(True)
-        twins = dict(zip(map(id, model.parameters()), exact.parameters(), strict=True))
-        # One tuple of float64 twins in the order of `self.parameters`.
-        wanted = [twins[id(p)] for p in self.parameters if p is not None]
-        for kind, library in zip(self._kinds, self._libraries, strict=True):
-            library.load(self.parameters)
-            errors = [self._error(library, kind.block + 1, exact, wanted, generator)]
-            while not errors[-1] < SELF_CHECK_BOUND:
-                if len(errors) == 3:
-                    raise SelfCheckError(
-                        f"the {kind.name} kernel's gradients are off by {min(errors):.1e} of the "
-                        "largest"
-                    )
-                errors.append(self._error(library, kind.block + 1, exact, wanted, generator))
+        generator = torch.Generator("cpu").manual_seed(0)
+        weights = self._random_weights(generator)
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            exact = copy.deepcopy(model).double().eval()
+            twins = dict(zip(map(id, model.parameters()), exact.parameters(), strict=True))
+            wanted = []  # the float64 twins in the order of `self.parameters`
+            for parameter, weight in zip(self.parameters, weights, strict=True):
+                if parameter is not None and weight is not None:
+                    wanted.append(twins[id(parameter)].requires_grad_(True))
+                    wanted[-1].data.copy_(weight)
+            for kind, library in zip(self._kinds, self._libraries, strict=True):
+                library.load(weights)
+                errors = [self._error(library, kind.block + 1, exact, wanted, generator)]
+                while not errors[-1] < SELF_CHECK_BOUND:
+                    if len(errors) == 3:
+                        raise SelfCheckError(
+                            f"the {kind.name} kernel's gradients are off by {min(errors):.1e} of "
+                            "the largest"
+                        )
+                    errors.append(self._error(library, kind.block + 1, exact, wanted, generator))
+
+    def _random_weights(self, generator: torch.Generator) -> list[Tensor | None]:
+        """One float32 tensor for each of `parameters`, in the range of PyTorch's own beginning."""
+        weights: list[Tensor | None] = []
+        bound = 0.0
+        for parameter in self.parameters:
+            if parameter is None:
+                weights.append(None)
+                continue
+            if parameter.dim() > 1:  # a bias has the range of the weight before it
+                bound = parameter[0].numel() ** -0.5
+            unit = torch.rand(
+                parameter.shape, generator=generator, dtype=torch.float32, device="cpu"
+            )
+            weights.append(bound * (2 * unit - 1))
+        return weights
 
     def _error(
         self,
@@ -178,12 +227,13 @@ class Engine:
         generator: torch.Generator,
     ) -> float:
         """The largest error of any gradient, over the largest entry of that gradient."""
-        x = torch.rand(count, *self.network.shape, generator=generator)
-        y = torch.randint(0, self.network.classes, (count,), generator=generator)
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            images = x.double().requires_grad_()
-            loss = nn.functional.cross_entropy(exact(images), y, reduction="sum")
-            expected = torch.autograd.grad(loss, [images, *wanted])
+        x = torch.rand(
+            count, *self.network.shape, generator=generator, dtype=torch.float32, device="cpu"
+        )
+        y = torch.randint(0, self.network.classes, (count,), generator=generator, device="cpu")
+        images = x.double().requires_grad_()
+        loss = nn.functional.cross_entropy(exact(images), y, reduction="sum")
+        expected = torch.autograd.grad(loss, [images, *wanted])
         of_images = torch.empty_like(x)
         library.input_gradient(x, y, of_images, OBJECTIVE_NUMBERS["cross_entropy"], 1)
         out = [None if p is None else torch.zeros_like(p) for p in self.parameters]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+from sparring.fused.machine import BuildError
 from sparring.fused.network import Convolution, Dense, Network
 
 #: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
 POINTS = 8
+
+_FLOAT32_MIN = 2.0**-126  # the least standard deviation whose inverse float32 can hold
 
 
 def winograd_outputs(conv: Convolution) -> int:
@@ -62,7 +67,11 @@ def _numbers(values: list[float]) -> str:
 
 
 def header(network: Network) -> str:
-    """The text of ``network.h``, which ``cpp/layers.hpp`` includes."""
+    """The text of ``network.h``, which ``cpp/layers.hpp`` includes.
+
+    Raises:
+        BuildError: if what normalises the images is no number that a kernel can hold.
+    """
     channels, height, columns = network.shape
     if network.convolutions:
         last = network.convolutions[-1]
@@ -73,6 +82,10 @@ def header(network: Network) -> str:
     denses = ", ".join(
         _dense(dense, *shape) for dense, shape in zip(network.dense, inputs, strict=True)
     )
+    if not all(_FLOAT32_MIN <= std < math.inf for std in network.std) or not all(
+        map(math.isfinite, network.mean)
+    ):
+        raise BuildError(f"images cannot be normalised by {network.mean} and {network.std}")
     scale = [1.0 / std for std in network.std] or [1.0] * channels
     shift = [-m / s for m, s in zip(network.mean, network.std, strict=True)] or [0.0] * channels
     return f"""// Generated for one network.

@@ -39,6 +39,7 @@ BAD_SETTINGS = [
     (PGD, {"momentum": -0.5}, "momentum must be a finite number at least 0, not -0.5"),
     (PGD, {"targeted": None}, "targeted must be true or false, not None"),
     (PGD, {"objective": "ce"}, "objective must be one of 'cross_entropy', 'study', not 'ce'"),
+    (PGD, {"backend": "gpu"}, "backend must be one of 'auto', 'fused', 'torch', not 'gpu'"),
     (PGD, {"bounds": (2, 1)}, "bounds must be two numbers (low, high) with low < high, not (2, 1"),
 ]
 
@@ -57,14 +58,16 @@ def test_signatures_are_the_promised_ones():
 
     assert defaults(FGSM) == {
         "epsilon": 0.3, "targeted": False, "objective": "cross_entropy", "bounds": (0.0, 1.0),
+        "backend": "auto",
     }  # fmt: skip
     assert defaults(GradientAscent) == {
         "step_size": 1.0, "steps": 15, "objective": "study", "bounds": (-5.0, 5.0),
+        "backend": "auto",
     }  # fmt: skip
     assert defaults(PGD) == {
         "epsilon": 0.3, "step_size": 0.01, "steps": 40, "norm": "linf", "random_start": False,
         "restarts": 1, "momentum": 0.0, "targeted": False, "objective": "cross_entropy",
-        "bounds": (0.0, 1.0),
+        "bounds": (0.0, 1.0), "backend": "auto",
     }  # fmt: skip
 
 

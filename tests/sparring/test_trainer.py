@@ -1,6 +1,7 @@
 """The library's face, on one process and on real MPI ranks."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -457,6 +458,23 @@ def test_the_command_line_trains(tmp_path):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "3 updates in" in result.output
+    assert "backend torch" in result.output
     assert "robust accuracy" in result.output
     assert len(load_arrivals(Path(arrivals))) == 3
     assert load(Path(state)).updates == 3
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler")
+def test_the_command_line_trains_on_the_fused_engine():
+    arguments = ["train", "--updates", "2", "--steps", "2", "--batch-size", "8", "--evaluate", "0"]
+    result = CliRunner().invoke(main, [*arguments, "--backend", "fused"])
+    assert result.exit_code == 0, result.output
+    assert "backend fused" in result.output
+
+
+def test_the_command_line_says_why_the_fused_engine_cannot_serve(monkeypatch):
+    monkeypatch.setenv("SPARRING_ISA", "mmx")
+    result = CliRunner().invoke(main, ["train", "--updates", "1", "--backend", "fused"])
+    assert result.exit_code == 2
+    (sentence,) = result.output.splitlines()
+    assert sentence.startswith("error: the fused engine cannot serve this model: SPARRING_ISA=mmx")

@@ -29,6 +29,16 @@ ALWAYS_INLINE void put_channels(float* pixel, int v, Vec value) {
     store_vec(pixel + v * LANES, value);
 }
 
+// Vector v of the CHANNELS of one pixel, zero beyond them: what stands there is the next pixel's, or
+// of an earlier image, and if it were NaN, zero weights would not help.
+template <int CHANNELS>
+ALWAYS_INLINE Vec get_channels(const float* pixel, int v) {
+  Vec value = load_vec(pixel + v * LANES);
+  if (CHANNELS % LANES && v == vectors(CHANNELS) - 1)
+    value = keep((Mask)((1u << CHANNELS % LANES) - 1), value);
+  return value;
+}
+
 // Pixels of an image, each `stride` floats after the last, rows `row` floats apart; `data` is
 // pixel (0, 0). A vector read from a pixel may reach into the next one.
 struct Pixels {
@@ -114,7 +124,7 @@ struct ImageConvolution {
       for (int y = 0; y < S::HC; y++)
         for (int x = 0; x < S::WC; x++)
           for (int v = 0; v < COV; v++) {
-            Vec g = load_vec(up.at(y, x) + v * LANES);
+            Vec g = get_channels<S::CO>(up.at(y, x), v);
             if constexpr (S::RELU) g = keep(positive(load_vec(out.at(y, x) + v * LANES)), g);
             store_vec(gradient().at(y, x) + v * LANES, g);
           }
@@ -251,7 +261,7 @@ struct ImageConvolution {
               best = most(next, best);
               for (int j = 0; j < i; j++) wins[j] &= (Mask)~wins[i];
             }
-            Vec g = load_vec(up.at(y, x) + v * LANES);
+            Vec g = get_channels<S::CO>(up.at(y, x), v);
             if constexpr (S::RELU) g = keep(positive(best), g);
             for (int i = 0; i < 4; i++)
               store_vec(gradient().at(2 * y + i / 2, 2 * x + i % 2) + v * LANES, keep(wins[i], g));

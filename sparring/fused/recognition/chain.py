@@ -1,0 +1,68 @@
+"""The network as far as it has been read: what operations and layers append to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from torch import nn
+
+from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.recognition.unsupported import UnsupportedError
+
+#: The shape of one image's share of a tensor.
+Shape = tuple[int, ...]
+
+#: What an operation or a layer does to a chain, given its input and its own arguments; gives
+#: the output's shape.
+Link = Callable[..., Shape]
+
+
+class Chain:
+    """Layers with weights, first to last.
+
+    Args:
+        shape: (channels, height, width) of an image.
+
+    Attributes:
+        mean, std: what normalises the images; empty if nothing does.
+        convolutions, dense: the layers.
+        parameters: weight and bias of each layer, None where it has no bias.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self._shape = shape
+        self.mean: tuple[float, ...] = ()
+        self.std: tuple[float, ...] = ()
+        self.convolutions: list[Convolution] = []
+        self.dense: list[Dense] = []
+        self.parameters: list[nn.Parameter | None] = []
+
+    def network(self) -> Network:
+        """The whole network.
+
+        Raises:
+            UnsupportedError: if what has been read doesn't end in logits.
+        """
+        if not self.dense:
+            raise UnsupportedError("the model doesn't end in a linear layer")
+        if self.dense[-1].relu:
+            raise UnsupportedError("a ReLU follows the last linear layer, whose output is logits")
+        return Network(
+            self._shape, self.mean, self.std, tuple(self.convolutions), tuple(self.dense)
+        )
+
+    def take_parameters(self, layer: nn.Conv2d | nn.Linear, shape: Shape) -> None:
+        """Append a layer's weight and bias."""
+        weight, bias = cast("tuple[object, object]", (layer.weight, layer.bias))
+        for name, value, wanted in (("weight", weight, shape), ("bias", bias, shape[:1])):
+            if value is None and name == "bias":
+                self.parameters.append(None)
+                continue
+            if not isinstance(value, nn.Parameter):
+                raise UnsupportedError(f"has a {name} that is not a parameter")
+            if value.shape != wanted or not value.numel():
+                raise UnsupportedError(f"has a {name} of shape {tuple(value.shape)}, not {wanted}")
+            if any(value is other for other in self.parameters):
+                raise UnsupportedError(f"shares its {name} with another layer, or is used twice")
+            self.parameters.append(value)

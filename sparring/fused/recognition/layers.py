@@ -1,0 +1,154 @@
+"""PyTorch's layers, each as what it does to the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
+
+import torch
+from torch import nn
+
+from sparring.fused.network import Convolution, Dense
+from sparring.fused.recognition import operations
+from sparring.fused.recognition.chain import Chain, Link, Shape
+from sparring.fused.recognition.operations import pair
+from sparring.fused.recognition.unsupported import UnsupportedError, short
+from sparring.fused.recognition.values import Value
+from sparring.networks import Normalize
+
+
+def _identity(chain: Chain, input: Value, layer: nn.Module) -> Shape:
+    return input.shape
+
+
+def _relu(chain: Chain, input: Value, layer: nn.ReLU) -> Shape:
+    return operations.relu(chain, input)
+
+
+def _dropout(chain: Chain, input: Value, layer: nn.Dropout) -> Shape:
+    if layer.p != 0:
+        raise UnsupportedError(f"has p={layer.p}; the fused engine takes p=0")
+    return input.shape
+
+
+def _max_pool(chain: Chain, input: Value, layer: nn.MaxPool2d) -> Shape:
+    return operations.max_pool2d(
+        chain,
+        input,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.ceil_mode,
+        layer.return_indices,
+    )
+
+
+def _flatten(chain: Chain, input: Value, layer: nn.Flatten) -> Shape:
+    return operations.flatten(chain, input, layer.start_dim, layer.end_dim)
+
+
+def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
+    if chain.convolutions or chain.dense or chain.mean or len(input.shape) != 3:
+        raise UnsupportedError("is not the first layer")
+    channels = input.shape[0]
+    for name, buffer in (("mean", layer.mean), ("std", layer.std)):
+        if buffer.dtype is not torch.float32 and (
+            buffer.is_floating_point() or buffer.is_complex()
+        ):
+            raise UnsupportedError(f"has a {name} of {short(buffer.dtype)}, not float32")
+        if not buffer.is_cpu:
+            raise UnsupportedError(f"has its {name} on {buffer.device}, not on the CPU")
+        if buffer.shape not in ((1, 1, 1, 1), (1, channels, 1, 1)):
+            raise UnsupportedError(
+                f"has a {name} of shape {tuple(buffer.shape)} for images of {channels} channels"
+            )
+    chain.mean, chain.std = (
+        tuple(map(float, buffer.expand(1, channels, 1, 1).flatten().tolist()))
+        for buffer in (layer.mean, layer.std)
+    )
+    return input.shape
+
+
+def _conv(chain: Chain, input: Value, layer: nn.Conv2d) -> Shape:
+    if len(input.shape) != 3:
+        raise UnsupportedError("follows a flattening or a linear layer")
+    for name, wanted in (("stride", 1), ("dilation", 1), ("groups", 1)):
+        value = getattr(layer, name)
+        if pair(value) != (wanted, wanted):
+            raise UnsupportedError(f"has {name} {value}; the fused engine takes {name} 1")
+    if layer.padding_mode != "zeros":
+        raise UnsupportedError(
+            f"has padding mode {layer.padding_mode!r}; the fused engine takes 'zeros'"
+        )
+    channels, height, width = input.shape
+    kernel = layer.kernel_size[0]
+    if tuple(layer.kernel_size) != (kernel, kernel):
+        raise UnsupportedError(
+            f"has a kernel of size {layer.kernel_size}; the fused engine takes square ones"
+        )
+    padding = _padding(layer.padding, kernel)
+    chain.take_parameters(layer, (layer.out_channels, layer.in_channels, kernel, kernel))
+    if layer.in_channels != channels:
+        raise UnsupportedError(f"takes {layer.in_channels} channels and is given {channels}")
+    convolution = Convolution(
+        channels, height, width, layer.out_channels, kernel, padding, relu=False, pool=False
+    )
+    if min(convolution.conv_height, convolution.conv_width) < 1:
+        raise UnsupportedError(f"has a kernel too large for {height}x{width} pixels")
+    chain.convolutions.append(convolution)
+    return (convolution.out_channels, convolution.out_height, convolution.out_width)
+
+
+def _linear(chain: Chain, input: Value, layer: nn.Linear) -> Shape:
+    if len(input.shape) != 1:
+        raise UnsupportedError(f"is given images of shape {input.shape}, not flattened")
+    chain.take_parameters(layer, (layer.out_features, layer.in_features))
+    if (layer.in_features,) != input.shape:
+        raise UnsupportedError(f"takes {layer.in_features} inputs and is given {input.shape[0]}")
+    chain.dense.append(Dense(layer.in_features, layer.out_features, relu=False))
+    return (layer.out_features,)
+
+
+def _padding(padding: object, kernel: int) -> int:
+    """A convolution's zero pixels on each side."""
+    if padding == "same" and kernel % 2 == 0:
+        raise UnsupportedError(
+            f"has padding 'same' and a kernel of size {kernel}; the fused engine takes odd ones"
+        )
+    side = {"same": kernel // 2, "valid": 0}.get(padding) if isinstance(padding, str) else None
+    if side is None:
+        side, other = cast("tuple[int, int]", pair(padding))
+        if side != other:
+            raise UnsupportedError(
+                f"has padding {padding}; the fused engine takes the same on all sides"
+            )
+    if not 0 <= side < kernel:
+        raise UnsupportedError(
+            f"has padding {side}; the fused engine takes less than the kernel's size, {kernel}"
+        )
+    return side
+
+
+#: How each layer acts on a `Chain`; no class derived from these is taken.
+LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
+    {
+        nn.Conv2d: _conv,
+        nn.Linear: _linear,
+        nn.ReLU: _relu,
+        nn.MaxPool2d: _max_pool,
+        nn.Flatten: _flatten,
+        nn.Identity: _identity,
+        nn.Dropout: _dropout,
+        Normalize: _normalize,
+    }
+)
+
+
+def title(name: str, module: nn.Module) -> str:
+    """A module in a message."""
+    kind = type(module).__name__
+    if type(module) not in LAYERS and any(kind == known.__name__ for known in LAYERS):
+        kind = f"{type(module).__module__}.{kind}"  # a quantized Linear, say
+    return f"layer {name} ({kind})" if name else f"the model ({kind})"
