@@ -35,7 +35,7 @@ help:
 	@echo "make strategies       every strategy and variation of the pipeline, side by side"
 	@echo "make staleness        how old batches are, and what that costs"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
-	@echo "make bench            the attack's and the update's speed, beside other libraries'"
+	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
 	@echo "make check            lint, formatting, types"
@@ -102,6 +102,7 @@ bench: $(DEV)
 	  --benchmark-storage="file://$(abspath $(RESULTS))/benchmarks" \
 	  --benchmark-columns=min,median,iqr,rounds
 	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m sparring attack --benchmark \
+	  $(if $(findstring --task,$(BENCH_ARGS)),,--task attack --task update --task iteration) \
 	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--dataset mnist) \
 	  $(BENCH_ARGS)
 	@$(BIN)/python -m plots attack-benchmark "$(RESULTS)/attack_benchmark.csv"

@@ -1,4 +1,4 @@
-"""What the small benchmarks share: a trained network, a thread, and the backends that exist.
+"""What the small benchmarks share: a trained network, a thread, and the backends.
 
 `make bench` runs them; `make test` does not.
 """
@@ -9,12 +9,20 @@ import pytest
 import torch
 
 from sparring import data
-from sparring.benchmark import backends, problem
+from sparring.backends import BackendError, engine_for
+from sparring.benchmark import problem
 
 torch.set_num_threads(1)
 
-#: Backends of attacks; the fused one where this version has it.
-BACKENDS = ("torch", "fused") if backends.supported() else ("torch",)
+
+@pytest.fixture(params=["torch", "fused"])
+def backend(request, model):
+    """Each backend; the fused one where there is a compiler for it."""
+    try:
+        engine_for(request.param, model, torch.zeros(1, 1, 28, 28))
+    except BackendError as error:
+        pytest.skip(str(error))
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from conftest import BACKENDS
 
 from sparring import PGD
-from sparring.benchmark import backends
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, 64, 256])
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_attack_step(benchmark, model, images, backend, batch_size):
     steps = 5
     x, y = images(batch_size)
-    attack = backends.build(PGD, backend, epsilon=0.3, step_size=0.02, steps=steps)
+    attack = PGD(epsilon=0.3, step_size=0.02, steps=steps, backend=backend)
     benchmark.group = f"attack of {steps} steps, batch {batch_size}"
     benchmark.extra_info["image_steps"] = batch_size * steps
     found = benchmark(attack, model, x, y)

@@ -11,22 +11,18 @@ import torch
 from sparring import PGD
 from sparring.batches import Batches
 from sparring.compute import Batch
-from sparring.torch_compute import TorchCompute
-
-#: What computes updates behind `sparring.compute.Compute`, by backend; all take the arguments of
-#: TorchCompute. The fused engine's class joins here.
-COMPUTES = {"torch": TorchCompute}
+from sparring.fused.compute import compute_for
 
 
-@pytest.fixture(params=COMPUTES)
-def compute(request, model, dataset):
+@pytest.fixture
+def compute(backend, model, dataset):
     def optimizer(parameters):
         return torch.optim.SGD(parameters, lr=0.01, momentum=0.5)
 
     batches = Batches(len(dataset.train), 64, seed=0)
     attack = PGD(epsilon=0.3, step_size=0.02, steps=1)
-    kind = COMPUTES[request.param]
-    return kind(copy.deepcopy(model), dataset.train, batches, attack, optimizer)
+    own = copy.deepcopy(model)
+    return compute_for(backend, own, dataset.train, batches, attack, optimizer)
 
 
 def batch_of(dataset, size):

@@ -90,10 +90,17 @@ def environment_path(results: Path, study: str) -> Path:
     return results / f"{study}.environment.json"
 
 
-def read_cells(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
+def read_cells(
+    path: Path, required: Sequence[str], newest: int = SCHEMA_VERSION
+) -> tuple[list[str], list[dict[str, str]]]:
     """Header and rows of a table as text, so that what is written again stays byte for byte.
 
     A byte order mark and other line ends, as spreadsheets write them, are read like our own.
+
+    Args:
+        path: the table.
+        required: columns that it must have.
+        newest: the newest schema version that can be read; tables of other kinds count their own.
 
     Raises:
         InputError: if it is no CSV in UTF-8, a column is missing or there twice, a row has too few
@@ -101,19 +108,19 @@ def read_cells(path: Path, required: Sequence[str]) -> tuple[list[str], list[dic
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read_cells(path, csv.reader(file, strict=True), required)
+            return _read_cells(path, csv.reader(file, strict=True), required, newest)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"not a table: expected CSV text in UTF-8 ({error})") from None
 
 
 def _read_cells(
-    path: Path, reader: Any, required: Sequence[str]
+    path: Path, reader: Any, required: Sequence[str], newest: int
 ) -> tuple[list[str], list[dict[str, str]]]:
     header: list[str] = next(reader, [])
     missing = [column for column in required if column not in header]
     if missing:
         raise InputError(path, f"the header lacks the column '{missing[0]}' of a table of "
-                               f"schema version {SCHEMA_VERSION}", 1)  # fmt: skip
+                               f"schema version {newest}", 1)  # fmt: skip
     twice = [column for column, number in Counter(header).items() if number > 1]
     if twice:
         raise InputError(path, f"the header has the column '{twice[0]}' twice; expected once", 1)
@@ -123,15 +130,19 @@ def _read_cells(
             raise InputError(path, f"expected {len(header)} cells in each row, "
                                    f"found {len(cells)}", reader.line_num)  # fmt: skip
         rows.append(dict(zip(header, cells, strict=True)))
-        version = rows[-1].get("schema_version", str(SCHEMA_VERSION))
-        if not version.isdecimal() or int(version) > SCHEMA_VERSION:
-            raise InputError(path, f"expected schema_version {SCHEMA_VERSION} or older, "
+        version = rows[-1].get("schema_version", str(newest))
+        if not version.isdecimal() or int(version) > newest:
+            raise InputError(path, f"expected schema_version {newest} or older, "
                                    f"found '{version}'", reader.line_num)  # fmt: skip
     return header, rows
 
 
-def read_frame(path: Path, required: Sequence[str] = ROW_COLUMNS) -> pd.DataFrame:
+def read_frame(
+    path: Path, required: Sequence[str] = ROW_COLUMNS, newest: int = SCHEMA_VERSION
+) -> pd.DataFrame:
     """A table with typed columns: numbers as numbers, true/false as bool, identifiers as text.
+
+    The arguments are those of `read_cells`.
 
     Raises:
         InputError: if the file is missing, is no such table, or has a newer schema version.
@@ -141,7 +152,7 @@ def read_frame(path: Path, required: Sequence[str] = ROW_COLUMNS) -> pd.DataFram
 
     if not path.is_file():
         raise InputError(path, "no such table; run the study first")
-    header, _ = read_cells(path, required)
+    header, _ = read_cells(path, required, newest)
     identifiers = ("point", "launch", "environment", "message", "host", "cpus")
     frame = pd.read_csv(
         path, encoding="utf-8-sig", low_memory=False,

@@ -1,4 +1,4 @@
-"""How fast attacks are, by library: medians, intervals, and ratios to the fastest of ours.
+"""How fast attacks and training are, by library: medians, intervals, and ratios to our fastest.
 
 Ratios are of times in the same round, in which every competitor ran once: what slows the machine
 for a while slows all of them. Their median and its interval need no model of the noise.
@@ -7,7 +7,7 @@ for a while slows all of them. Their median and its interval need no model of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from harness.errors import InputError, UserError
 from harness.statistics import Summary, summarize
 from plots.observations import Row, read_rows
 
+#: The newest version of its table that can be drawn.
+SCHEMA_VERSION = 2
 #: Columns without which a table is not this benchmark's.
 REQUIRED = (
-    "schema_version", "run", "network", "dataset", "competitor", "version", "batch_size", "threads",
-    "steps", "round", "seconds", "image_steps_per_second", "status", "message",
-    "first_call_seconds", "cpu", "cores", "torch_version", "started_at",
+    "schema_version", "run", "network", "dataset", "task", "competitor", "version", "batch_size",
+    "threads", "steps", "round", "seconds", "status", "message", "first_call_seconds", "cpu",
+    "cores", "torch_version", "started_at",
 )  # fmt: skip
 
 #: Competitors in order, with the names that are shown; others follow under their own.
@@ -34,6 +36,9 @@ NAMES = {
 }
 #: Whom the others are compared with: the first of these that was measured.
 BASES = ("fused", "sparring")
+#: The tasks in order.
+ATTACK = "attack"
+TASKS = (ATTACK, "update", "iteration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,8 @@ class Cell:
 
     Attributes:
         competitor: its name in the table.
-        batch_size: images attacked at a time.
+        batch_size: images at a time.
+        work: what a rate counts: image-steps of an attack, images of other tasks.
         rows: the timed repetitions.
         base: those of the competitor that it is compared with.
         trouble: why there are none, or why they are fewer; empty if nothing failed.
@@ -50,19 +56,20 @@ class Cell:
 
     competitor: str
     batch_size: int
+    work: int
     rows: tuple[Row, ...]
     base: tuple[Row, ...]
     trouble: str
 
     @cached_property
     def rate(self) -> Summary | None:
-        """Image-steps per second, or None if nothing was measured."""
-        rates = [float(row["image_steps_per_second"]) for row in self.rows]
+        """Work per second, or None if nothing was measured."""
+        rates = [self.work / float(row["seconds"]) for row in self.rows]
         return summarize(rates) if rates else None
 
     @cached_property
     def seconds(self) -> Summary | None:
-        """Seconds an attack, or None if nothing was measured."""
+        """Seconds of the task, or None if nothing was measured."""
         return summarize([float(row["seconds"]) for row in self.rows]) if self.rows else None
 
     @cached_property
@@ -76,16 +83,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Panel:
-    """All cells with the same threads and steps, by competitor and batch size."""
+    """All cells with the same task, threads and steps, by competitor and batch size."""
 
+    task: str
     threads: int
     steps: int
     cells: tuple[Cell, ...]
 
     @property
     def title(self) -> str:
-        """The panel in words."""
-        return f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.steps} steps"
+        """The panel in words, without its task."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{threads}, {self.steps} steps" if self.steps else threads
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Benchmark:
         path: the table.
         run: the run.
         base: whom the others are compared with, or None.
-        panels: by threads, then steps.
+        panels: by task, threads, then steps.
         rows: all rows of the run.
         left_out: rows of other runs.
     """
@@ -113,6 +122,13 @@ class Benchmark:
         """Those that were measured, in order."""
         return _ordered({str(row["competitor"]) for row in self.rows if row["status"] == "ok"})
 
+    def of(self, *tasks: str) -> Benchmark:
+        """What was found of these tasks; the base stays that of the whole run."""
+        return replace(
+            self, panels=tuple(panel for panel in self.panels if panel.task in tasks),
+            rows=tuple(row for row in self.rows if str(row["task"]) in tasks),
+        )  # fmt: skip
+
 
 def analyse(path: Path, run: str | None = None) -> Benchmark:
     """One run of the table: the one that began last, or the one whose name begins so.
@@ -120,7 +136,7 @@ def analyse(path: Path, run: str | None = None) -> Benchmark:
     Raises:
         UserError: if it is no table of the benchmark, or has no such run.
     """
-    everything = read_rows(path, REQUIRED)
+    everything = read_rows(path, REQUIRED, SCHEMA_VERSION)
     if not everything:
         raise InputError(path, "has no rows; expected at least one")
     began: dict[str, str] = {}
@@ -136,15 +152,18 @@ def analyse(path: Path, run: str | None = None) -> Benchmark:
     if not measured:
         raise UserError(f"{path}: run {chosen} measured nothing; its column 'message' tells why")
     base = next((name for name in BASES if name in measured), None)
-    keys = sorted({(int(row["threads"]), int(row["steps"])) for row in rows})
-    panels = tuple(
-        Panel(*key, _cells([r for r in rows if (int(r["threads"]), int(r["steps"])) == key], base))
-        for key in keys
-    )
+    groups: dict[tuple[int, str, int, int], list[Row]] = {}
+    for row in rows:
+        task = str(row["task"])
+        place = TASKS.index(task) if task in TASKS else len(TASKS)
+        key = (place, task, int(row["threads"]), int(row["steps"]))
+        groups.setdefault(key, []).append(row)
+    panels = tuple(Panel(*key[1:], _cells(groups[key], base)) for key in sorted(groups))
     return Benchmark(path, chosen, base, panels, rows, len(everything) - len(rows))
 
 
 def _cells(rows: Sequence[Row], base: str | None) -> tuple[Cell, ...]:
+    steps = int(rows[0]["steps"]) if rows[0]["task"] == ATTACK else 1
     groups: dict[tuple[int, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((int(row["batch_size"]), str(row["competitor"])), []).append(row)
@@ -158,7 +177,7 @@ def _cells(rows: Sequence[Row], base: str | None) -> tuple[Cell, ...]:
         return next((f"{r['status']}: {r['message']}" for r in own if r["status"] != "ok"), "")
 
     return tuple(
-        Cell(name, size, timed(size, name), timed(size, base), trouble(size, name))
+        Cell(name, size, size * steps, timed(size, name), timed(size, base), trouble(size, name))
         for size in sorted({size for size, _ in groups})
         for name in _ordered({name for batch, name in groups if batch == size})
     )
@@ -175,13 +194,17 @@ def describe(benchmark: Benchmark) -> str:
         lines.append(f"left out: {benchmark.left_out} rows of other runs")
     against = NAMES.get(benchmark.base or "", "")
     for panel in benchmark.panels:
-        lines += ["", panel.title, f"{'batch':>5}  {'competitor':18} {'n':>3} {'ms an attack':>13} "
-                  f"{'image-steps/s':>14} {'first call s':>13}"
+        rate = "image-steps/s" if panel.task == ATTACK else "images/s"
+        lines += ["", f"{panel.task}, {panel.title}", f"{'batch':>5}  {'competitor':18} {'n':>3} "
+                  f"{f'ms an {panel.task}':>15} {rate:>14} {'first call s':>13}"
                   + (f"  time / {against} (95 %)" if against else "")]  # fmt: skip
         lines += [_line(cell) for cell in panel.cells]
-    if "compile" in benchmark.competitors:
-        lines += ["", "torch.compile compiles at the first call of each batch size, in whichever "
-                  "steps came first."]  # fmt: skip
+    notes = {
+        "fused": "Sparring's kernels are compiled once in a run, at the first call of all.",
+        "compile": "torch.compile compiles at the first call of each batch size, in whichever "
+                   "steps came first.",
+    }  # fmt: skip
+    lines += ["", *(note for name, note in notes.items() if name in benchmark.competitors)]
     return "\n".join(lines)
 
 
@@ -193,7 +216,7 @@ def _line(cell: Cell) -> str:
     milliseconds = 1000 * cell.seconds.median
     time = f"{milliseconds:,.0f}" if milliseconds >= 1000 else f"{milliseconds:.4g}"
     text = (
-        f"{head} {time:>13} {cell.rate.median:14,.0f} "
+        f"{head} {time:>15} {cell.rate.median:14,.0f} "
         f"{float(cell.rows[0]['first_call_seconds']):13.3g}"
     )
     if cell.ratio is not None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from harness.tables import write_whole
 from plots import style
 from plots.attack_benchmark import NAMES, Benchmark, Panel
 from plots.scaling_caption import wrapped
@@ -21,7 +17,6 @@ from plots.style import Look
 
 WIDTH = 7.2  # inches: two columns of a journal page
 PANEL = 2.3  # inches: height of a panel with its title
-DOTS_PER_INCH = 200
 CAPTION_SIZE = 6.3  # points
 
 SOLID: style.Dashes = (0, ())
@@ -38,31 +33,11 @@ LOOKS = {
 UNKNOWN = Look(style.GREY, "*", (0, (3, 3)))
 
 
-def save(benchmark: Benchmark, folder: Path) -> list[Path]:
-    """Write the figure as .svg, .pdf and .png; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{benchmark.path.stem}.{ending}" for ending in ("svg", "pdf", "png")]
-    write_whole(paths[0], svg(benchmark))
-    nameless: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
-    with mpl.rc_context(style.SETTINGS):
-        draw(benchmark).savefig(paths[1], metadata=nameless)
-        draw(benchmark).savefig(paths[2], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
-
-
-def svg(benchmark: Benchmark) -> str:
-    """The figure as SVG text without a date."""
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(benchmark).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
 def draw(benchmark: Benchmark) -> Figure:
     """A row of panels for each number of threads, a column for each number of steps."""
     threads = sorted({panel.threads for panel in benchmark.panels})
     steps = sorted({panel.steps for panel in benchmark.panels})
-    lines = wrapped(_caption(benchmark), CAPTION_SIZE, WIDTH - 0.3)
+    lines = wrapped(caption_of(benchmark), CAPTION_SIZE, WIDTH - 0.3)
     caption = 0.125 * len(lines) + 0.1
     bottom = caption + 0.34 + 0.45
     height = 0.3 + PANEL * len(threads) + bottom
@@ -137,7 +112,8 @@ def _thousands(value: float) -> str:
     return f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
 
 
-def _caption(benchmark: Benchmark) -> str:
+def caption_of(benchmark: Benchmark, update: str = "") -> str:
+    """What was measured how, and on what; ``update`` tells of the training, if there is any."""
     row = next(row for row in benchmark.rows if row["status"] == "ok")
     cores = int(row["cores"])
     cpu = " ".join(str(row["cpu"]).replace("(R)", "").replace("(TM)", "").split())
@@ -155,12 +131,13 @@ def _caption(benchmark: Benchmark) -> str:
         f"{cpu}, {cores} core{'s' if cores > 1 else ''}.",
         f"PGD, L-infinity, epsilon 0.3, step 0.02, float32, on network '{row['network']}' trained "
         f"on {row['dataset']}.",
-        "Every library in a process of its own, in turns, in random order; its adversaries were "
+        update,
+        "Every competitor in a process of its own, in turns, in random order; what it finds was "
         "checked first.",
         f"Medians of {min(counts)} to {max(counts)} rounds."
         if min(counts) < max(counts) else f"Medians of {counts[0]} rounds.",
-        "Bars: 95 % intervals" + ("; none where n is too small." if some else "."),
+        "With 95 % intervals" + ("; none where n is too small." if some else "."),
         f"PyTorch {row['torch_version']}" + (f", {', '.join(libraries)}." if libraries else "."),
         f"Run {benchmark.run}.",
     )  # fmt: skip
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)

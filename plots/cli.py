@@ -11,7 +11,7 @@ from harness.errors import UserError
 from harness.tables import write_whole
 from plots import (
     attack_benchmark,
-    attack_benchmark_figure,
+    attack_benchmark_files,
     report,
     scaling_figure,
     scaling_text,
@@ -132,17 +132,18 @@ def staleness_command(
 @click.option("--run", metavar="ID", help="Draw this run (the beginning of its name is enough) "
               "instead of the last one.")  # fmt: skip
 def attack_benchmark_command(csv: Path, out: Path | None, run: str | None) -> None:
-    """Draw how fast attacks are, by library, and print ratios with intervals.
+    """Draw how fast attacks and training are, by library, and print ratios with intervals.
 
     Reads the CSV that `python -m sparring attack --benchmark` wrote. Ratios are of times in the
-    same round. Writes <table>.svg, <table>.pdf and <table>.png.
+    same round. Writes <table>.svg, <table>.pdf and <table>.png of attacks, and
+    <table>_training.* of updates and iterations, as far as the run measured them.
 
     \b
     Example:
       python -m plots attack-benchmark results/attack_benchmark.csv
     """  # noqa: D301  (click reads the escape)
     found = attack_benchmark.analyse(csv, run)
-    written = attack_benchmark_figure.save(found, out or csv.parent / "figures")
+    written = attack_benchmark_files.save(found, out or csv.parent / "figures")
     click.echo(attack_benchmark.describe(found))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 

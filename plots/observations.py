@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError, UserError
-from harness.tables import POINT_COLUMNS, ROW_COLUMNS, points_path, read_frame
+from harness.tables import POINT_COLUMNS, ROW_COLUMNS, SCHEMA_VERSION, points_path, read_frame
 
 #: One row of a table: column to value, with None for an empty cell.
 Row = dict[str, Any]
@@ -59,14 +59,16 @@ class Selection:
     left_out: tuple[LeftOut, ...]
 
 
-def read_rows(path: Path, required: Sequence[str] = ROW_COLUMNS) -> list[Row]:
-    """The rows of a table, with None for an empty cell.
+def read_rows(
+    path: Path, required: Sequence[str] = ROW_COLUMNS, newest: int = SCHEMA_VERSION
+) -> list[Row]:
+    """The rows of a table, with None for an empty cell; see `harness.tables.read_cells`.
 
     Raises:
         InputError: if the file is missing or is no such table.
     """
     try:
-        frame = read_frame(path, required)
+        frame = read_frame(path, required, newest)
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError):
         raise InputError(path, "not a table: expected CSV text in UTF-8") from None
     except OSError as error:

@@ -13,7 +13,7 @@ from harness.errors import InputError, UserError
 from harness.tables import ROW_COLUMNS, details_path, read_cells
 from plots import (
     attack_benchmark,
-    attack_benchmark_figure,
+    attack_benchmark_files,
     provenance,
     scaling_figure,
     staleness,
@@ -79,7 +79,7 @@ def page(results: Path) -> tuple[str, list[str]]:
 
 def _section(path: Path) -> tuple[str, str | None]:
     try:
-        header, rows = read_cells(path, ())
+        header, rows = read_cells(path, (), attack_benchmark.SCHEMA_VERSION)
     except (OSError, UnicodeDecodeError, csv.Error, InputError):
         raise InputError(path, "not a table: expected CSV text in UTF-8 with as many cells in "
                                "each row as in the header") from None  # fmt: skip
@@ -108,8 +108,8 @@ def _attack_benchmark(path: Path) -> tuple[str, str | None]:
     except UserError as error:
         return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
     text = escape(attack_benchmark.describe(found))
-    figure = _inline(attack_benchmark_figure.svg(found), path.stem)
-    return f'{figure}\n<pre class="wide">{text}</pre>', None
+    figures = [_inline(svg, name) for name, svg in attack_benchmark_files.svgs(found).items()]
+    return "\n".join((*figures, f'<pre class="wide">{text}</pre>')), None
 
 
 def _staleness(study: staleness.Staleness) -> str:

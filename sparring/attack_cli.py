@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sparring.data import Dataset
 
 #: Options of one kind of use, and what tells it from the other.
-_ONLY_BENCHMARK = ("preset", "competitors", "rounds", "results")
+_ONLY_BENCHMARK = ("preset", "tasks", "competitors", "rounds", "results")
+#: Options that may be given several times, where their parameter is called otherwise.
+_NAMES = {"tasks": "--task", "competitors": "--competitor"}
 _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backend")
 
 
@@ -80,14 +82,24 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
     type=click.Choice(["smoke", "laptop", "paper"]),
     default="laptop",
     show_default=True,
-    help="Benchmark: does it work; a quarter of an hour; hours.",
+    help="Benchmark: does it work; some ten minutes; hours.",
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(["attack", "update", "iteration"]),
+    default=("attack",),
+    show_default=True,
+    help="Benchmark: an attack; the gradients of a batch and an optimizer step; an iteration of "
+    "sequential adversarial training, which is an attack and an update.",
 )
 @click.option(
     "--competitor",
     "competitors",
     multiple=True,
     help="Benchmark: only these: fused, sparring (its PyTorch path), plain, compile, torchattacks, "
-    "foolbox, art.",
+    "foolbox, art. The first three also train.",
 )
 @click.option(
     "--rounds", type=click.IntRange(1), help="Benchmark: exactly so many in each configuration."
@@ -104,17 +116,20 @@ def attack(context: click.Context, /, **chosen: Any) -> None:
     """Attack a network and tell its accuracy; with --benchmark, measure how fast that is.
 
     The benchmark runs the same attack (PGD, L-infinity, epsilon 0.3, step 0.02) in every library,
-    each in a process of its own, in turns. Adversaries are checked before anything is timed.
+    each in a process of its own, in turns. Adversaries are checked before anything is timed. With
+    --task, it measures updates (SGD, learning rate 0.01, momentum 0.5) and iterations of training
+    as well.
 
     \b
     python -m sparring attack --checkpoint run.pt --steps 40 --backend auto
     python -m sparring attack --benchmark --preset smoke
     python -m sparring attack --benchmark --batch-size 1 --batch-size 64 --threads 1 --rounds 9
+    python -m sparring attack --benchmark --task update --task iteration
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     foreign = _ONLY_ATTACK if chosen["benchmark"] else _ONLY_BENCHMARK
     for name in foreign:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            option = "--competitor" if name == "competitors" else f"--{name.replace('_', '-')}"
+            option = _NAMES.get(name, f"--{name.replace('_', '-')}")
             raise click.UsageError(
                 f"{option} has no meaning {'with' if chosen['benchmark'] else 'without'} "
                 "--benchmark"
@@ -132,8 +147,10 @@ def _benchmark(chosen: dict[str, Any]) -> None:
 
     names = ("batch_sizes", "threads", "steps", "competitors", "rounds", "network", "dataset",
              "seed")  # fmt: skip
+    if chosen["steps"] and set(chosen["tasks"]) == {plan.UPDATE}:
+        raise click.UsageError("--steps has no meaning with --task update alone")
     planned = plan.chosen(
-        chosen["preset"], data=str(chosen["data"]) if chosen["data"] else None,
+        chosen["preset"], chosen["tasks"], data=str(chosen["data"]) if chosen["data"] else None,
         **{name: chosen[name] for name in names},
     )  # fmt: skip
     rows, path = run.run(planned, chosen["results"], click.echo)
@@ -150,7 +167,7 @@ def _attack(chosen: dict[str, Any]) -> None:
     import torch
 
     from sparring import data
-    from sparring.benchmark import backends
+    from sparring.backends import engine_for
     from sparring.evaluation import count_correct
 
     for option, name in (("--steps", "steps"), ("--threads", "threads"),
@@ -171,13 +188,14 @@ def _attack(chosen: dict[str, Any]) -> None:
     )
     first = torch.from_numpy(dataset.test.images(slice(0, 1)))
     taken = 1 if chosen["attack"] == "fgsm" else steps
+    used = "torch" if engine_for(method.backend, model, first) is None else "fused"
     click.echo(
         f"clean accuracy {clean:.4f}, robust accuracy {correct / len(tested):.4f} "
         f"(first {len(tested)} test images, {method})"
     )
     click.echo(
         f"{len(tested) * taken / timed.seconds:,.0f} image-steps/s in {timed.seconds:.2f} s "
-        f"(batch size {batch_size}, backend {backends.used(method, model, first)})"
+        f"(batch size {batch_size}, backend {used})"
     )
 
 
@@ -188,16 +206,16 @@ def _built(chosen: dict[str, Any], steps: int, bounds: tuple[float, float]) -> A
         ValueError: if it cannot have them.
     """
     from sparring.attacks import FGSM, PGD, GradientAscent
-    from sparring.benchmark.backends import build
 
     backend = chosen["backend"]
     if chosen["attack"] == "ascent":
-        return build(GradientAscent, backend, step_size=chosen["step_size"], steps=steps)
+        return GradientAscent(step_size=chosen["step_size"], steps=steps, backend=backend)
     if chosen["attack"] == "fgsm":
-        return build(FGSM, backend, epsilon=chosen["epsilon"], bounds=bounds)
-    return build(
-        PGD, backend, epsilon=chosen["epsilon"], step_size=chosen["step_size"], steps=steps,
+        return FGSM(epsilon=chosen["epsilon"], bounds=bounds, backend=backend)
+    return PGD(
+        epsilon=chosen["epsilon"], step_size=chosen["step_size"], steps=steps,
         norm="l2" if chosen["attack"] == "pgd_l2" else "linf", random_start=True, bounds=bounds,
+        backend=backend,
     )  # fmt: skip
 
 

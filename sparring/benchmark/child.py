@@ -1,7 +1,7 @@
 """The process of one competitor: answers requests on stdin, a line of JSON each, on stdout.
 
-``python -m sparring.benchmark.child COMPETITOR THREADS PROBLEM``. The first line tells that it is
-ready, or why it never will be.
+``python -m sparring.benchmark.child COMPETITOR TASK THREADS PROBLEM``. The first line tells that it
+is ready, or why it never will be.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def main(arguments: list[str]) -> int:
     # Libraries print; what they say must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    name, threads, problem = arguments[0], int(arguments[1]), Path(arguments[2])
+    name, task, threads, problem = *arguments[:2], int(arguments[2]), Path(arguments[3])
     try:
-        greeting, answer = _ready(name, threads, problem)
+        greeting, answer = _ready(name, task, threads, problem)
     except Exception as error:
         _say(answers, _trouble(error))
         return 1
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _ready(
-    name: str, threads: int, problem_path: Path
+    name: str, task: str, threads: int, problem_path: Path
 ) -> tuple[dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]]:
     """The greeting, and the function that answers requests."""
     import numpy as np
@@ -48,28 +48,37 @@ def _ready(
     from sparring.benchmark.competitors import BUILDERS
     from sparring.benchmark.plan import Numbers
     from sparring.benchmark.problem import Problem
+    from sparring.benchmark.training import Training
 
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     competitor = BUILDERS[name]
     version = competitor.version
     problem = Problem.load(problem_path)
-    prepare = cache(competitor.build(problem.model, Numbers()))
+    prepare = cache(competitor.build(task, problem, Numbers()))
     torch.set_num_threads(threads)  # no library's import is to have the last word
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         chosen = slice(request["start"], request["start"] + request["batch_size"])
         x, y = problem.images[chosen].clone(), problem.labels[chosen].clone()
-        run, calls = prepare(request["steps"]), int(request["calls"])
+        calls = int(request["calls"])
+        started = time.perf_counter()
+        run = prepare(request["steps"])
+        preparation = time.perf_counter() - started
         for _ in range(request["warmups"]):
             run(x, y)
+        if isinstance(run, Training):
+            run.restore()
         started = time.perf_counter()
         for _ in range(calls):
-            adversaries = run(x, y)
+            images = run(x, y)
         seconds = time.perf_counter() - started
         if request["keep"]:
-            np.save(request["keep"], adversaries.detach().numpy())
-        return {"seconds": seconds, "calls": calls}
+            found = {"images": images.detach().numpy()}
+            if isinstance(run, Training):
+                found |= {"gradients": run.gradients().numpy(), "weights": run.weights().numpy()}
+            np.savez(request["keep"], allow_pickle=False, **found)
+        return {"seconds": seconds, "calls": calls, "preparation": preparation}
 
     return {"version": version, "backend": competitor.backend, "torch": torch.__version__}, answer
 

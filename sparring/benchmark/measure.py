@@ -42,7 +42,7 @@ class _Entrant:
 
 @dataclass
 class Benchmark:
-    """One run of the benchmark.
+    """One task of one run of the benchmark.
 
     Attributes:
         plan: what is measured.
@@ -52,6 +52,7 @@ class Benchmark:
         folder: for adversaries on their way.
         tell: takes a line about the progress.
         clock: seconds; decides when a budget is spent, and nothing else.
+        run: the run's name.
     """
 
     plan: Plan
@@ -61,18 +62,20 @@ class Benchmark:
     folder: Path
     tell: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
-    run: str = field(default_factory=lambda: f"{_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+    run: str = field(default_factory=lambda: new_run())
     rows: list[Row] = field(default_factory=list)
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     def measure(self) -> list[Row]:
         """Measure everything that is planned; the rows also stand in the table."""
         shuffled = random.Random(self.plan.seed)
-        total = len(self.plan.threads) * len(self.plan.steps) * len(self.plan.batch_sizes)
-        done = 0
-        for threads in self.plan.threads:
+        by_threads = {
+            threads: self.plan.configurations(threads, shuffled) for threads in self.plan.threads
+        }
+        total, done = sum(map(len, by_threads.values())), 0
+        for threads, configurations in by_threads.items():
             with self._workers(threads) as workers:
-                for configuration in self.plan.configurations(threads, shuffled):
+                for configuration in configurations:
                     done += 1
                     began = self.clock()
                     rounds = self._configuration(configuration, workers, shuffled)
@@ -121,22 +124,23 @@ class Benchmark:
         return rounds
 
     def _verified(self, name: str, configuration: Configuration, worker: Worker) -> _Entrant:
-        """The competitor, once its adversaries have passed.
+        """The competitor, once what it finds has passed.
 
         Raises:
             WrongAttackError, WorkerError: if they have not, or there are none.
         """
         batch_size, steps = configuration.batch_size, configuration.steps
-        kept = self.folder / "adversaries.npy"
+        kept = self.folder / "found.npz"
         found, first = [], None
         for start in range(0, self.judge.images_for(batch_size), batch_size):
-            timing = worker.attack(start, batch_size, steps, keep=kept)
-            found.append(torch.from_numpy(np.load(kept)))
-            first = timing.each if first is None else first
-        strength = self.judge.check(torch.cat(found), steps)
+            timing = worker.run(start, batch_size, steps, keep=kept)
+            with np.load(kept) as arrays:
+                found.append({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+            first = timing.preparation + timing.each if first is None else first
+        strength = self.judge.judge(configuration.task, found, steps)
         assert first is not None
         if batch_size < _LARGE_BATCH:  # what was compiled or allocated at first, counts no more
-            timing = worker.attack(0, batch_size, steps)
+            timing = worker.run(0, batch_size, steps)
         return _Entrant(name, worker, strength, first, timing.each)
 
     def _repetition(
@@ -144,19 +148,21 @@ class Benchmark:
     ) -> None:
         time.sleep(_PAUSE_SECONDS)
         started = _now()
-        timing = entrant.worker.attack(
+        timing = entrant.worker.run(
             0, configuration.batch_size, configuration.steps,
             calls=self.plan.calls(entrant.expected_seconds),
             warmups=int(entrant.expected_seconds < WARM_SECONDS),
         )  # fmt: skip
         entrant.expected_seconds = timing.each
+        image_steps = configuration.batch_size * configuration.steps
         self._add({
             **self._common(configuration, entrant.name, entrant.worker), "round": round_,
             "order": order, "calls": timing.calls, "seconds": timing.each,
-            "image_steps_per_second":
-                configuration.batch_size * configuration.steps / timing.each,
+            "image_steps_per_second": image_steps / timing.each if image_steps else None,
             "status": "ok", "loss": entrant.strength.loss,
             "success_rate": entrant.strength.success_rate,
+            "gradient_error": entrant.strength.gradient_error,
+            "loss_after": entrant.strength.loss_after,
             "first_call_seconds": entrant.first_call_seconds, "started_at": _stamp(started),
         })  # fmt: skip
 
@@ -179,7 +185,7 @@ class Benchmark:
         load = load_average()
         return {
             "schema_version": SCHEMA_VERSION, "run": self.run, "network": self.plan.network,
-            "dataset": self.plan.dataset, "competitor": name,
+            "dataset": self.plan.dataset, "task": configuration.task, "competitor": name,
             "version": worker.version if worker else None,
             "batch_size": configuration.batch_size, "threads": configuration.threads,
             "steps": configuration.steps, "backend_used": worker.backend if worker else None,
@@ -231,6 +237,11 @@ class _Workers:
         """End all processes."""
         for name in list(self._running):
             self.discard(name)
+
+
+def new_run() -> str:
+    """A name for a run that begins now."""
+    return f"{_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def _now() -> datetime.datetime:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sparring import data
-from sparring.benchmark.measure import Benchmark
+from sparring.benchmark.measure import Benchmark, new_run
 from sparring.benchmark.plan import Numbers, Plan
 from sparring.benchmark.problem import make
 from sparring.benchmark.table import Row, Table
@@ -17,8 +17,15 @@ from sparring.benchmark.worker import Launcher
 TABLE = "attack_benchmark.csv"
 
 
-def run(plan: Plan, results: Path, tell: Callable[[str], None]) -> tuple[list[Row], Path]:
-    """Measure what is planned and add it to ``results/attack_benchmark.csv``.
+def run(
+    plans: Sequence[Plan], results: Path, tell: Callable[[str], None]
+) -> tuple[list[Row], Path]:
+    """Measure what is planned, task after task, and add it to ``results/attack_benchmark.csv``.
+
+    Args:
+        plans: all of one network, data set and seed.
+        results: folder of the table.
+        tell: takes a line about the progress.
 
     Returns:
         the rows of this run, and the table's path.
@@ -26,15 +33,17 @@ def run(plan: Plan, results: Path, tell: Callable[[str], None]) -> tuple[list[Ro
     Raises:
         SparringError: if the table or the data set cannot be used.
     """
-    table = Table(results / TABLE)
-    dataset = data.load(plan.dataset, plan.data)
-    tell(f"training network '{plan.network}' on {plan.dataset}")
-    problem = make(plan.network, dataset, max(*plan.batch_sizes, 2 * FEWEST_IMAGES), plan.seed)
+    table, first = Table(results / TABLE), plans[0]
+    dataset = data.load(first.dataset, first.data)
+    images = max(2 * FEWEST_IMAGES, *(size for plan in plans for size in plan.batch_sizes))
+    tell(f"training network '{first.network}' on {first.dataset}")
+    problem = make(first.network, dataset, images, first.seed)
+    judge, name, rows = Judge(problem, Numbers()), new_run(), []
+    tell(f"run {name}")
     with tempfile.TemporaryDirectory(prefix="sparring-benchmark-") as place:
         folder = Path(place)
         problem.save(folder / "problem.pt")
-        launcher = Launcher(folder / "problem.pt", folder)
-        judge = Judge(problem, Numbers())
-        benchmark = Benchmark(plan, launcher, judge, table, folder, tell)
-        tell(f"run {benchmark.run}")
-        return benchmark.measure(), table.path
+        for plan in plans:
+            start = Launcher(folder / "problem.pt", folder, plan.task)
+            rows += Benchmark(plan, start, judge, table, folder, tell, run=name).measure()
+    return rows, table.path

@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.table import Table as RichTable
 
-from sparring.benchmark.plan import COMPETITORS
+from sparring.benchmark.plan import ATTACK, COMPETITORS, TASKS
 from sparring.benchmark.table import Row
 
 #: Against whom competitors are compared: the first of these that was measured.
@@ -15,27 +15,27 @@ BASES = ("fused", "sparring")
 
 
 def tables(rows: Sequence[Row]) -> list[RichTable]:
-    """One table for each number of threads and steps, in order."""
-    panels = sorted({(_number(row, "threads"), _number(row, "steps")) for row in rows})
+    """One table for each task, number of threads and number of steps, in order."""
     measured = {str(row["competitor"]) for row in rows if row["status"] == "ok"}
     base = next((name for name in BASES if name in measured), None)
-    return [
-        _table(
-            [r for r in rows if (_number(r, "threads"), _number(r, "steps")) == panel], panel, base
-        )
-        for panel in panels
-    ]
+    groups: dict[tuple[int, float, float], list[Row]] = {}
+    for row in rows:
+        key = list(TASKS).index(str(row["task"])), _number(row, "threads"), _number(row, "steps")
+        groups.setdefault(key, []).append(row)
+    return [_table(groups[key], base) for key in sorted(groups)]
 
 
-def _table(rows: Sequence[Row], panel: tuple[float, float], base: str | None) -> RichTable:
-    threads, steps = panel
+def _table(rows: Sequence[Row], base: str | None) -> RichTable:
+    task, threads, steps = rows[0]["task"], _number(rows[0], "threads"), _number(rows[0], "steps")
     table = RichTable(
-        title=f"{threads:g} thread{'s' if threads > 1 else ''}, {steps:g} steps",
+        title=f"{task}, {threads:g} thread{'s' if threads > 1 else ''}"
+        + (f", {steps:g} steps" if steps else ""),
         title_justify="left",
     )
     table.add_column("batch", justify="right")
     table.add_column("competitor")
-    for heading in ("n", "ms an attack", "image-steps/s", "first call s"):
+    rate = "image-steps/s" if task == ATTACK else "images/s"
+    for heading in ("n", f"ms an {task}", rate, "first call s"):
         table.add_column(heading, justify="right")
     table.add_column(f"time / {base} (range)" if base else "", justify="right")
     for batch_size in sorted({_number(row, "batch_size") for row in rows}):
@@ -55,12 +55,14 @@ def _cells(rows: Sequence[Row], base: Sequence[Row]) -> tuple[str, ...]:
     times, bases = _by_round(rows), _by_round(base)
     if not times:
         return ("0", "", "", "", f"{rows[0]['status']}: {rows[0]['message']}")
-    rates = [_number(row, "image_steps_per_second") for row in rows if row["status"] == "ok"]
+    work = _number(rows[0], "batch_size")
+    if rows[0]["task"] == ATTACK:
+        work *= _number(rows[0], "steps")
     ratios = [times[number] / bases[number] for number in times if number in bases]
     first = next(_number(row, "first_call_seconds") for row in rows if row["status"] == "ok")
+    middle = median(times.values())
     return (
-        str(len(times)), _milliseconds(median(times.values())), f"{median(rates):,.0f}",
-        f"{first:.3g}",
+        str(len(times)), _milliseconds(middle), f"{work / middle:,.0f}", f"{first:.3g}",
         f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "",
     )  # fmt: skip
 

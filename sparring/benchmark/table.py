@@ -15,14 +15,15 @@ from filelock import FileLock
 
 from sparring.errors import SparringError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MESSAGE_CHARACTERS = 500
 
 COLUMNS = (
-    "schema_version", "run", "network", "dataset", "competitor", "version", "batch_size", "threads",
-    "steps", "round", "order", "calls", "seconds", "image_steps_per_second", "status", "message",
-    "loss", "success_rate", "backend_used", "first_call_seconds", "seed", "cpu", "cores",
-    "torch_version", "python_version", "load_average", "started_at",
+    "schema_version", "run", "network", "dataset", "task", "competitor", "version", "batch_size",
+    "threads", "steps", "round", "order", "calls", "seconds", "image_steps_per_second", "status",
+    "message", "loss", "success_rate", "gradient_error", "loss_after", "backend_used",
+    "first_call_seconds", "seed", "cpu", "cores", "torch_version", "python_version",
+    "load_average", "started_at",
 )  # fmt: skip
 
 Value = str | int | float | None

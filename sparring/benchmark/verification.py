@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
 from sparring.attacks import PGD
-from sparring.benchmark import backends
-from sparring.benchmark.competitors import pgd_settings
-from sparring.benchmark.plan import Numbers
+from sparring.benchmark.attacking import pgd_settings
+from sparring.benchmark.plan import ATTACK, UPDATE, Numbers
 from sparring.benchmark.problem import Problem
 
 #: How far rounding may carry a pixel out of the ball or the bounds.
@@ -24,31 +24,44 @@ LOSS_SHARE = 0.97
 SUCCESS_BEHIND = 0.02
 #: Adversaries of small batches are checked together, so that no single image decides.
 FEWEST_IMAGES = 16
+#: How far an update's gradients may be from those of float64, in norm and relative to them.
+GRADIENT_ERROR = 1e-3
+#: How far the loss after the update may be from float64's, relative to what the update changed.
+CHANGE_ERROR = 0.01
+
+#: What a competitor found with one batch: ``images`` and, of training, ``gradients``, ``weights``.
+Found = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Strength:
-    """How strong adversaries are.
+    """How strong adversaries are, and what an update on them does.
 
     Attributes:
         loss: mean cross-entropy in float64.
         success_rate: share of the images that the network gets wrong.
+        gradient_error: distance of the gradients from float64's, relative; None where there are
+            none.
+        loss_after: mean cross-entropy in float64 after one update on each batch, each from the
+            same weights.
     """
 
     loss: float
     success_rate: float
+    gradient_error: float | None = None
+    loss_after: float | None = None
 
 
 class WrongAttackError(Exception):
-    """What is wrong with a competitor's adversaries."""
+    """What is wrong with what a competitor found."""
 
 
 class Judge:
-    """Checks adversaries against those of Sparring's own attack on PyTorch.
+    """Checks adversaries against those of Sparring's own attack on PyTorch, updates by float64.
 
     Args:
         problem: the network and images attacked.
-        numbers: the attack.
+        numbers: the attack and the optimizer.
     """
 
     def __init__(self, problem: Problem, numbers: Numbers) -> None:
@@ -60,6 +73,81 @@ class Judge:
         """How many images an attack in batches of this size is checked on."""
         several = math.ceil(FEWEST_IMAGES / batch_size) * batch_size
         return min(max(batch_size, several), len(self._problem.images) // batch_size * batch_size)
+
+    def judge(self, task: str, found: Sequence[Found], steps: int) -> Strength:
+        """The strength of what was found with the first images, batch by batch.
+
+        Raises:
+            WrongAttackError: if it is no result of the task asked for.
+        """
+        images = torch.cat([batch["images"] for batch in found])
+        if task == UPDATE:
+            losses, wrong = self._judged(images)
+            strength = Strength(float(losses.mean()), float(wrong.double().mean()))
+        else:
+            strength = self.check(images, steps)
+        if task == ATTACK:
+            return strength
+        return replace(strength, **self._check_updates(found))
+
+    def _check_updates(self, found: Sequence[Found]) -> dict[str, float]:
+        """Check updates, each on a batch and from the same weights, all together.
+
+        One batch alone may have next to no gradient, and then no float32 has it right.
+
+        Raises:
+            WrongAttackError: if the gradients or the weights after the updates are wrong.
+        """
+        apart, norm, start = 0.0, 0.0, 0
+        losses = torch.zeros(3, dtype=torch.float64)
+        for batch in found:
+            exact, before, wanted, new = self._exact_update(batch, start)
+            apart += float((batch["gradients"].double() - exact).square().sum())
+            norm += float(exact.square().sum())
+            losses += torch.tensor([before, wanted, new], dtype=torch.float64) / len(found)
+            start += len(batch["images"])
+        error = math.sqrt(apart / norm) if norm else math.inf
+        if not error <= GRADIENT_ERROR:
+            raise WrongAttackError(
+                f"the updates' gradients are {error:.2g} from those of float64, relative; expected "
+                f"at most {GRADIENT_ERROR:g}"
+            )
+        before, wanted, new = losses.tolist()
+        if not abs(new - wanted) <= CHANGE_ERROR * abs(before - wanted) + 1e-6 * before:
+            raise WrongAttackError(
+                f"the loss after the update is {new:.6f}, of float64 {wanted:.6f}; before it was "
+                f"{before:.6f}"
+            )
+        return {"gradient_error": error, "loss_after": new}
+
+    def _exact_update(self, batch: Found, start: int) -> tuple[Tensor, float, float, float]:
+        """Gradients of the images from ``start``; loss before, after, and as found, in float64.
+
+        Raises:
+            WrongAttackError: if gradients or weights are not as many.
+        """
+        x, model = batch["images"].double(), self._exact
+        y = self._problem.labels[start : start + len(x)]
+        parameters = dict(model.named_parameters())
+        first = torch.cat([parameter.detach().flatten() for parameter in parameters.values()])
+        sizes = [parameter.numel() for parameter in parameters.values()]
+
+        def loss(weights: Tensor) -> Tensor:
+            parts = zip(parameters.items(), torch.split(weights, sizes), strict=True)
+            named = {name: part.view_as(parameter) for (name, parameter), part in parts}
+            return F.cross_entropy(torch.func.functional_call(model, named, (x,)), y)
+
+        for name in ("gradients", "weights"):
+            if batch[name].shape != first.shape:
+                raise WrongAttackError(f"{name} are {tuple(batch[name].shape)}, expected "
+                                       f"{tuple(first.shape)}")  # fmt: skip
+        weights = first.clone().requires_grad_()
+        before = loss(weights)
+        (exact,) = torch.autograd.grad(before, weights)
+        with torch.no_grad():
+            wanted = loss(first - self._numbers.learning_rate * exact).item()
+            new = loss(batch["weights"].double()).item()
+        return exact, before.item(), wanted, new
 
     def check(self, adversaries: Tensor, steps: int) -> Strength:
         """The strength of adversaries of the first images.
@@ -106,7 +194,7 @@ class Judge:
     def reference(self, count: int, steps: int) -> Strength:
         """The strength of Sparring's own adversaries of the first images."""
         if steps not in self._references:
-            attack = backends.build(PGD, "torch", steps=steps, **pgd_settings(self._numbers))
+            attack = PGD(steps=steps, backend="torch", **pgd_settings(self._numbers))
             problem = self._problem
             found = [
                 self._judged(attack(problem.model, x, y), start)

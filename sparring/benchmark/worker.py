@@ -37,15 +37,17 @@ class Timing:
 
     Attributes:
         seconds: of all calls together, without warm-up.
-        calls: attacks that were run.
+        calls: attacks, updates or iterations that were run.
+        preparation: seconds before the first of them in which something was made for them.
     """
 
     seconds: float
     calls: int
+    preparation: float = 0.0
 
     @property
     def each(self) -> float:
-        """Seconds an attack."""
+        """Seconds a call."""
         return self.seconds / self.calls
 
 
@@ -62,14 +64,23 @@ class Worker(Protocol):
     backend: str
     torch: str
 
-    def attack(
+    def run(
         self, start: int, batch_size: int, steps: int, *, calls: int = 1, warmups: int = 0,
         keep: Path | None = None,
     ) -> Timing:  # fmt: skip
-        """Attack the images from ``start``, timed; keep the adversaries in an .npy file.
+        """Do the task with the images from ``start``, timed, from the weights at the start.
+
+        Args:
+            start: number of the first image.
+            batch_size: images.
+            steps: of the attack.
+            calls: how often.
+            warmups: how often before that, untimed.
+            keep: an .npz file for ``images``, the adversaries or what else was trained on, and of
+                training ``gradients`` and ``weights`` after it.
 
         Raises:
-            WorkerError: if the attack or its process fails.
+            WorkerError: if the task or its process fails.
         """
 
     def close(self) -> None:
@@ -116,7 +127,7 @@ class Process:
         self.version, self.backend = str(greeting["version"]), str(greeting["backend"])
         self.torch = str(greeting["torch"])
 
-    def attack(
+    def run(
         self, start: int, batch_size: int, steps: int, *, calls: int = 1, warmups: int = 0,
         keep: Path | None = None,
     ) -> Timing:  # fmt: skip
@@ -130,7 +141,8 @@ class Process:
         except OSError:
             raise WorkerError(self._death()) from None
         answer = self._answer()
-        return Timing(float(answer["seconds"]), int(answer["calls"]))
+        preparation = float(answer["preparation"])
+        return Timing(float(answer["seconds"]), int(answer["calls"]), preparation)
 
     def close(self) -> None:
         """See `Worker`."""
@@ -175,11 +187,13 @@ class Launcher:
 
     Attributes:
         problem: file that `sparring.benchmark.problem.Problem.save` wrote.
-        folder: where logs and compiled graphs go.
+        folder: where logs, compiled graphs and kernels go.
+        task: what they do.
     """
 
     problem: Path
     folder: Path
+    task: str
 
     def __call__(self, competitor: str, threads: int) -> Worker:
         """A process of this competitor with so many threads.
@@ -189,13 +203,22 @@ class Launcher:
             WorkerError: if it does not start.
         """
         module = "sparring.benchmark.child"
-        command = [sys.executable, "-m", module, competitor, str(threads), str(self.problem)]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            competitor,
+            self.task,
+            str(threads),
+            str(self.problem),
+        ]
         variables = {
             # Compiled afresh in every run, so that the time to compile is one; in the process
             # itself, so that no pool of helpers stands by while others are timed.
             "TORCHINDUCTOR_CACHE_DIR": str(self.folder / f"inductor-{threads}"),
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            "SPARRING_CACHE": str(self.folder / "kernels"),  # the same for ours, once in a run
             "GIT_PYTHON_REFRESH": "quiet",  # Foolbox imports a library that wants git
         }
-        log = self.folder / f"{competitor}-{threads}.log"
+        log = self.folder / f"{competitor}-{self.task}-{threads}.log"
         return Process(command, threads, log, variables=variables)

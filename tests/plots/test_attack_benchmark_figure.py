@@ -5,7 +5,7 @@ import pytest
 from harness.errors import UserError
 from harness.tables import format_csv, text_of
 from plots.attack_benchmark import REQUIRED, analyse, describe
-from plots.attack_benchmark_figure import save
+from plots.attack_benchmark_files import save
 from plots.cli import main
 from plots.report import page
 
@@ -14,23 +14,28 @@ COLUMNS = (*REQUIRED, "order")
 DRIFT = (1.0, 1.1, 0.9, 5.0, 1.0, 1.05)
 
 
-def rows_of(run="20260101T000000Z-aaaa", factors=None, rounds=6, started="2026-01-01"):
+def rows_of(
+    run="20260101T000000Z-aaaa", factors=None, rounds=6, started="2026-01-01", task="attack"
+):
     rows = []
+    others = {"art": 10} if task == "attack" else {"plain": 5}
+    steps = 0 if task == "update" else 15
     for threads in (1, 2):
         for batch_size in (1, 64):
-            for name, factor in (factors or {"fused": 1, "sparring": 4, "art": 10}).items():
+            for name, factor in (factors or {"fused": 1, "sparring": 4, **others}).items():
                 for number, drift in enumerate(DRIFT[:rounds]):
                     seconds = factor * drift / threads
                     rows.append({
-                        "schema_version": 1, "run": run, "network": "study", "dataset": "mnist-5k",
+                        "schema_version": 2, "run": run, "task": task,
+                        "network": "study", "dataset": "mnist-5k",
                         "competitor": name, "version": "1.2", "batch_size": batch_size,
-                        "threads": threads, "steps": 15, "round": number, "seconds": seconds,
-                        "image_steps_per_second": batch_size * 15 / seconds, "status": "ok",
+                        "threads": threads, "steps": steps, "round": number, "seconds": seconds,
+                        "status": "ok",
                         "message": None, "first_call_seconds": 2.5, "cpu": "Thing(R) 9",
                         "cores": 2, "torch_version": "2.13.0", "started_at": started,
                     })  # fmt: skip
             rows.append({**rows[-1], "competitor": "foolbox", "status": "skipped", "round": None,
-                         "seconds": None, "image_steps_per_second": None,
+                         "seconds": None,
                          "message": "not installed: make peers"})  # fmt: skip
     return rows
 
@@ -57,6 +62,37 @@ def test_ratios_are_of_the_same_round(write):
     assert cells["sparring", 64].rate.high > 2 * cells["sparring", 64].rate.low
     assert cells["foolbox", 1].rate is None
     assert cells["foolbox", 1].trouble == "skipped: not installed: make peers"
+
+
+def test_training_has_a_figure_of_its_own(write, capsys, tmp_path):
+    training = [row for task in ("iteration", "update") for row in rows_of(task=task)]
+    path = write(rows_of() + training)
+    found = analyse(path)
+    assert [(p.task, p.threads, p.steps) for p in found.panels] == [
+        ("attack", 1, 15), ("attack", 2, 15), ("update", 1, 0), ("update", 2, 0),
+        ("iteration", 1, 15), ("iteration", 2, 15),
+    ]  # fmt: skip
+    cells = {(c.competitor, c.batch_size): c for c in found.panels[2].cells}
+    assert cells["plain", 64].ratio.median == pytest.approx(5)
+    assert cells["fused", 64].rate.high == pytest.approx(64 / 0.9)
+    assert main(["attack-benchmark", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "\nupdate, 2 threads\n" in out
+    assert "\niteration, 1 thread, 15 steps\n" in out
+    assert "ms an iteration" in out
+    names = [f"attack_benchmark{which}.{e}" for which in ("", "_training")
+             for e in ("svg", "pdf", "png")]  # fmt: skip
+    assert sorted(p.name for p in (path.parent / "figures").iterdir()) == sorted(names)
+    html, skipped = page(path.parent)
+    assert (html.count("<svg"), skipped) == (2, [])
+
+
+def test_a_run_of_training_alone(write, tmp_path):
+    some = [row for row in rows_of(task="update") if row["threads"] == 1 or row["batch_size"] == 1]
+    written = save(analyse(write(some)), tmp_path / "figures")
+    assert [path.name for path in written] == [
+        f"attack_benchmark_training.{ending}" for ending in ("svg", "pdf", "png")
+    ]
 
 
 def test_the_last_run_or_the_one_asked_for(write):
@@ -119,6 +155,8 @@ def test_other_tables_are_refused(write, tmp_path, capsys):
     nothing = [row for row in rows_of() if row["status"] != "ok"]
     with pytest.raises(UserError, match="measured nothing"):
         analyse(write(nothing))
+    with pytest.raises(UserError, match="expected schema_version 2 or older, found '3'"):
+        analyse(write([{**row, "schema_version": 3} for row in rows_of()]))
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     assert main(["attack-benchmark", str(tmp_path / "other.csv")]) == 2
     assert "lacks the column 'schema_version'" in capsys.readouterr().err

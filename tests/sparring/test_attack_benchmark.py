@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import subprocess
 import sys
 
 import numpy as np
@@ -13,10 +14,22 @@ from click.testing import CliRunner
 from torch import nn
 
 from sparring import PGD, networks
-from sparring.benchmark import backends, plan, summary
-from sparring.benchmark.competitors import BUILDERS, Competitor, pgd_settings
+from sparring.backends import BackendError
+from sparring.benchmark import plan, summary
+from sparring.benchmark import problem as problems
+from sparring.benchmark.attacking import pgd_settings
+from sparring.benchmark.competitors import BUILDERS, Competitor
 from sparring.benchmark.measure import Benchmark
-from sparring.benchmark.plan import COMPETITORS, Configuration, Numbers, Plan
+from sparring.benchmark.plan import (
+    ATTACK,
+    COMPETITORS,
+    ITERATION,
+    TASKS,
+    UPDATE,
+    Configuration,
+    Numbers,
+    Plan,
+)
 from sparring.benchmark.problem import Problem
 from sparring.benchmark.table import COLUMNS, Table
 from sparring.benchmark.verification import Judge, WrongAttackError
@@ -48,6 +61,15 @@ def adversaries(problem, steps=5, count=IMAGES, **changes):
     return attack(problem.model, problem.images[:count], problem.labels[:count])
 
 
+def update_of(problem, x, part=slice(None), learning_rate=0.01):
+    """An update as a competitor tells of it, done by nobody's code but this."""
+    parameters = list(problem.model.parameters())
+    loss = nn.functional.cross_entropy(problem.model(x), problem.labels[part])
+    found = torch.autograd.grad(loss, parameters)
+    flat = [torch.cat([t.detach().flatten() for t in kind]) for kind in (parameters, found)]
+    return {"images": x, "gradients": flat[1], "weights": flat[0] - learning_rate * flat[1]}
+
+
 class Fake:
     """A competitor in this process, whose attacks take the seconds that it is told."""
 
@@ -59,16 +81,20 @@ class Fake:
         self._attack, self._fails_at, self._asked = attack, fails_at, 0
         self.closed = False
 
-    def attack(self, start, batch_size, steps, *, calls=1, warmups=0, keep=None):
+    def run(self, start, batch_size, steps, *, calls=1, warmups=0, keep=None):
         assert not self.closed
         self._asked += 1
         self.log.append((self.name, batch_size, steps, calls, warmups, keep is not None))
         if self._asked == self._fails_at:
             raise WorkerError("RuntimeError: no luck")
         if keep is not None:
-            whole = self._attack(self.problem, steps)
-            np.save(keep, whole[start : start + batch_size].numpy())
-        return Timing(self.seconds * calls, calls)
+            part = slice(start, start + batch_size)
+            if steps:
+                found = {"images": self._attack(self.problem, steps)[part]}
+            else:
+                found = update_of(self.problem, self.problem.images[part], part)
+            np.savez(keep, **{name: tensor.numpy() for name, tensor in found.items()})
+        return Timing(self.seconds * calls, calls, preparation=0.25)
 
     def close(self):
         self.closed = True
@@ -159,12 +185,48 @@ def test_small_batches_are_checked_together(judge, batch, images):
     assert judge.images_for(batch) == images
 
 
+@pytest.mark.parametrize("batch", [1, 8, IMAGES])
+def test_updates_pass(problem, judge, batch):
+    parts = [slice(start, start + batch) for start in range(0, IMAGES, batch)]
+    found = [update_of(problem, problem.images[part], part) for part in parts]
+    strength = judge.judge(UPDATE, found, 0)
+    assert strength.gradient_error < 1e-5
+    assert strength.loss_after < strength.loss
+    attacked = adversaries(problem)
+    found = [update_of(problem, attacked[part], part) for part in parts]
+    assert judge.judge(ITERATION, found, 5).loss == judge.reference(IMAGES, 5).loss
+    assert judge.judge(ATTACK, found, 5).gradient_error is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda found: found["gradients"].mul_(1.002), "gradients are 0.002 from those of float64"),
+        (lambda found: found["gradients"].fill_(float("nan")), "gradients are nan"),
+        (lambda found: found["gradients"].resize_(3), r"gradients are \(3,\), expected"),
+        (lambda found: found["weights"].add_(found["gradients"], alpha=0.001),
+         "the loss after the update is .*, of float64 .*; before it was"),
+        (lambda found: found["weights"].add_(found["gradients"], alpha=0.01), "the loss after"),
+    ],
+)  # fmt: skip
+def test_another_update_is_refused(problem, judge, spoil, said):
+    found = update_of(problem, problem.images)
+    spoil(found)
+    with pytest.raises(WrongAttackError, match=said):
+        judge.judge(UPDATE, [found], 0)
+
+
+def test_an_iteration_with_another_attack_is_refused(problem, judge):
+    with pytest.raises(WrongAttackError, match="mean loss"):
+        judge.judge(ITERATION, [update_of(problem, problem.images)], 5)
+
+
 # --- the plan
 
 
 def test_rounds_by_budget():
     planned = Plan(rounds=(6, 9), rounds_large=3, budget_seconds=5)
-    small, large = Configuration(1, 15, 64), Configuration(1, 15, 256)
+    small, large = Configuration("attack", 1, 15, 64), Configuration("attack", 1, 15, 256)
     assert planned.goes_on(small, 5, 1000)
     assert not planned.goes_on(small, 6, 5.1)
     assert planned.goes_on(small, 8, 4.9)
@@ -180,12 +242,17 @@ def test_short_attacks_are_repeated():
 
 def test_presets_and_options():
     laptop = plan.presets()["laptop"]
-    assert laptop.batch_sizes == (1, 4, 16, 64, 256, 1024)
-    assert laptop.steps == (15, 32)
-    assert laptop.threads[0] == 1
-    assert laptop.rounds[0] >= 6  # fewer have no 95 % interval
-    assert plan.chosen("laptop", batch_sizes=(), rounds=None, seed=0) == laptop
-    own = plan.chosen("smoke", batch_sizes=(8, 2, 8), competitors=("art", "fused"), rounds=3)
+    assert laptop[ATTACK].batch_sizes == (1, 4, 16, 64, 256)
+    assert laptop[ATTACK].steps == (15, 32)
+    assert (laptop[UPDATE].batch_sizes, laptop[UPDATE].steps) == ((2, 16, 64), (0,))
+    assert (laptop[ITERATION].batch_sizes, laptop[ITERATION].steps) == ((64,), (32,))
+    for task, planned in laptop.items():
+        assert planned.task == task
+        assert planned.threads[0] == 1
+        assert planned.rounds[0] >= 6  # fewer have no 95 % interval
+    assert plan.chosen("laptop", batch_sizes=(), rounds=None, seed=0) == [laptop[ATTACK]]
+    assert plan.chosen("laptop", (ITERATION, ATTACK)) == [laptop[ATTACK], laptop[ITERATION]]
+    (own,) = plan.chosen("smoke", batch_sizes=(8, 2, 8), competitors=("art", "fused"), rounds=3)
     assert own.batch_sizes == (2, 8)
     assert own.competitors == ("fused", "art")
     assert (own.rounds, own.rounds_large) == ((3, 3), 3)
@@ -193,6 +260,17 @@ def test_presets_and_options():
         SparringError, match=r"competitor must be one of fused, .*, not 'cleverhans'"
     ):
         plan.chosen("smoke", competitors=("cleverhans",))
+
+
+def test_tasks_have_their_own_competitors():
+    some = plan.chosen("smoke", TASKS, competitors=("plain", "foolbox"), steps=(7,))
+    assert [planned.competitors for planned in some] == [("plain", "foolbox"), *[("plain",)] * 2]
+    assert [planned.steps for planned in some] == [(7,), (0,), (7,)]
+    assert [planned.task for planned in plan.chosen("smoke", TASKS, competitors=("art",))] == [
+        ATTACK
+    ]
+    with pytest.raises(SparringError, match="none of art can do an update; expected one of fused"):
+        plan.chosen("smoke", (UPDATE,), competitors=("art",))
 
 
 def test_every_competitor_can_be_built():
@@ -214,7 +292,7 @@ def test_every_competitor_once_a_round_in_random_order(bench):
         assert set(orders[-1]) == {"sparring", "plain", "art"}
     assert len(set(orders)) > 1
     assert sorted(started) == [("art", 1), ("plain", 1), ("sparring", 1)]
-    assert told == ["[1/1] 1 thread, 5 steps, batch 4: 4 rounds in 0.0 s"]
+    assert told == ["[1/1] attack, 1 thread, 5 steps, batch 4: 4 rounds in 0.0 s"]
     # 16 images in batches of 4 are checked, then one call settles what to expect
     assert [entry[0] for entry in log[:15]] == ["sparring"] * 5 + ["plain"] * 5 + ["art"] * 5
     row = rows[0]
@@ -222,6 +300,23 @@ def test_every_competitor_once_a_round_in_random_order(bench):
     assert row["image_steps_per_second"] == 40
     assert (row["version"], row["torch_version"], row["calls"]) == ("1.2.3", "9.9", 1)
     assert row["loss"] == pytest.approx(benchmark.judge.reference(16, 5).loss)
+    assert row["first_call_seconds"] == 0.75  # with what was made for it
+    assert (row["task"], row["gradient_error"], row["loss_after"]) == ("attack", None, None)
+
+
+def test_updates_are_measured(bench):
+    planned = Plan(UPDATE, (4,), steps=(0,), competitors=("plain",), rounds=(2, 2))
+    benchmark, _, _, told = bench(planned)
+    rows = benchmark.measure()
+    assert told == ["[1/1] update, 1 thread, batch 4: 2 rounds in 0.0 s"]
+    assert [(r["task"], r["steps"], r["status"]) for r in rows] == [("update", 0, "ok")] * 2
+    assert rows[0]["image_steps_per_second"] is None
+    assert rows[0]["gradient_error"] < 1e-5
+    assert rows[0]["loss_after"] < rows[0]["loss"]
+    (found,) = summary.tables(rows)
+    assert found.title == "update, 1 thread"
+    assert [column.header for column in found.columns][3:5] == ["ms an update", "images/s"]
+    assert next(found.columns[4].cells) == "8"
 
 
 def test_short_attacks_are_warmed_up_and_repeated(bench):
@@ -365,13 +460,13 @@ def process(tmp_path, code, **keywords):
 
 def test_a_process_answers(tmp_path):
     code = HELLO + "for line in sys.stdin: r = json.loads(line); " \
-                   "say(seconds=r['steps'] * r['calls'], calls=r['calls'])"  # fmt: skip
+                   "n = r['calls']; say(seconds=15 * n, calls=n, preparation=1)"  # fmt: skip
     worker = process(tmp_path, code)
     assert (worker.version, worker.backend, worker.torch) == ("1", "b", "t")
-    assert worker.attack(0, 4, 15, calls=3).each == 15
+    assert worker.run(0, 4, 15, calls=3) == Timing(45, 3, 1)
     worker._process.kill()
     with pytest.raises(WorkerError, match="the process ended with code -9"):
-        worker.attack(0, 4, 15)
+        worker.run(0, 4, 15)
     worker.close()
 
 
@@ -389,12 +484,12 @@ def test_threads_reach_the_process(tmp_path):
         ("say(error='ValueError: no')", WorkerError, "ValueError: no"),
         ("print('a\\nlast words', file=sys.stderr); sys.exit(3)", WorkerError,
          "ended with code 3: last words"),
-        ("import time; time.sleep(60)", WorkerError, "no answer within 1 s"),
+        ("import time; time.sleep(60)", WorkerError, "no answer within 0.3 s"),
     ],
 )  # fmt: skip
 def test_a_process_that_does_not_start(tmp_path, code, kind, said):
     with pytest.raises(kind, match=said):
-        process(tmp_path, code, limit_seconds=1.0 if "sleep" in code else 60.0)
+        process(tmp_path, code, limit_seconds=0.3 if "sleep" in code else 60.0)
 
 
 def test_a_package_that_is_not_there():
@@ -402,17 +497,46 @@ def test_a_package_that_is_not_there():
         _ = Competitor("no-such-package-at-all", "torch", lambda model, numbers: None).version
 
 
-def test_a_backend_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(backends, "supported", lambda kind=PGD: False)
-    assert backends.build(PGD, "auto", steps=3).steps == 3
-    with pytest.raises(ValueError, match="PGD has no fused backend"):
-        backends.build(PGD, "fused", steps=3)
-
-
 @pytest.mark.parametrize("name", ["sparring", "plain"])
 def test_competitors_find_what_the_reference_finds(problem, judge, name):
-    run = BUILDERS[name].build(problem.model, Numbers())(5)
+    run = BUILDERS[name].build(ATTACK, problem, Numbers())(5)
     judge.check(run(problem.images, problem.labels), 5)
+
+
+@pytest.mark.parametrize(("task", "steps"), [(UPDATE, 0), (ITERATION, 5)])
+@pytest.mark.parametrize("name", ["sparring", "plain"])
+def test_training_starts_from_the_same_weights(problem, judge, name, task, steps):
+    run = BUILDERS[name].build(task, problem, Numbers())(steps)
+    before = run.weights()
+
+    def found():
+        images = run(problem.images, problem.labels)
+        both = {"gradients": run.gradients(), "weights": run.weights()}
+        return {"images": images, **{name: tensor.clone() for name, tensor in both.items()}}
+
+    first = found()
+    judge.judge(task, [first], steps)
+    found()  # elsewhere by now, and with momentum
+    run.restore()
+    assert torch.equal(run.weights(), before)
+    again = found()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["weights"], before)
+
+
+def test_who_only_attacks_does_not_train(problem):
+    for name in COMPETITORS:
+        able = BUILDERS[name].trains is not None
+        assert able == (name in TASKS[UPDATE]) == (name in TASKS[ITERATION])
+    with pytest.raises(AbsentError, match="makes no update"):
+        BUILDERS["art"].build(UPDATE, problem, Numbers())
+
+
+def test_the_fused_competitor_falls_back_on_nothing(problem):
+    flat = Problem("x", nn.Sequential(nn.Flatten(), nn.Softmax(1)), problem.images, problem.labels)
+    run = BUILDERS["fused"].build(ATTACK, flat, Numbers())(2)
+    with pytest.raises(BackendError):
+        run(flat.images, flat.labels)
 
 
 # --- the commands
@@ -422,16 +546,28 @@ def command(*arguments):
     return CliRunner().invoke(main, ["attack", *map(str, arguments)])
 
 
-def test_the_benchmark_from_the_command_line(tmp_path):
+def test_help_is_told_without_torch():
+    code = (
+        "import sys; from sparring.cli import main; main(['attack', '--help'], "
+        "standalone_mode=False); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--task [attack|update|iteration]" in done.stdout
+
+
+def test_the_benchmark_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(problems, "ACCURACY", 0.3)  # trains for a moment
     result = command(
         "--benchmark", "--preset", "smoke", "--batch-size", 2, "--steps", 2, "--rounds", 1,
-        "--competitor", "sparring", "--competitor", "plain", "--results", tmp_path,
+        "--task", "attack", "--task", "iteration", "--competitor", "plain", "--results", tmp_path,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = rows_of(tmp_path / "attack_benchmark.csv")
-    assert sorted(row["competitor"] for row in rows) == ["plain", "sparring"]
-    assert {row["status"] for row in rows} == {"ok"}
+    assert [(row["task"], row["status"]) for row in rows] == [("attack", "ok"), ("iteration", "ok")]
+    assert len({row["run"] for row in rows}) == 1
     assert float(rows[0]["image_steps_per_second"]) == pytest.approx(4 / float(rows[0]["seconds"]))
+    assert rows[0]["gradient_error"] == ""
+    assert float(rows[1]["gradient_error"]) < 1e-3
     assert "2 rows added to" in result.output
 
 
@@ -456,6 +592,9 @@ def test_a_checkpoint_is_attacked(tmp_path):
     ("arguments", "said"),
     [
         (("--rounds", 3), "--rounds has no meaning without --benchmark"),
+        (("--task", "update"), "--task has no meaning without --benchmark"),
+        (("--benchmark", "--task", "update", "--steps", 3), "--steps has no meaning with --task"),
+        (("--benchmark", "--task", "update", "--competitor", "art"), "none of art can do"),
         (("--benchmark", "--backend", "torch"), "--backend has no meaning with --benchmark"),
         (("--steps", 3, "--steps", 4), "--steps may be given once without --benchmark"),
         (("--checkpoint", "/no/such"), "/no/such: no such checkpoint"),
