@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ from sparring.compute import Array, Batch, OnReady
 from sparring.data.arrays import Images
 from sparring.fused.engine import Engine
 from sparring.torch_compute import OptimizerFactory, TorchCompute
+
+log = logging.getLogger(__name__)
 
 
 class FusedCompute(TorchCompute):
@@ -45,7 +49,7 @@ class FusedCompute(TorchCompute):
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
-        if not self._engine.fits(self.model):
+        if not self._serves():
             return super().loss(batch)
         self._engine.refresh()
         logits = self._engine.logits(torch.from_numpy(batch.images))
@@ -53,7 +57,7 @@ class FusedCompute(TorchCompute):
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`; the kernel ends with all parts at once."""
-        if not self._engine.fits(self.model):  # a hook, say, or another layout of a weight
+        if not self._serves():
             return super().gradients(batch, out, on_ready)
         loss = 0.0
         if len(batch.labels):
@@ -70,6 +74,16 @@ class FusedCompute(TorchCompute):
             for part in reversed(self._parts):
                 on_ready(part)
         return loss / batch.rows
+
+    def _serves(self) -> bool:
+        """Whether the engine computes the model still: not if it has got a hook, say."""
+        if self.backend == "fused" and not self._engine.fits(self.model):
+            log.warning(
+                "PyTorch computes the updates from here on: the model was changed in more than "
+                "its weights' values"
+            )
+            self.backend = "torch"
+        return self.backend == "fused"
 
     def _outputs(self, out: Array) -> list[Tensor | None]:
         """Where each of the engine's gradients goes; a frozen parameter's goes nowhere."""

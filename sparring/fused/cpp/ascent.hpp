@@ -20,8 +20,6 @@ ALWAYS_INLINE Vec square_root(Vec v) {
   return r;
 }
 
-ALWAYS_INLINE Vec magnitude(Vec v) { return most(v, -v); }
-
 // g, x and centre: N vectors of pixels. g may be overwritten.
 template <int N, class Across>
 NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lanes.hpp"
+#include "shapes.hpp"
 
 template <class S>
 class Gate {
@@ -81,10 +82,11 @@ class Gate {
       for (int c = 0; c < S::CO; c++) {
         const Vec *top = pair_[0] + 2 * x * S::CO + c, *bottom = pair_[1] + 2 * x * S::CO + c;
         Vec a = top[0], b = top[S::CO], p = bottom[0], q = bottom[S::CO];
-        Mask right = above(b, a), low_right = above(q, p);
-        Vec upper = most(b, a), lower = most(q, p);
-        Mask low = above(lower, upper), pass = (Mask)~(Mask)0;
-        Vec best = most(lower, upper);
+        constexpr bool ROUGH = S::ALGORITHM == Algorithm::winograd;
+        Mask right = beats<ROUGH>(b, a), low_right = beats<ROUGH>(q, p);
+        Vec upper = choose(right, b, a), lower = choose(low_right, q, p);
+        Mask low = beats<ROUGH>(lower, upper), pass = (Mask)~(Mask)0;
+        Vec best = choose(low, lower, upper);
         if constexpr (S::RELU) {
           pass = positive(best);
           best = keep(pass, best);

@@ -241,8 +241,10 @@ struct ImageConvolution {
         for (int x = 0; x < S::WO; x++)
           for (int v = 0; v < COV; v++) {
             Vec best = load_vec(raw().at(2 * y, 2 * x) + v * LANES);
-            for (int i = 1; i < 4; i++)
-              best = most(load_vec(raw().at(2 * y + i / 2, 2 * x + i % 2) + v * LANES), best);
+            for (int i = 1; i < 4; i++) {
+              Vec next = load_vec(raw().at(2 * y + i / 2, 2 * x + i % 2) + v * LANES);
+              best = choose(beats<false>(next, best), next, best);
+            }
             if constexpr (S::RELU) best = keep(positive(best), best);
             put_channels<S::CO>(out.at(y, x), v, best);
           }
@@ -257,8 +259,8 @@ struct ImageConvolution {
             Mask wins[4] = {(Mask)~(Mask)0, 0, 0, 0};
             for (int i = 1; i < 4; i++) {
               Vec next = load_vec(raw().at(2 * y + i / 2, 2 * x + i % 2) + v * LANES);
-              wins[i] = above(next, best);
-              best = most(next, best);
+              wins[i] = beats<false>(next, best);
+              best = choose(wins[i], next, best);
               for (int j = 0; j < i; j++) wins[j] &= (Mask)~wins[i];
             }
             Vec g = get_channels<S::CO>(up.at(y, x), v);

@@ -45,6 +45,9 @@ _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 def _add(module: nn.Module, parts: list[Any]) -> None:
     """Append what `fingerprint` keeps of a module and of those below it."""
+    if isinstance(module, torch.jit.ScriptModule):  # it has no parts to look at
+        parts += (ref(module), module.__class__)
+        return
     attributes = module.__dict__
     children, parameters = attributes["_modules"], attributes["_parameters"]
     parts += (ref(module), module.__class__, has_hooks(module))

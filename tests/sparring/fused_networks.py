@@ -1,0 +1,216 @@
+"""Small networks for the fused engine's tests, and float64 references for what it computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from sparring.attacks.objectives import cross_entropy, log_odds, study
+from sparring.fused.build import Isa, Job, build_all
+from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
+from sparring.fused.header import header
+from sparring.fused.layouts import Layout, layouts
+from sparring.fused.library import Library
+from sparring.fused.recognise import recognise
+from sparring.networks import Normalize
+
+FUNCTIONS = {"cross_entropy": cross_entropy, "log_odds": log_odds, "study": study}
+
+
+def head(*sizes, bias=True):
+    """Flatten and linear layers of these sizes, ReLU between them."""
+    layers = [nn.Flatten()]
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs, bias=bias), nn.ReLU()]
+    return layers[:-1]
+
+
+def conv(*arguments, **keywords):
+    return [nn.Conv2d(*arguments, **keywords), nn.ReLU()]
+
+
+#: Name to (image shape, layers). Which convolutions are computed by Winograd tiles is asserted in
+#: test_fused_engine.
+NETWORKS = {
+    "same-pool-odd": (
+        (3, 13, 10),
+        lambda: [
+            *conv(3, 8, 3, padding="same"), nn.MaxPool2d(2),
+            *conv(8, 17, 3, padding=2), nn.MaxPool2d(2),
+            *head(17 * 4 * 3, 11, 5),
+        ],
+    ),
+    "winograd-5": (
+        (1, 15, 14),
+        lambda: [*conv(1, 6, 5), *conv(6, 20, 5, padding=1), *head(20 * 9 * 8, 13, 10)],
+    ),
+    "winograd-first": (
+        (12, 9, 11),
+        lambda: [
+            nn.Conv2d(12, 16, 5, padding=4), nn.MaxPool2d(2), nn.ReLU(), *head(16 * 6 * 7, 2),
+        ],
+    ),
+    "winograd-no-relu": (
+        (8, 10, 9),
+        lambda: [
+            nn.Conv2d(8, 18, 3, padding=1, bias=False), nn.MaxPool2d(2), *conv(18, 7, 2),
+            *head(7 * 4 * 3, 4),
+        ],
+    ),
+    "kernels-1-2": (
+        (2, 7, 9),
+        lambda: [
+            Normalize([0.2, 0.6], [0.3, 0.5]), nn.Conv2d(2, 5, 1), nn.Conv2d(5, 7, 2, padding=1),
+            nn.MaxPool2d(2), *head(7 * 4 * 5, 9, 6, 3, bias=False),
+        ],
+    ),
+    "kernel-7": (
+        (1, 18, 13),
+        lambda: [*conv(1, 4, 1), nn.MaxPool2d(2), *conv(4, 19, 7, padding=4), *head(19 * 88, 3)],
+    ),
+    "three-convolutions": (
+        (2, 9, 8),
+        lambda: [
+            *conv(2, 8, 2), nn.Conv2d(8, 20, 3, padding=1), *conv(20, 4, 3), nn.MaxPool2d(2),
+            *head(4 * 3 * 2, 6, 3),
+        ],
+    ),
+    "single-pixel": (
+        (4, 1, 1), lambda: [*conv(4, 3, 3, padding=2), nn.MaxPool2d(2), *head(3, 2)],
+    ),
+    "dense": (
+        (3, 5, 4),
+        lambda: [Normalize([0.1, 0.5, 0.7], [0.3, 0.2, 0.4]), *head(60, 33, 17, 9)],
+    ),
+    "linear": ((1, 3, 5), lambda: [*head(15, 2, bias=False)]),
+}  # fmt: skip
+
+
+def network(name, seed=0):
+    """A network of `NETWORKS` with random weights."""
+    torch.manual_seed(seed)
+    return nn.Sequential(*NETWORKS[name][1]())
+
+
+def margins(model, x):
+    """For each image how far it is from a kink: of ReLUs and of maxima, over the layer's largest.
+
+    Beyond a kink the gradient is another one, and which side float32 sees is a matter of rounding.
+    """
+    least = torch.full((len(x),), float("inf"), dtype=torch.float64)
+    with torch.no_grad():
+        for layer in model:
+            if isinstance(layer, nn.ReLU):
+                least = torch.minimum(least, x.abs().flatten(1).amin(1) / x.abs().max())
+            elif isinstance(layer, nn.MaxPool2d):
+                windows = F.unfold(x.flatten(0, 1)[:, None], 2, stride=2)
+                best, second = windows.topk(2, dim=1).values.unbind(1)
+                gap = torch.where((best == 0) & (second == 0), float("inf"), best - second)
+                least = torch.minimum(least, gap.reshape(len(x), -1).amin(1) / x.abs().max())
+            x = layer(x)
+    return least
+
+
+@dataclass
+class Sample:
+    """Weights, images off all kinks, labels, and the model in float64."""
+
+    model: nn.Module
+    exact: nn.Module
+    x: torch.Tensor
+    y: torch.Tensor
+
+    @property
+    def parameters(self):
+        """As `Engine.parameters`: weight and bias by turns, None for a bias that there is not."""
+        layers = [m for m in self.model if isinstance(m, nn.Conv2d | nn.Linear)]
+        return [p for layer in layers for p in (layer.weight, layer.bias)]
+
+    def logits(self):
+        with torch.no_grad():
+            return self.exact(self.x.double())
+
+    def input_gradient(self, objective):
+        x = self.x.double().requires_grad_()
+        (gradient,) = torch.autograd.grad(FUNCTIONS[objective](self.exact(x), self.y).sum(), x)
+        return gradient
+
+    def gradients(self, count):
+        """Summed cross-entropy of the first images, and the gradients of all parameters."""
+        logits = self.exact(self.x[:count].double())
+        loss = F.cross_entropy(logits, self.y[:count], reduction="sum")
+        return loss.item(), torch.autograd.grad(loss, list(self.exact.parameters()))
+
+
+def sample(name, seed, count):
+    """So many images of a network with the weights of a seed."""
+    shape = NETWORKS[name][0]
+    model = network(name, seed)
+    exact = network(name, seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand((4 * count + 20, *shape), generator=generator)
+    x = x[margins(exact, x.double()) > 1e-5][:count]
+    assert len(x) == count, "too few images lie off the kinks"
+    y = torch.randint(0, model[-1].out_features, (count,), generator=generator)
+    return Sample(model, exact, x, y)
+
+
+def kernels(names, isas, flags=("-O1",), all_layouts=NETWORKS):
+    """{(network, instruction set, layout): Library}, all compiled at once and not much optimised.
+
+    Of the networks that aren't in ``all_layouts`` no ``half``: it is ``wide`` with other vectors.
+    """
+    keys: list[tuple[str, Isa, Layout]] = []
+    jobs = []
+    for name in names:
+        found = recognise(network(name), NETWORKS[name][0]).network
+        for isa in isas:
+            for kind in layouts(isa):
+                if kind.name == "half" and name not in all_layouts:
+                    continue
+                keys.append((name, isa, kind))
+                headers = {"network.h": header(found)}
+                jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))
+    return {
+        (name, isa.name, kind.name): Library(path)
+        for (name, isa, kind), path in zip(keys, build_all(jobs), strict=True)
+    }
+
+
+def error(found, expected):
+    """The largest difference over the largest entry."""
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+
+
+def errors(library, case, counts, threads):
+    """The worst relative error of everything a kernel computes, by name."""
+    worst: dict[str, float] = {}
+
+    def note(name, found, expected):
+        worst[name] = max(worst.get(name, 0.0), error(found, expected))
+
+    library.load(case.parameters)
+    logits = case.logits().float().double()
+    gradients = {name: case.input_gradient(name) for name in FUNCTIONS}
+    for count in counts:
+        x, y = case.x[:count], case.y[:count]
+        out = torch.full((count, logits.shape[1]), float("nan"))
+        library.logits(x, out, threads)
+        note("logits", out, case.logits()[:count])
+        for name, expected in gradients.items():
+            out = torch.full_like(x, float("nan"))
+            library.input_gradient(x, y, out, OBJECTIVE_NUMBERS[name], threads)
+            for mine, wanted in zip(out, expected[:count], strict=True):  # each by its own size
+                note(name, mine, wanted)
+        found = [None if p is None else torch.zeros_like(p) for p in case.parameters]
+        loss = library.gradients(x, y, 0.25, found, threads)
+        expected_loss, wanted = case.gradients(count)
+        note("loss", torch.tensor(loss), torch.tensor(expected_loss))
+        for mine, theirs in zip((g for g in found if g is not None), wanted, strict=True):
+            note("parameters", 4 * mine.double(), theirs)
+    return worst
