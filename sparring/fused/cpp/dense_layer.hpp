@@ -109,18 +109,25 @@ struct DenseLayer {
     NEVER_INLINE void backward_row(int y, const Weights& w, Vec* out) const {
       Stage stage(STAGE_MULTIPLY);
       const float* panels = w.panels + (size_t)y * S::ROW * S::J;
-      over_blocks<S::ROW, GROUP>([&](int k, auto count_) {
-        constexpr int count = decltype(count_)::value;
-        Vec sums[count];
-        UNROLL for (int t = 0; t < count; t++) sums[t] = Vec{};
-        for (int u = 0; u < alive_; u++) {
-          const float* p = panels + unit_[u].offset + (size_t)k * unit_[u].width;
-          const size_t stride = unit_[u].width;
-          Vec d = value[unit_[u].index];
-          UNROLL for (int t = 0; t < count; t++) sums[t] += p[t * stride] * d;
-        }
-        UNROLL for (int t = 0; t < count; t++) out[k + t] = sums[t];
-      });
+      if (alive_ == 0) std::memset((void*)out, 0, sizeof(Vec) * S::ROW);
+      for (int first = 0, end; first < alive_; first = end) {
+        // Few panels are read together, so that a sum stays in registers. Of many, one after the
+        // other: to jump between them would leave the prefetcher nothing to foresee.
+        end = S::J <= 4 * WIDTH ? alive_ : first + 1;
+        while (end < alive_ && unit_[end].index / WIDTH == unit_[first].index / WIDTH) end++;
+        over_blocks<S::ROW, GROUP>([&](int k, auto count_) {
+          constexpr int count = decltype(count_)::value;
+          Vec sums[count];
+          UNROLL for (int t = 0; t < count; t++) sums[t] = first ? out[k + t] : Vec{};
+          for (int u = first; u < end; u++) {
+            const float* p = panels + unit_[u].offset + (size_t)k * unit_[u].width;
+            const size_t stride = unit_[u].width;
+            Vec d = value[unit_[u].index];
+            UNROLL for (int t = 0; t < count; t++) sums[t] += p[t * stride] * d;
+          }
+          UNROLL for (int t = 0; t < count; t++) out[k + t] = sums[t];
+        });
+      }
     }
 
     // Adds row y's part of the weights' gradient. Images become the summed dimension of a small

@@ -59,6 +59,7 @@ void pack(Engine& e, const bool* changed) {
 }
 
 constexpr int WIDTH = Chain<false>::WIDTH;
+static_assert(LAYERS < STAGE_LAYERS, "a stage has no place to be counted");
 
 // Logits to the objective's gradient, in place; returns the summed cross-entropy of the images.
 // Lanes without an image get the gradient zero.
@@ -93,11 +94,13 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
     int me = 0, all = 1;
 #endif
     Thread& mine = e.threads[me];
+    Stage::start();
     if (prepare(mine))
       for (int64_t b = me; b < count; b += all) body(b * WIDTH, mine);
     else
 #pragma omp atomic write
       ok = false;
+    Stage::stop();
   }
   return ok;
 }
@@ -255,7 +258,6 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
 EXPORT void engine_stages(int64_t* out) {
   std::memcpy(out, Stage::ticks(), STAGES * sizeof(int64_t));
   std::memset(Stage::ticks(), 0, STAGES * sizeof(int64_t));
-  Stage::start();
 }
 #endif
 }

@@ -25,7 +25,9 @@ class Stage {
     base_ = outer_base_;
     current_ = outer_current_;
   }
+  // The calling thread's clock runs from here to `stop`.
   static void start() { last_ = now(); }
+  static void stop() { tick(); }
   static int64_t* ticks() { return ticks_; }
 
  private:
@@ -54,6 +56,8 @@ class Stage {
 };
 #else
 struct Stage {
+  static void start() {}
+  static void stop() {}
   explicit Stage(StageKind) {}
   Stage(int, StageDirection) {}
   ~Stage() {}  // not trivial, so that an unused variable draws no warning

@@ -1,0 +1,214 @@
+"""The command line: ceilings, stages."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from kernels import ceilings as roofs
+from kernels.caches import caches, cores
+from kernels.roof import Roof, roof
+from kernels.table import Row, Table, utc_now
+from sparring.benchmark.machine import cpu_model
+from sparring.errors import SparringError
+from sparring.fused.machine import Isa, machine_isa
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class _Group(click.Group):
+    """A group whose commands end with one sentence on a user's error, never a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except SparringError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; what was measured is in the table", err=True)
+            sys.exit(130)
+
+
+def _threads(context: click.Context, option: click.Parameter, values: Sequence[str]) -> list[int]:
+    """Numbers of threads; ``all`` is one on each core."""
+    counts = []
+    for value in values:
+        if value != "all" and not (value.isdecimal() and int(value) > 0):
+            raise click.BadParameter(f"{value!r} is neither a number of threads nor 'all'")
+        counts.append(len(cores()) if value == "all" else int(value))
+    return counts
+
+
+_results = click.option(
+    "--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"),
+    show_default=True, help="Folder of the tables, to which rows are added.",
+)  # fmt: skip
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Place the compute kernels on this machine's roofline.
+
+    \b
+    python -m kernels ceilings    measure the roofs: peak and bandwidths
+    python -m kernels stages      the fused engine's stages, and how near the roofs they come
+    """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+@main.command()
+@click.option(
+    "--threads", multiple=True, default=("1", "all"), show_default=True, callback=_threads,
+    metavar="NUMBER|all",
+    help="Threads, each bound to a core of its own; may be given several times.",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True,
+              help="Samples of each roof.")  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
+    help="How long a sample lasts, nearly.",
+)  # fmt: skip
+@_results
+def ceilings(threads: Sequence[int], rounds: int, seconds: float, results: Path) -> None:
+    """Measure the peak of multiply-adds and the bandwidth of each level of memory.
+
+    Float32, with the widest vectors of this processor (SPARRING_ISA names narrower ones). sgemm is
+    NumPy's matrix product, by the vectors that its library chooses: what one reaches. A triad
+    a = b + s c counts 12 bytes an element: the line that an ordinary store fetches first is not
+    counted, and triad_nontemporal does not fetch it.
+    """
+    table, rows = Table(results / "ceilings.csv", roofs.COLUMNS), list[Row]()
+    isa = machine_isa()
+
+    def add(row: Row) -> None:
+        table.append([row])
+        rows.append(row)
+
+    roofs.measure(threads, isa, rounds=rounds, seconds=seconds, add=add, tell=_tell)
+    _console().print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
+    click.echo(f"{len(rows)} rows added to {table.path}")
+
+
+def _ceilings_table(rows: Sequence[Row], title: str) -> RichTable:
+    table = RichTable(title=title, title_justify="left")
+    for heading in ("threads", "level", "kind"):
+        table.add_column(heading)
+    for heading in ("working set", "n", "median", "min to max", ""):
+        table.add_column(heading, justify="right")
+    order = ("FMA", "L1", "L2", "L3", "L4", "DRAM")
+    groups: dict[tuple[int, int, str, str], list[Row]] = {}
+    for row in rows:
+        threads, level = row["threads"], str(row["level"])
+        assert isinstance(threads, int)
+        key = (threads, order.index(level), level, str(row["kind"]))
+        groups.setdefault(key, []).append(row)
+    for key in sorted(groups):
+        group = groups[key]
+        column = "gflops" if key[2] == "FMA" else "gbytes_per_second"
+        rates = [rate for row in group if isinstance(rate := row[column], float)]
+        table.add_row(
+            str(key[0]), key[2], key[3], _size(group[0]["working_set_bytes"]), str(len(rates)),
+            f"{median(rates):.1f}", f"{min(rates):.1f} to {max(rates):.1f}",
+            "GFLOP/s" if column == "gflops" else "GB/s",
+        )  # fmt: skip
+    return table
+
+
+def _size(size: object) -> str:
+    if not isinstance(size, int):
+        return ""
+    return f"{size / 2**20:.4g} MiB" if size >= 2**20 else f"{size / 2**10:.4g} KiB"
+
+
+@main.command()
+@click.option(
+    "--network", type=click.Choice(["study", "madry"]), default="study", show_default=True
+)
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=20, show_default=True,
+              help="Steps of each attack.")  # fmt: skip
+@click.option("--repetitions", type=click.IntRange(1), default=7, show_default=True,
+              help="Attacks that are timed.")  # fmt: skip
+@click.option(
+    "--layout", type=click.Choice(["wide", "half", "image"]), default="wide", show_default=True,
+    help="Which kernel: images in all lanes of a vector, in half of them, or one image at a time.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_results
+def stages(
+    network: str, batch_size: int, steps: int, repetitions: int, layout: str, seed: int,
+    results: Path,
+) -> None:  # fmt: skip
+    """Time the fused engine's stages in an attack, and place them under this machine's roofs.
+
+    One thread; PGD's L-infinity step on a network that was trained for some seconds. The roofs are
+    those of the latest `ceilings` of this machine; without one they are measured, shortly.
+    """
+    from kernels import placement
+    from kernels.stages import chosen_layout, measure
+
+    isa = machine_isa()
+    chosen_layout(layout, isa)
+    table = Table(results / "engine_stages.csv", placement.COLUMNS)
+    over = _roof(results, isa)
+    model, images, labels = _problem(network, batch_size, seed)
+    common: dict[str, str | int] = {
+        "run": utc_now(), "network": network, "variant": f"fused_{layout}", "dtype": "float32",
+        "threads": 1, "machine": cpu_model(), "isa": isa.name, "source": "measured",
+        "started_at": utc_now(),
+    }  # fmt: skip
+    measured = measure(
+        model, images, labels, isa, layout, steps=steps, repetitions=repetitions, seed=seed
+    )
+    rows = placement.rows(measured, over, batch_size=batch_size, steps=steps, common=common)
+    table.append(rows)
+    title = f"{network}, fused {layout}, batch size {batch_size}, {steps} steps, 1 thread"
+    _console().print(placement.summary(rows, title))
+    ratios = [sample.overhead for sample in measured.samples]
+    click.echo(
+        f"counting ticks made the attack {median(ratios):.3f} times as long "
+        f"({min(ratios):.3f} to {max(ratios):.3f})"
+    )
+    click.echo(f"{len(rows)} rows added to {table.path}")
+
+
+def _roof(results: Path, isa: Isa) -> Roof:
+    """One thread's roof: the table's, else measured now and added to it."""
+    table, levels = Table(results / "ceilings.csv", roofs.COLUMNS), caches(cores()[0])
+    found = roof(table.rows(), cpu_model(), isa.name, 1, levels)
+    if found is None:
+        click.echo("no ceilings of this machine yet: measuring them shortly", err=True)
+        roofs.measure(
+            [1], isa, rounds=3, seconds=0.02, add=lambda row: table.append([row]),
+            tell=lambda line: None, product=False,
+        )  # fmt: skip
+        found = roof(table.rows(), cpu_model(), isa.name, 1, levels)
+    assert found is not None
+    return found
+
+
+def _problem(network: str, images: int, seed: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network that was trained for some seconds, and images that attacks are made on."""
+    from sparring import data
+    from sparring.benchmark import problem
+
+    made = problem.make(network, data.load("mnist-5k"), images, seed)
+    return made.model, made.images, made.labels
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _console() -> Console:
+    return Console(width=None if Console().is_terminal else 120)

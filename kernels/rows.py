@@ -1,0 +1,17 @@
+"""How often rows meet a convolution's kernel."""
+
+from __future__ import annotations
+
+
+def rows_met(outputs: int, inputs: int, kernel: int, border: int) -> int:
+    """Pairs of an output row and an input row under its kernel, rows beyond the image left out.
+
+    Args:
+        outputs: rows of the output.
+        inputs: rows of the input.
+        kernel: rows of the kernel.
+        border: rows of zeros above and below the input.
+    """
+    return sum(
+        max(0, min(kernel, inputs + border - y) - max(0, border - y)) for y in range(outputs)
+    )

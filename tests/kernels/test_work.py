@@ -1,0 +1,181 @@
+"""Operations and bytes of the engine's stages, against counts by hand and by the source."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from kernels import transforms
+from kernels.accounting import attack_step
+from kernels.alive import alive_units
+from kernels.rows import rows_met
+from kernels.work import ALL, Shape, objective
+from sparring.fused.build import build, machine_isa
+from sparring.fused.engine import SOURCE
+from sparring.fused.network import Convolution, Dense, Network
+
+STUDY = Network(
+    (1, 28, 28), (), (),
+    (Convolution(1, 28, 28, 10, 5, 0, True, False), Convolution(10, 24, 24, 20, 5, 0, True, False)),
+    (Dense(8000, 50, True), Dense(50, 10, False)),
+)  # fmt: skip
+MADRY = Network(
+    (1, 28, 28), (0.1,), (0.3,),
+    (Convolution(1, 28, 28, 32, 5, 2, True, True), Convolution(32, 14, 14, 64, 5, 2, True, True)),
+    (Dense(3136, 1024, True), Dense(1024, 10, False)),
+)  # fmt: skip
+WIDE, HALF, IMAGE = Shape(16, 16), Shape(8, 8), Shape(16, 1)
+
+
+def works(network, shape, images, alive=None, steps=10):
+    alive = [dense.outputs for dense in network.dense] if alive is None else alive
+    found = attack_step(network, shape, images, steps, alive)
+    keyed = {(work.layer, work.direction, work.kind): work for work in found}
+    assert len(keyed) == len(found)
+    return keyed
+
+
+@pytest.fixture(scope="module")
+def study():
+    return works(STUDY, WIDE, 16)
+
+
+def test_direct_products_of_the_study(study):
+    assert study[1, "forward", "multiply"].flops == 16 * 2 * 24 * 24 * 10 * 25 == 16 * 288_000
+    # Every row of 28 pixels takes 5 rows of the gradient; the 24 of them are taken 5 times each.
+    assert study[1, "backward", "multiply"].flops == 16 * 2 * 24 * 5 * 28 * 5 * 10
+
+
+def test_winograd_products_of_the_study(study):
+    for direction in ("forward", "backward"):
+        assert study[2, direction, "multiply"].flops == 16 * 25 * 64 * 200 * 2 == 16 * 640_000
+
+
+def test_winograd_transforms_of_the_study(study):
+    # 24 rows of 5 tiles along x and 5 rows of 8 frequencies along y, of 10 channels; back along y
+    # and for 20 rows along x, of 20 channels; the biases.
+    forward = (24 + 40) * 5 * 10 * 38 + (40 + 20) * 5 * 20 * 22 + 8000
+    assert study[2, "forward", "transform"].flops == 16 * forward
+    backward = (20 + 40) * 5 * 20 * 18 + (40 + 24) * 5 * 10 * (39 + 4)
+    assert study[2, "backward", "transform"].flops == 16 * backward
+
+
+def test_dense_layers_of_the_study(study):
+    assert study[3, "forward", "multiply"].flops == 16 * 800_000
+    assert study[3, "backward", "multiply"].flops == 16 * 800_000
+    assert study[4, "forward", "multiply"].flops == 16 * 1000
+
+
+def test_nominal_operations_of_the_study(study):
+    for direction in ("forward", "backward"):
+        nominal = [study[layer, direction, ALL].flops_nominal for layer in (1, 2, 3, 4)]
+        assert nominal == [16 * 288_000, 16 * 4_000_000, 16 * 800_000, 16 * 1000]
+    assert study[2, "forward", "multiply"].flops_nominal is None
+
+
+def test_bytes_of_the_study(study):
+    vec = 16 * 4
+    assert study[1, "forward", "multiply"].bytes == (784 + 5760) * vec + 250 * 4
+    assert study[2, "forward", "multiply"].bytes == 25 * 64 * (10 + 20) * vec + 64 * 200 * 4
+    assert study[2, "forward", ALL].bytes == (5760 + 8000) * vec + 8000 * 2 + 64 * 200 * 4
+    assert study[3, "forward", "multiply"].bytes == 400_000 * 4 + (8000 + 50) * vec
+    assert study[3, "forward", "multiply"].working_set == 400_000 * 4 + (400 + 50) * vec
+    # Reads 5760 vectors and a bit for each of 16 lanes, writes the vectors; copies 784.
+    assert study[1, "backward", "other"].bytes == 2 * 5760 * vec + 5760 * 2 + 2 * 784 * vec
+    packed = 2 * 250 + 2 * 64 * 200 + 400_000 + 500
+    assert study[-1, ALL, ALL].bytes == 3 * 784 * vec + 4 * packed
+
+
+def test_step_of_the_study(study):
+    assert objective(10) == 54
+    assert study[0, "forward", "other"].flops == 16 * (4 * 784 + 54)
+    numbers = 6 * 784 + 20 + 6 * 784 / 10
+    assert study[0, "forward", "other"].bytes == pytest.approx(64 * numbers)
+
+
+@pytest.mark.parametrize("network", [STUDY, MADRY])
+@pytest.mark.parametrize("shape", [WIDE, HALF, IMAGE, Shape(4, 4)])
+def test_stages_add_up(network, shape):
+    found = works(network, shape, 33)
+    stages = [work for work in found.values() if work.kind != ALL]
+    layers = [work for work in found.values() if work.kind == ALL and work.direction != ALL]
+    step = found[-1, ALL, ALL]
+    assert step.flops == sum(work.flops for work in stages) == sum(work.flops for work in layers)
+    assert step.flops_nominal == pytest.approx(sum(work.flops_nominal for work in layers))
+    for whole in layers:
+        own = [w for w in stages if (w.layer, w.direction) == (whole.layer, whole.direction)]
+        assert whole.flops == sum(work.flops for work in own)
+        assert whole.bytes <= sum(work.bytes for work in own)
+
+
+def test_lanes_without_an_image_are_executed_and_not_nominal():
+    one, full = works(STUDY, WIDE, 17), works(STUDY, WIDE, 32)
+    assert one[3, "forward", ALL].flops == full[3, "forward", ALL].flops
+    assert one[3, "forward", ALL].flops_nominal == pytest.approx(17 * 800_000)
+
+
+def test_dead_units_are_not_executed_backward():
+    found = works(STUDY, WIDE, 64, alive=[12.5, 10])
+    assert found[3, "backward", "multiply"].flops == 64 * 2 * 8000 * 12.5
+    assert found[3, "forward", "multiply"].flops == 64 * 800_000
+
+
+def test_padding_rows_are_left_out_and_padding_columns_are_not():
+    first = works(MADRY, WIDE, 16)[1, "forward", "multiply"]
+    # Of 28 rows with 5 input rows each, the first and last two lack 2 + 1 of them.
+    assert rows_met(28, 28, 5, 2) == 28 * 5 - 2 * (2 + 1)
+    assert first.flops == 16 * 2 * 134 * 5 * 28 * 32
+
+
+def test_image_layout_pads_channels():
+    found = works(STUDY, IMAGE, 3)
+    assert found[1, "forward", "multiply"].flops == 3 * 2 * 24 * 24 * 25 * 16
+    assert found[2, "forward", "multiply"].flops == 3 * 2 * 20 * 20 * 25 * 10 * 32
+    # One input channel: dot products with the 16 lanes, summed by 15 additions each.
+    assert found[1, "backward", "multiply"].flops == 3 * 784 * (2 * 25 * 16 + 15)
+    assert found[2, "backward", "multiply"].flops == 3 * 2 * (20 * 5) * 5 * 24 * 20 * 16
+    assert found[3, "forward", "multiply"].flops == 3 * 50 * (2 * 8000 + 16)
+
+
+def test_normalisation_counts():
+    plain = Network(MADRY.shape, (), (), MADRY.convolutions, MADRY.dense)
+    more = works(MADRY, WIDE, 16)[-1, ALL, ALL].flops - works(plain, WIDE, 16)[-1, ALL, ALL].flops
+    assert more == 16 * 3 * 784
+
+
+@pytest.mark.parametrize("outputs", [4, 6])
+def test_transforms_are_counted_as_the_source_computes_them(outputs):
+    folder = SOURCE.parent
+    library = ctypes.CDLL(
+        str(
+            build(
+                Path(__file__).parent / "counting.cpp", {}, {"LANES": 4}, machine_isa(),
+                flags=("-I", str(folder)),
+            )
+        )
+    )  # fmt: skip
+    counts = (ctypes.c_int64 * 4)()
+    library.count_operations(outputs, counts)
+    assert list(counts) == [
+        transforms.OF_INPUT,
+        transforms.INPUT_ADJOINT,
+        transforms.of_output(outputs),
+        transforms.output_adjoint(outputs),
+    ]
+
+
+def test_alive_units_are_those_with_a_gradient_in_any_image_of_a_block():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0, 0], [0, 1], [-1, -1]]))
+        model[1].bias.zero_()
+        model[3].weight.copy_(torch.tensor([[1.0, 2, 3], [5, 7, 11]]))
+    images = torch.tensor([[1.0, 0], [0, 1], [1, 0]]).reshape(3, 1, 1, 2)
+    labels = torch.zeros(3, dtype=torch.int64)
+    weights = [model[1].weight, model[1].bias, model[3].weight, model[3].bias]
+    assert alive_units(model, weights, images, labels, 1) == [1.0, 2.0]
+    assert alive_units(model, weights, images, labels, 2) == [1.5, 2.0]
