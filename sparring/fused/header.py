@@ -37,7 +37,9 @@ def transform_work(conv: Convolution) -> tuple[int, int]:
 def uses_winograd(conv: Convolution) -> bool:
     """Whether Winograd tiles take less work than the convolution as it is written down.
 
-    A transform's operation counts twice: its loads and stores bound it, not its arithmetic.
+    A transform's operation counts as two and a half: its loads and stores bound it, not its
+    arithmetic. Behind one input channel Winograd gained 4 % on the study's network and lost 3 % on
+    Madry's; directly, equal pixels of a plain background stay exactly equal.
     """
     if winograd_outputs(conv) == 0:
         return False
@@ -45,7 +47,7 @@ def uses_winograd(conv: Convolution) -> bool:
     direct = 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
     of_input, of_output = transform_work(conv)
     transforms = of_input * conv.in_channels + of_output * conv.out_channels
-    return winograd_tiles(conv) * (2 * POINTS**2 * pairs + 2 * transforms) < direct
+    return winograd_tiles(conv) * (2 * POINTS**2 * pairs + 5 / 2 * transforms) < direct
 
 
 def _convolution(conv: Convolution) -> str:
