@@ -21,8 +21,8 @@ Forward = Callable[[Tensor], Tensor]
 #: Models whose forward cannot take such images: it calls ``view`` on what a convolution gave.
 _refusing: WeakSet[nn.Module] = WeakSet()
 
-#: Whether `channels_last_pays` may say yes at all. Off until measured.
-ENABLED = False
+#: Batches from which on it pays.
+SMALLEST_BATCH = 16
 
 
 def channels_last_pays(model: nn.Module, x: Tensor) -> bool:
@@ -34,14 +34,26 @@ def channels_last_pays(model: nn.Module, x: Tensor) -> bool:
     would be compiled again.
     """
     return (
-        ENABLED
-        and x.dim() == 4
+        x.dim() == 4
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and model not in _refusing
         and bool(_weights(model))
         and not any(_is_compiled(module) for module in model.modules())
+        and worth_it(model, x)
     )
+
+
+def worth_it(model: nn.Module, x: Tensor) -> bool:
+    """Whether it is likely to be faster.
+
+    Measured on an AMD EPYC (Zen 5) with 1 and 2 threads: 1.1 to 1.3 times as fast on a residual
+    network for 3 x 32 x 32 pixels from batch 16 on, the same at batch 1; but 0.95 times on Madry's
+    network and 0.6 to 1.3 times on the study's, whose first convolution has a single input channel
+    and stays in the plain layout, so that images change layouts twice in every pass.
+    """
+    single = any(isinstance(m, nn.Conv2d) and m.in_channels == 1 for m in model.modules())
+    return len(x) >= SMALLEST_BATCH and not single
 
 
 def forward_of(model: nn.Module, x: Tensor) -> Forward:

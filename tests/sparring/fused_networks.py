@@ -75,8 +75,8 @@ NETWORKS = {
     "three-convolutions": (
         (2, 9, 8),
         lambda: [
-            *conv(2, 8, 2), nn.Conv2d(8, 20, 3, padding=1), *conv(20, 4, 3), nn.MaxPool2d(2),
-            *head(4 * 3 * 2, 6, 3),
+            *conv(2, 8, 2), nn.Conv2d(8, 20, 3, padding=1), *conv(20, 16, 3), nn.MaxPool2d(2),
+            *head(16 * 3 * 2, 6, 3),
         ],
     ),
     "single-pixel": (

@@ -25,7 +25,7 @@ class Viewing(nn.Module):
 
 @pytest.fixture(autouse=True)
 def enabled(monkeypatch):
-    monkeypatch.setattr(memory_format, "ENABLED", True)
+    monkeypatch.setattr(memory_format, "worth_it", lambda model, x: True)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_adversaries_are_equal_up_to_rounding(network, request, monkeypatch):
                  backend="torch")  # fmt: skip
     assert channels_last_pays(model, x)
     found = attack(model, x, y, generator=torch.Generator().manual_seed(5))
-    monkeypatch.setattr(memory_format, "ENABLED", False)
+    monkeypatch.setattr(memory_format, "worth_it", lambda model, x: False)
     expected = attack(model, x, y, generator=torch.Generator().manual_seed(5))
     assert found.is_contiguous()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
@@ -126,3 +126,11 @@ def test_what_it_would_not_serve(study):
     compiled = networks.build("study", seed=0)
     compiled.compile()
     assert not channels_last_pays(compiled, x)
+
+
+def test_the_rule(residual, study, monkeypatch):
+    monkeypatch.undo()
+    for (model, shape, _), batch, expected in [
+        (residual, 16, True), (residual, 15, False), (study, 64, False),
+    ]:  # fmt: skip
+        assert channels_last_pays(model, torch.rand(batch, *shape)) is expected
