@@ -23,7 +23,7 @@ template <class... C, class... D>
 struct Parts<List<C...>, List<D...>> {
   using Weights =
       std::tuple<typename ConvolutionOf<C>::Weights..., typename DenseLayer<D>::Weights...>;
-  using Gradients = std::tuple<Gradient<C>..., typename DenseLayer<D>::Gradient...>;
+  using Gradients = std::tuple<typename ConvolutionOf<C>::Gradient..., typename DenseLayer<D>::Gradient...>;
   template <bool TRAIN>
   using Layers = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>...,
                             typename DenseLayer<D>::template Layer<TRAIN>...>;
@@ -147,7 +147,7 @@ class Chain {
     if constexpr (I >= 0) {
       Stage stage(I + 1, STAGE_BACKWARD);
       using S = typename At<Convolutions, I>::type;
-      Gradient<S>* gradient = nullptr;
+      typename ConvolutionOf<S>::Gradient* gradient = nullptr;
       if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
       std::get<I>(layers_).backward(y, row, std::get<I>(*weights_), gradient,
                                     Above<I - 1>{*this});

@@ -10,13 +10,15 @@
 #include "gate.hpp"
 #include "shapes.hpp"
 #include "stages.hpp"
-#include "weight_gradient.hpp"
+#include "direct_gradient.hpp"
 
 template <class S>
 struct DirectConvolution {
   static constexpr int K = S::K, BACK_P = K - 1 - S::P;
   static constexpr Blocking FORWARD = best_blocking(S::WC, S::CO);
   static constexpr Blocking BACKWARD = best_blocking(S::WI, S::CI);
+
+  using Gradient = DirectGradient<S>;
 
   struct Weights {
     alignas(64) float forward[S::WEIGHTS];
@@ -62,7 +64,7 @@ struct DirectConvolution {
     }
 
     template <class Above>
-    void backward(int y, const Vec* up, const Weights& w, Gradient<S>* gradient, Above&& above) {
+    void backward(int y, const Vec* up, const Weights& w, Gradient* gradient, Above&& above) {
       for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
         int yc = (S::POOL ? 2 * y : y) + dy;
         gate_.back(y, dy, up, gradient_[yc % G_ROWS] + BACK_P * S::CO);
@@ -89,7 +91,7 @@ struct DirectConvolution {
 
    private:
     static constexpr int IN_ROWS = TRAIN ? S::HI : K;
-    static constexpr int G_ROWS = GradientRows<S>::COUNT > K ? GradientRows<S>::COUNT : K;
+    static constexpr int G_ROWS = GradientRows<S>::COUNT;
 
     // put(i, value) for every [x][OUTPUTS] = i: start + products with those of the K rows from
     // `first` that lie within 0..height.

@@ -10,8 +10,8 @@
 #include "gate.hpp"
 #include "shapes.hpp"
 #include "stages.hpp"
-#include "weight_gradient.hpp"
 #include "winograd.hpp"
+#include "winograd_gradient.hpp"
 
 template <class S>
 struct WinogradConvolution {
@@ -25,6 +25,8 @@ struct WinogradConvolution {
   // its products stay in the first-level cache, unless that would fetch the inputs again and again.
   static constexpr bool SMALL = sizeof(Vec) * F * IN <= 28 * 1024;
   static constexpr int GROUP = SMALL ? FORWARD.channels : S::CO;
+
+  using Gradient = WinogradGradient<S>;
 
   // Weights in the order in which the products read them.
   struct Weights {
@@ -102,23 +104,17 @@ struct WinogradConvolution {
 
     // Row y of the gradient of this layer's output. Above is the layer before: arrived(y, row).
     template <class Above>
-    void backward(int y, const Vec* up, const Weights& w, Gradient<S>* gradient, Above&& above) {
+    void backward(int y, const Vec* up, const Weights& w, Gradient* gradient, Above&& above) {
       for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
         int yc = (S::POOL ? 2 * y : y) + dy;
-        Vec* g = gradient_rows_[TRAIN ? yc % GradientRows<S>::COUNT : 0];
+        constexpr bool WANTED = std::decay_t<Above>::WANTED;
         // Without pooling an attack's gradient passes the gate on its way into the transform.
-        if constexpr (S::POOL || TRAIN) gate_.back(y, dy, up, g);
-        if constexpr (TRAIN) {
-          Stage stage(STAGE_WEIGHTS);
-          gradient->row_arrived(
-              yc, [&](int r) { return gradient_rows_[r % GradientRows<S>::COUNT]; },
-              [&](int r) { return slot(r); });
-        }
-        if constexpr (!std::decay_t<Above>::WANTED) continue;
+        if constexpr (S::POOL || TRAIN) gate_.back(y, dy, up, gradient_row_);
+        if constexpr (TRAIN) gradient->row_arrived(gradient_row_);
         {
           Stage stage(STAGE_TRANSFORM);
           Vec* out = spectrum_ + (size_t)(yc % M) * F * OUT;
-          if constexpr (S::POOL || TRAIN) adjoint_row([=](int i) { return g[i]; }, out);
+          if constexpr (S::POOL || TRAIN) adjoint_row([=](int i) { return gradient_row_[i]; }, out);
           else adjoint_row([=](int i) { return gate_.pull(yc, i, up); }, out);
         }
         if (yc % M < M - 1 && yc < S::HC - 1) continue;
@@ -126,7 +122,8 @@ struct WinogradConvolution {
           std::memset((void*)(spectrum_ + (size_t)r * F * OUT), 0, sizeof(Vec) * F * OUT);
         int ty = yc / M;
         if (ty == 0) std::memset((void*)carry_, 0, sizeof carry_);
-        backward_tiles(w);
+        backward_tiles<WANTED>(ty, w, gradient);
+        if constexpr (!WANTED) continue;
         for (int r = 0; r < M; r++)
           emit(ty * M + r, rows_ + (size_t)r * F * IN, above);
         if (yc == S::HC - 1)
@@ -149,22 +146,25 @@ struct WinogradConvolution {
         }
     }
 
-    NEVER_INLINE void forward_tiles(int ty, const Weights& w) {
+    // Along y, of tile row ty at x frequency f, from the ring to inputs_.
+    ALWAYS_INLINE void transform_columns(int ty, int f) {
+      Stage stage(STAGE_TRANSFORM);
       const Vec* rows[F];
       for (int r = 0; r < F; r++) {
         int y = ty * M + r - S::P;
-        rows[r] = y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_;
+        rows[r] = (y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_) + f * IN;
       }
+      for (int i = 0; i < IN; i++) {
+        Vec d[F], u[F];
+        UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][i];
+        winograd::transform_input(d, u);
+        UNROLL for (int q = 0; q < F; q++) inputs_[q * IN + i] = u[q];
+      }
+    }
+
+    NEVER_INLINE void forward_tiles(int ty, const Weights& w) {
       for (int f = 0; f < F; f++) {
-        {
-          Stage stage(STAGE_TRANSFORM);
-          for (int i = 0; i < IN; i++) {
-            Vec d[F], u[F];
-            UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][f * IN + i];
-            winograd::transform_input(d, u);
-            UNROLL for (int q = 0; q < F; q++) inputs_[q * IN + i] = u[q];
-          }
-        }
+        transform_columns(ty, f);
         over_blocks<S::CO, GROUP>([&](int c, auto group_) {
           constexpr int group = decltype(group_)::value;
           {
@@ -238,8 +238,17 @@ struct WinogradConvolution {
         }
     }
 
-    // Leaves M finished rows in rows_ and R - 1 unfinished ones in carry_.
-    NEVER_INLINE void backward_tiles(const Weights& w) {
+    // Leaves M finished rows in rows_ and R - 1 unfinished ones in carry_, if they are wanted, and
+    // adds to the weights' gradient, if there is one.
+    template <bool WANTED>
+    NEVER_INLINE void backward_tiles(int ty, const Weights& w, Gradient* gradient) {
+      if constexpr (TRAIN) {
+        // The ring is free again, and the inputs are kept: their transforms are made once more.
+        Stage stage(STAGE_WEIGHTS);
+        int last = ty * M + F - 1 - S::P < S::HI - 1 ? ty * M + F - 1 - S::P : S::HI - 1;
+        for (int y = ty ? (ty - 1) * M + F - S::P : 0; y <= last; y++)
+          transform_row(padded(y), ring_[(y + S::P) % F]);
+      }
       for (int f = 0; f < F; f++) {
         {
           Stage stage(STAGE_TRANSFORM);
@@ -250,6 +259,13 @@ struct WinogradConvolution {
             UNROLL for (int q = 0; q < F; q++) outputs_[q * OUT + i] = m[q];
           }
         }
+        if constexpr (TRAIN) {
+          transform_columns(ty, f);
+          Stage stage(STAGE_WEIGHTS);
+          for (int q = 0; q < F; q++)
+            gradient->template tiles_arrived<TX>(f * F + q, inputs_ + q * IN, outputs_ + q * OUT);
+        }
+        if constexpr (!WANTED) continue;
         {
           Stage stage(STAGE_MULTIPLY);
           for (int q = 0; q < F; q++)
@@ -309,7 +325,7 @@ struct WinogradConvolution {
     int next_tile_ = 0;
     // What lies beyond the image, left and right, is never written and stays zero.
     Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
-    Vec gradient_rows_[TRAIN ? GradientRows<S>::COUNT : 1][S::WC * S::CO];
+    Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
     Vec input_gradient_[PADDED * S::CI];
     Vec ring_[F][F * IN], zeros_[F * IN];
     Vec inputs_[F * IN], outputs_[F * OUT];

@@ -13,11 +13,11 @@ template <class S>
 struct GradientRows {
   static constexpr int GROUP = 4;
   // Rows of the convolution's gradient that must stay available.
-  static constexpr int COUNT = S::ALGORITHM == Algorithm::direct && S::K > GROUP ? S::K : GROUP;
+  static constexpr int COUNT = S::K > GROUP ? S::K : GROUP;
 };
 
 template <class S>
-class Gradient {
+class DirectGradient {
  public:
   void clear() { std::memset((void*)this, 0, sizeof *this); }
 
