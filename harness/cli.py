@@ -1,4 +1,4 @@
-"""The command line: plan, run, collect, status, compare, doctor."""
+"""The command line: plan, run, submit, collect, status, compare, doctor."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import errno
 import json
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from harness.compare import compare as compare_tables
 from harness.doctor import examine
 from harness.errors import UserError
-from harness.points import varying_parameters
+from harness.interruption import Terminated
+from harness.options import manifest_option, open_session, open_submitted, study_options
 from harness.progress import reporter
-from harness.runner import Session, Terminated
 from harness.runner import run as run_session
-from harness.schedule import PointState, launches_missing
-from harness.study import load_study
+from harness.schedule import launches_missing
+from harness.slurm.commands import ready, submit
+from harness.slurm.manifest import By
+from harness.slurm.status import print_submissions, queue_of
+from harness.slurm.tasks import adopt, run_task
 from harness.tables import rows_path
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from harness.views import console, print_failures, print_states, summarize
 
 
 class _Group(click.Group):
@@ -51,32 +51,6 @@ class _Group(click.Group):
             sys.exit(130)
 
 
-def _study_options(command: Command) -> Command:
-    """The options that choose a study, its size and its results."""
-    for decorate in (
-        click.option("--results", "results", type=click.Path(path_type=Path, file_okay=False),
-                     default=Path("results"), show_default=True,
-                     help="Folder of the tables and launch files."),
-        click.option("--oversubscribe", is_flag=True,
-                     help="Run points with more processes than cores, marked as such."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-                     help="Set a parameter (a list, as in --set 'processes=[1, 2]', becomes a "
-                          "sweep), or a setting of [measure], as in measure.launches=10."),
-        click.option("--preset", help="Which of the study's presets; default is the study's own."),
-        click.argument("study", type=click.Path(path_type=Path)),
-    ):  # fmt: skip
-        command = decorate(command)
-    return command
-
-
-def _open(
-    study: Path, preset: str | None, overrides: tuple[str, ...], oversubscribe: bool, results: Path
-) -> Session:
-    if oversubscribe:
-        overrides = (*overrides, "measure.oversubscribe=true")
-    return Session(load_study(study, preset or None, overrides), results)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     r"""Measure how a workload scales: a study in TOML becomes a tidy table.
@@ -84,16 +58,17 @@ def main() -> None:
     \b
     python -m harness plan STUDY.toml      what would be run, and what is done
     python -m harness run STUDY.toml       run what is not done
+    python -m harness submit STUDY.toml    the same as job arrays on a Slurm cluster
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
 
 @main.command()
-@_study_options
+@study_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def plan(as_json: bool, **options: Any) -> None:
     """Show the points of STUDY, how each would be launched, and what is done already."""
-    session = _open(**options)
+    session = open_session(**options)
     states = session.states().values()
     measure, launcher = session.study.measure, session.launcher
     if as_json:
@@ -102,12 +77,12 @@ def plan(as_json: bool, **options: Any) -> None:
                 "index": state.point.index,
                 "point": state.point.id,
                 "parameters": state.point.parameters,
-                "source": state.point.source,
+                "source": state.source,
                 "state": state.state(measure),
                 "launches_missing": launches_missing(state, measure),
                 "command": launcher.command(
                     state.point.processes, state.point.threads_per_process,
-                    ["python", "-m", "harness.worker", "SPEC"],
+                    ["python", "-m", "harness.worker", "SPEC"], state.point.nodes,
                 ),
             }
             for state in states
@@ -126,46 +101,73 @@ def plan(as_json: bool, **options: Any) -> None:
         f"{len(session.points)} points, {missing} launches missing under environment "
         f"{session.environment}; started by {launcher.kind} ({launcher.library})"
     )
-    _print_states(session, list(states))
+    print_states(list(states), measure)
 
 
 @main.command()
-@_study_options
-@click.option("--index", type=int, help="Only this point of the plan (array tasks).")
+@study_options
+@click.option("--index", type=int, help="Only this point of the plan, or this array task.")
 @click.option("--retry", is_flag=True, help="Launch points again that failed.")
-def run(index: int | None, retry: bool, **options: Any) -> None:
+@click.option("--by", type=click.Choice(["points", "replicates"]), default="points",
+              show_default=True, help="In a Slurm array: whether INDEX names a point, or a "
+              "replicate, which launches every point once.")  # fmt: skip
+@manifest_option
+@click.option("--array", type=int, default=0, help="Which array of the manifest INDEX belongs to.")
+def run(
+    index: int | None, retry: bool, by: str, manifest: Path | None, array: int, **options: Any
+) -> None:
     """Run what STUDY lacks, then write its tables.
 
     Every launch leaves a file as soon as it ends, so a run that is stopped at any moment goes on
     where it was. Exit code 1 if a point failed: its row tells why and names a log.
+
+    A task of a Slurm array (--index $SLURM_ARRAY_TASK_ID, or --manifest with it) leaves launch
+    files only; `collect` merges them into the tables.
     """
-    session = _open(**options)
-    launches = run_session(session, reporter(), index=index, retry=retry)
-    states = list(session.states().values())
-    _print_states(session, states)
-    _summarize(session, states, launches)
+    if manifest is None:
+        manifest = adopt(cast("By", by), index, retry, **options)
+    elif options["study"] is not None:
+        raise UserError("--manifest and a study are named; expected one of them")
+    if manifest is not None:
+        if index is None:
+            raise UserError("--manifest: expected --index with it, the number of the array task")
+        told = run_task(manifest, array, index, reporter())
+        summarize(told.launches, told.states, told.measure, "`collect` writes the tables")
+        return
+    session = open_session(**options)
+    told = run_session(session, reporter(), index=index, retry=retry)
+    print_states(told.states, told.measure)
+    table = rows_path(session.results, session.study.name)
+    summarize(told.launches, told.states, told.measure, f"table: {table}")
 
 
 @main.command()
-@_study_options
+@study_options
+@manifest_option
 def collect(**options: Any) -> None:
     """Merge launch files into STUDY's tables; `run` does this by itself."""
-    session = _open(**options)
+    session = open_submitted(**options)
     collected = session.collect()
     path = rows_path(session.results, session.study.name)
     click.echo(f"{path}: {collected.rows} rows, {collected.added} of them new")
 
 
 @main.command()
-@_study_options
+@study_options
+@manifest_option
 def status(**options: Any) -> None:
-    """Count what is done, failed and missing, and tell why points failed."""
-    session = _open(**options)
+    """Count what is done, failed and missing, tell why points failed, and what the queue holds."""
+    session = open_submitted(**options)
     states = list(session.states().values())
-    _print_states(session, states)
-    for state in states:
-        for record in state.failures:
-            click.echo(f"{record.status}: {state.point.id}: {record.message}")
+    submissions = queue_of(session)
+    print_states(states, session.study.measure, submissions.by_point if submissions else None)
+    print_failures(states)
+    if submissions:
+        print_submissions(submissions)
+
+
+main.add_command(submit)
+main.add_command(ready)
 
 
 @main.command("compare")
@@ -180,7 +182,7 @@ def compare_command(first: Path, second: Path) -> None:
             row.point, f"{row.first.median:.4g}", f"{row.second.median:.4g}", f"{row.ratio:.3f}",
             f"{row.first.n}, {row.second.n}", p_value,
         )  # fmt: skip
-    _console().print(table)
+    console().print(table)
 
 
 @main.command()
@@ -190,60 +192,4 @@ def doctor() -> None:
     for finding in findings:
         click.echo(f"{finding.level:5}  {finding.subject}: {finding.text}")
     if any(finding.level == "fault" for finding in findings):
-        sys.exit(1)
-
-
-def _console() -> Console:
-    """As wide as the terminal; in a log, wide enough for a table."""
-    width = None if sys.stdout.isatty() else 160
-    return Console(width=width, markup=False, emoji=False)  # brackets in cells are no markup
-
-
-def _print_states(session: Session, states: list[PointState]) -> None:
-    varying = varying_parameters(session.points)
-    table = Table(box=None, pad_edge=False)
-    for name in ("#", "point", *varying):
-        table.add_column(name)
-    for name in ("state", "n", "median / s", "95 % interval / s", "stopped by", "source"):
-        table.add_column(name)
-    for state in states:
-        summary = state.summary
-        if summary is None:
-            timing = ["0", "", ""]
-        elif summary.low is None or summary.high is None:
-            timing = [str(summary.n), f"{summary.median:.4g}", "n too small"]
-        else:
-            timing = [
-                str(summary.n),
-                f"{summary.median:.4g}",
-                f"{summary.low:.4g} to {summary.high:.4g}",
-            ]
-        table.add_row(
-            str(state.point.index),
-            state.point.id,
-            *(str(state.point.parameters.get(name, "")) for name in varying),
-            state.state(session.study.measure),
-            *timing,
-            state.stopped_by(session.study.measure) or "",
-            state.point.source,
-        )
-    _console().print(table)
-
-
-def _summarize(session: Session, states: list[PointState], launches: int) -> None:
-    """Say in a line how the study stands; end with 1 if a point failed."""
-    counts: dict[str, int] = {}
-    for state in states:
-        name = state.state(session.study.measure)
-        counts[name] = counts.get(name, 0) + 1
-    told = ", ".join(f"{number} {name}" for name, number in counts.items())
-    click.echo(
-        f"{launches} launches run; {len(states)} points: {told}; "
-        f"table: {rows_path(session.results, session.study.name)}"
-    )
-    failed = [state for state in states if state.state(session.study.measure) == "failed"]
-    for state in failed:
-        click.echo(f"failed: {state.point.id}: {state.failures[-1].message}", err=True)
-    if failed:
-        click.echo(f"{len(failed)} points failed; --retry launches them again", err=True)
         sys.exit(1)

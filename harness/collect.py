@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from harness import tables
 from harness.environment import merge_environments
 from harness.errors import InputError
+from harness.locks import shared_lock
 from harness.records import LaunchRecord, launches_folder, read_records, read_sessions
 from harness.schedule import PointState
 from harness.study import Study
@@ -41,7 +40,7 @@ def collect(results: Path, study: str) -> Collected:
     """
     folder = launches_folder(results, study)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".collect.lock"):
+    with shared_lock(folder / ".collect.lock"):
         records = read_records(folder)
         rows, ranks = rows_of(records), rank_rows_of(records)
         details = detail_rows_of(records)
@@ -149,7 +148,7 @@ def write_points(
             "preset": study.preset,
             "point": point.id,
             "state": state.state(study.measure),
-            "source": point.source,
+            "source": state.source,
             "cores": point.cores,
             "launches_ok": len(state.launch_seconds),
             "launches_failed": len(state.failures),

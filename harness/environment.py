@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -26,21 +25,27 @@ from harness.workload import WorkloadCode
 
 #: Environment variables that change what a process computes with, or where it runs.
 VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOMP_", "MPICH_", "MPIR_", "HYDRA_", "OMPI_",
-             "UCX_", "FI_", "TORCH_", "ATEN_", "MALLOC_", "LD_PRELOAD")  # fmt: skip
+             "UCX_", "FI_", "TORCH_", "ATEN_", "MALLOC_", "LD_PRELOAD", "CXX", "SPARRING_BACKEND",
+             "SPARRING_ISA")  # fmt: skip
 
 #: What a scheduler tells of the job that we run in.
-SCHEDULER = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_PARTITION",
-             "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK")  # fmt: skip
+SCHEDULER = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+             "SLURM_JOB_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ACCOUNT", "SLURM_JOB_QOS",
+             "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_CPUS_ON_NODE", "SLURM_NTASKS",
+             "SLURM_CPUS_PER_TASK", "SLURM_RESTART_COUNT")  # fmt: skip
 
 
 def fingerprint(code: WorkloadCode, launcher: Launcher) -> dict[str, Any]:
     """What changes the numbers, as plain data."""
+    # Allocations of different shapes on the same nodes are the same machine: the node counts.
+    allocated = "SLURM_JOB_ID" in os.environ
+    cores = machine.hardware_cores() if allocated else machine.cores()
     return {
         "cpu": {
             "model": machine.cpu_model(),
             "architecture": platform.machine(),
-            "cores": machine.machine_cores(),
-            "sockets": len({core.socket for core in machine.cores()}),
+            "cores": len(cores) if allocated else machine.machine_cores(),
+            "sockets": len({core.socket for core in cores}),
             "vector_extensions": machine.vector_extensions(),
         },
         "mpi": {"library": launcher.library, "launcher": launcher.kind},
@@ -60,7 +65,7 @@ def provenance() -> dict[str, Any]:
     """What explains the numbers: code state, host, load and settings at this moment."""
     return {
         "git": _git(),
-        "host": socket.gethostname(),
+        "host": machine.node_name(),
         "system": platform.platform(),
         "executable": Path(sys.executable).name,
         "memory_bytes": machine.memory_bytes(),
@@ -69,7 +74,7 @@ def provenance() -> dict[str, Any]:
         "load_average": [round(value, 2) for value in psutil.getloadavg()],
         "topology": [[core.socket, core.core, list(core.cpus)] for core in machine.cores()],
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
-        "scheduler": {name: os.environ[name] for name in SCHEDULER if name in os.environ},
+        "scheduler": _scheduler(),
         "packages": dict(
             sorted({d.name: d.version for d in metadata.distributions() if d.name}.items())
         ),
@@ -98,6 +103,13 @@ def merge_environments(known: dict[str, Any], sessions: list[dict[str, Any]]) ->
                 }
             )
     return merged
+
+
+def _scheduler() -> dict[str, str]:
+    """The scheduler's name and what it tells of our job; empty outside of a job."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return {}
+    return {"name": "slurm", **{name: os.environ[name] for name in SCHEDULER if name in os.environ}}
 
 
 def _version(package: str) -> str | None:

@@ -11,10 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.machine import bindings
+from harness.machine import bindings, machine_cores, node_cores, node_count
 
 #: Environment variable that tells a worker the CPUs of each local rank: "0;1" or "0,1;2,3".
 BINDING = "HARNESS_BINDING"
+
+#: Environment variable that chooses how ranks start inside a Slurm allocation: a plugin of
+#: ``srun --mpi=list``, or ``mpiexec``. Unset, it is found out.
+MPI = "HARNESS_MPI"
 
 #: Every thread pool that a numerical library might open.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -40,28 +44,50 @@ class Launcher:
     flavour: str
     mpi_plugin: str = ""
 
-    def command(self, processes: int, threads: int, program: list[str]) -> list[str]:
-        """The command line that starts ``program`` on ``processes`` ranks."""
+    def command(
+        self, processes: int, threads: int, program: list[str], nodes: int = 0
+    ) -> list[str]:
+        """The command line that starts ``program`` on ``processes`` ranks.
+
+        ``nodes`` spreads them over so many nodes; 0 takes as few as have the cores.
+        """
         if self.kind == "srun":
-            binds = bindings(processes, threads) is not None
-            return [
-                self.path, f"--ntasks={processes}", f"--cpus-per-task={threads}",
-                f"--mpi={self.mpi_plugin}", f"--cpu-bind={'cores' if binds else 'none'}",
-                *([] if binds else ["--overcommit"]), "--kill-on-bad-exit=1", "--unbuffered",
-                *program,
-            ]  # fmt: skip
+            return [*self._srun(processes, threads, nodes), *program]
         options = []
         if self.flavour == "openmpi":
             options = ["--bind-to", "none", "--oversubscribe"]
             if hasattr(os, "geteuid") and os.geteuid() == 0:
                 options.append("--allow-run-as-root")
+            if nodes > 1:
+                options += ["--map-by", f"ppr:{-(-processes // nodes)}:node"]
+        elif nodes > 1:
+            options = ["-ppn", str(-(-processes // nodes))]
         return [self.path, "-n", str(processes), *options, *program]
+
+    def _srun(self, processes: int, threads: int, nodes: int) -> list[str]:
+        # A core for each thread (srun(1): --threads-per-core=1 leaves hyperthreads idle), ranks
+        # filling one node after another; without it srun takes every node of the allocation.
+        fits = processes * threads <= machine_cores()
+        few = min(node_count(), -(-processes * threads // node_cores()))
+        bound = ["--threads-per-core=1", "--cpu-bind=cores", "--distribution=block:block"]
+        return [
+            self.path, f"--nodes={nodes or few}", f"--ntasks={processes}",
+            f"--cpus-per-task={threads}", f"--mpi={self.mpi_plugin}",
+            *(bound if fits else ["--cpu-bind=none", "--overcommit"]),
+            *([f"--ntasks-per-node={-(-processes // nodes)}"] if nodes > 1 else []),
+            "--kill-on-bad-exit=1", "--unbuffered",
+        ]  # fmt: skip
+
+    @property
+    def grace_seconds(self) -> float:
+        """Seconds that the launcher needs to end its ranks on all nodes (process.run)."""
+        return 5.0 if self.kind == "srun" else 0.0
 
     def variables(self, processes: int, threads: int) -> dict[str, str]:
         """Environment variables for the ranks: threads, and each rank's CPUs.
 
         Workers bind themselves, before any library counts CPUs: so the binding is the same under
-        every launcher's dialect. Under srun, Slurm binds.
+        every launcher's dialect. Under srun, Slurm binds where its administrator let it.
         """
         variables = {name: str(threads) for name in THREAD_VARIABLES}
         cpus = (bindings(processes, threads) or []) if self.kind == "mpiexec" else []
@@ -79,8 +105,9 @@ def find_launcher() -> Launcher:
     """
     library = _mpi_library()
     flavour = "openmpi" if "Open MPI" in library else "mpich"
-    srun = shutil.which("srun") if "SLURM_JOB_ID" in os.environ else None
-    if srun and (plugin := _srun_plugin(srun, flavour)):
+    wish = os.environ.get(MPI, "")
+    srun = shutil.which("srun") if "SLURM_JOB_ID" in os.environ and wish != "mpiexec" else None
+    if srun and (plugin := wish or _srun_plugin(srun, flavour)):
         return Launcher("srun", srun, library, flavour, plugin)
     # The launcher of our own environment first: it belongs to the library that Python is bound to.
     beside = Path(sys.executable).parent / "mpiexec"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import socket
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +14,9 @@ from pathlib import Path
 import psutil
 
 _CPUS = Path("/sys/devices/system/cpu")
+
+# Cores of the machine that is planned for, where it is not this one (`planned_for`).
+_planned: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,26 @@ def cores() -> tuple[Core, ...]:
     Two hardware threads of a core share its arithmetic units, so a process each would be measured
     at half speed: cores are what a scaling study counts.
     """
+    return _cores_of(allowed_cpus())
+
+
+@cache
+def hardware_cores() -> tuple[Core, ...]:
+    """All physical cores of this node, also those that we may not run on."""
+    return _cores_of(range(os.cpu_count() or 1))
+
+
+def _cores_of(cpus: Iterable[int]) -> tuple[Core, ...]:
     grouped: dict[tuple[int, int], list[int]] = {}
-    for cpu in allowed_cpus():
+    for cpu in cpus:
         key = _topology_number(cpu, "physical_package_id"), _topology_number(cpu, "core_id")
         grouped.setdefault(key, []).append(cpu)
-    return tuple(Core(*key, tuple(cpus)) for key, cpus in sorted(grouped.items()))
+    return tuple(Core(*key, tuple(members)) for key, members in sorted(grouped.items()))
+
+
+def node_name() -> str:
+    """This node's name as the scheduler knows it, else as the system does."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def cgroup_core_limit() -> float | None:
@@ -61,15 +82,37 @@ def cgroup_core_limit() -> float | None:
 
 
 def node_cores() -> int:
-    """How many cores processes may keep busy on this node: affinity and control group respected."""
-    limit = cgroup_core_limit()
+    """How many cores processes may keep busy on this node.
+
+    Affinity, control group and the Slurm allocation are respected; Slurm counts hardware threads.
+    """
     available = len(cores())
-    return available if limit is None else max(1, min(available, int(limit)))
+    limits = [float(available)]
+    if (limit := cgroup_core_limit()) is not None:
+        limits.append(limit)
+    if granted := os.environ.get("SLURM_CPUS_ON_NODE"):
+        limits.append(int(granted) / max(len(core.cpus) for core in cores()))
+    return max(1, int(min(limits)))
+
+
+def node_count() -> int:
+    """Nodes of the Slurm allocation that we run in; 1 elsewhere."""
+    return int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
 
 
 def machine_cores() -> int:
-    """Cores of this machine, or of all nodes of the Slurm allocation that we run in."""
-    return node_cores() * int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    """Cores of this machine, or of all nodes of the Slurm allocation, or of what is planned for."""
+    return _planned[-1] if _planned else node_cores() * node_count()
+
+
+@contextlib.contextmanager
+def planned_for(cores_of_machine: int) -> Iterator[None]:
+    """Let ``machine_cores`` be another machine's: a login node plans for compute nodes."""
+    _planned.append(cores_of_machine)
+    try:
+        yield
+    finally:
+        _planned.pop()
 
 
 def bindings(processes: int, threads: int) -> list[list[int]] | None:

@@ -55,6 +55,11 @@ class Point:
         return self.processes * self.threads_per_process
 
     @property
+    def nodes(self) -> int:
+        """Nodes that the ranks are to be spread over; 0 leaves it to their number."""
+        return int(self.parameters.get("nodes", 0))
+
+    @property
     def source(self) -> str:
         """How rows of this point come to be on this machine."""
         return "measured" if self.cores <= machine_cores() else "oversubscribed"
@@ -196,6 +201,14 @@ def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:
         raise _resource_error(
             study, "seed", f"expected a whole number, found {parameters['seed']!r}"
         )
+    nodes = parameters.get("nodes", 0)
+    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 0:
+        raise _resource_error(study, "nodes", f"expected a whole number from 0, found {nodes!r}")
+    if nodes > int(parameters["processes"]):
+        raise _resource_error(
+            study, "nodes", f"expected a process or more on each node, found {nodes} nodes for "
+            f"{parameters['processes']} processes",
+        )  # fmt: skip
     limit = study.measure.max_processes
     if int(parameters["processes"]) > limit:
         raise _resource_error(

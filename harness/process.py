@@ -40,6 +40,7 @@ def run(
     log: Path,
     limit_seconds: float,
     heartbeat: Callable[[float], None] = lambda elapsed: None,
+    grace_seconds: float = 0.0,
 ) -> Outcome:
     """Run a command, its output in ``log``; kill all its processes at the limit or on an error.
 
@@ -50,6 +51,8 @@ def run(
         log: file that takes standard output and standard error.
         limit_seconds: time after which everything is killed.
         heartbeat: called about ten times a second with the seconds since the start.
+        grace_seconds: between SIGTERM and SIGKILL; srun needs it to end ranks on other nodes, which
+            no signal of ours reaches.
     """
     started = time.monotonic()
     with log.open("wb") as output:
@@ -72,6 +75,10 @@ def run(
                     code = process.wait(timeout=min(0.1, limit_seconds - elapsed))
                     return Outcome(code, timed_out=False)
         finally:
+            if grace_seconds and process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(grace_seconds)
             kill_tree(process, mark)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,9 @@ class LaunchRecord:
     ``repetitions`` are dictionaries with ``repetition, warmup, seconds, started_at, metrics`` and
     ``ranks`` (a list of dictionaries, one per rank), and may have ``details`` (likewise). A launch
     that failed keeps those that it had finished.
+
+    ``submission`` and ``task`` name the array task that it was part of (harness.slurm). A launch
+    that was ``interrupted`` from outside says nothing about its point, which is launched again.
     """
 
     study: str
@@ -58,6 +62,9 @@ class LaunchRecord:
     message: str
     started_at: str
     repetitions: list[dict[str, Any]] = field(default_factory=list)
+    submission: str = ""
+    task: str = ""
+    interrupted: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -71,38 +78,46 @@ def launches_folder(results: Path, study: str) -> Path:
     return results / "launches" / study
 
 
+_RECORD = TypeAdapter(LaunchRecord)
+
+
+def record_path(folder: Path, point: str, launch: str) -> Path:
+    """The file of a launch."""
+    return folder / f"{point}-{launch}.json"
+
+
 def write_record(folder: Path, record: LaunchRecord) -> Path:
     """Write a launch file; its name is the launch's own, so nothing is ever overwritten."""
-    path = folder / f"{record.point}-{record.launch}.json"
+    path = record_path(folder, record.point, record.launch)
     write_whole(path, json.dumps(asdict(record), indent=1, allow_nan=True) + "\n")
     return path
 
 
-def read_records(folder: Path) -> list[LaunchRecord]:
-    """All launch files, in the order in which the launches started.
+def read_records(folder: Path, points: Iterable[str] = ("",)) -> list[LaunchRecord]:
+    """Launch files, of all points or of some, in the order in which the launches started.
 
     A file that cannot be read (a disk's fault: ours are whole) is told of and left out, so that
     one bad file never stops a collection.
     """
     records = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(path for point in points for path in folder.glob(f"{point}*.json")):
         if path.name.startswith(("session-", "stop-", ".")):
             continue
         try:
-            records.append(_record_of(json.loads(path.read_text(encoding="utf-8"))))
+            records.append(record_of(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             log.warning("%s is no launch file and is left out (%s)", path, reason)
     return sorted(records, key=lambda record: (record.started_at, record.launch))
 
 
-def _record_of(content: dict[str, Any]) -> LaunchRecord:
+def record_of(content: dict[str, Any]) -> LaunchRecord:
     """The launch that a file holds.
 
     Raises:
         ValueError: if it cannot become rows of a table.
     """
-    record = TypeAdapter(LaunchRecord).validate_python(content)
+    record = _RECORD.validate_python(content)
     for repetition in record.repetitions:
         _Repetition.model_validate(repetition)
     if record.schema_version > SCHEMA_VERSION:

@@ -19,7 +19,7 @@ class PointState:
     Attributes:
         point: the point.
         launch_seconds: the median repetition of each launch that went well.
-        failures: launches that failed or timed out.
+        failures: launches that failed or timed out; those interrupted from outside are none.
         skipped: whether it was recorded as skipped.
         stop: why it was stopped early, if a record says so.
     """
@@ -29,15 +29,22 @@ class PointState:
     failures: list[LaunchRecord] = field(default_factory=list)
     skipped: bool = False
     stop: str | None = None
+    last_source: str = ""
 
     def add(self, record: LaunchRecord) -> None:
         """Count one launch."""
+        self.last_source = record.source
         if record.status == "ok":
             self.launch_seconds.append(median(record.seconds))
         elif record.status == "skipped":
             self.skipped = True
-        else:
+        elif not record.interrupted:
             self.failures.append(record)
+
+    @property
+    def source(self) -> str:
+        """How its latest launch came to be, which another machine cannot tell; else its own."""
+        return self.last_source or self.point.source
 
     @property
     def summary(self) -> Summary | None:

@@ -134,7 +134,11 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
     Raises:
         UserError: with one sentence on the first fault.
     """
-    source = read_toml(path)
+    return study_of(read_toml(path), preset, overrides)
+
+
+def study_of(source: TomlSource, preset: str | None, overrides: tuple[str, ...]) -> Study:
+    """The study that a TOML text holds; `load_study` without the reading."""
     file = _validate(source)
     name = preset or file.default_preset
     if name is not None and name not in file.presets:
@@ -165,7 +169,7 @@ def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...]
         detail = error.errors()[0]
         key_text = ".".join(str(part) for part in detail["loc"])
         raise UserError(
-            f"{path}: --set measure.{key_text}: {_reason(detail, ('measure',))}"
+            f"{source.path}: --set measure.{key_text}: {_reason(detail, ('measure',))}"
         ) from None
 
 

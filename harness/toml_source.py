@@ -19,7 +19,7 @@ class TomlSource:
     """A parsed TOML file: its ``data``, and the line where each key path was written."""
 
     def __init__(self, path: Path, text: str) -> None:
-        self.path = path
+        self.path, self.text = path, text
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 import traceback
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.launcher import BINDING
 from harness.loading import load_class
+from harness.machine import node_name
 from harness.tables import ROW_COLUMNS, Value
 from harness.timing import now, repetitions
 
@@ -157,7 +157,7 @@ def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return {
         "rank": comm.rank,
-        "host": socket.gethostname(),
+        "host": node_name(),
         "cpus": " ".join(map(str, cpus)),
     }
 

@@ -14,7 +14,7 @@ from harness.records import launches_folder, write_record
 from harness.statistics import summarize
 from harness.tables import rows_path
 
-COMMANDS = ["plan", "run", "collect", "status", "compare", "doctor"]
+COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "doctor"]
 STUDY = "[parameters]\nmode = '[/red] :smile:'\n[sweep.product]\nprocesses = [1, 2]\n"
 
 
@@ -100,6 +100,10 @@ def test_what_cannot_be_used_is_a_sentence_and_code_2(tmp_path, kind):
     [
         ["unknown"],
         ["plan"],
+        ["status"],
+        ["submit"],
+        ["run", "--manifest", "x"],
+        ["run", "--manifest", "absent/a/b/c/manifest.json", "--index", 0],
         ["plan", "x.toml", "--unknown"],
         ["run", "x.toml", "--index", "one"],
         ["run", "x.toml", "--preset"],

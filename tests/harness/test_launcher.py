@@ -17,7 +17,9 @@ PROGRAM = ["python", "-m", "harness.worker", "SPEC"]
 
 @pytest.fixture
 def four_cores(monkeypatch):
-    """Two sockets of two cores with two hardware threads each."""
+    """Two sockets of two cores with two hardware threads each; no allocation."""
+    for name in ("SLURM_CPUS_ON_NODE", "SLURM_JOB_NUM_NODES"):
+        monkeypatch.delenv(name, raising=False)
     cores = tuple(machine.Core(cpu // 2, cpu, (cpu, cpu + 4)) for cpu in range(4))
     monkeypatch.setattr(machine, "cores", lambda: cores)
     monkeypatch.setattr(machine, "cgroup_core_limit", lambda: None)
@@ -44,14 +46,47 @@ def test_open_mpi_command(monkeypatch, user, root):
     ]  # fmt: skip
 
 
+BOUND = ["--threads-per-core=1", "--cpu-bind=cores", "--distribution=block:block"]
+
+
 @pytest.mark.parametrize(
-    ("processes", "bound", "more"), [(2, "cores", []), (3, "none", ["--overcommit"])]
+    ("allocated", "processes", "asked", "nodes", "bound", "more"),
+    [
+        (1, 2, 0, 1, BOUND, []),
+        (1, 3, 0, 1, ["--cpu-bind=none", "--overcommit"], []),
+        (3, 2, 0, 1, BOUND, []),
+        (3, 3, 0, 2, BOUND, []),
+        (3, 3, 3, 3, BOUND, ["--ntasks-per-node=1"]),
+        (2, 3, 2, 2, BOUND, ["--ntasks-per-node=2"]),
+    ],
 )
-def test_srun_command(four_cores, processes, bound, more):
-    assert SRUN.command(processes, 2, PROGRAM) == [
-        "/opt/srun", f"--ntasks={processes}", "--cpus-per-task=2", "--mpi=pmi2",
-        f"--cpu-bind={bound}", *more, "--kill-on-bad-exit=1", "--unbuffered", *PROGRAM,
+def test_srun_command(four_cores, monkeypatch, allocated, processes, asked, nodes, bound, more):
+    """As few nodes as have a core for each thread, or as many as the point asks for."""
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", str(allocated))
+    assert SRUN.command(processes, 2, PROGRAM, asked) == [
+        "/opt/srun", f"--nodes={nodes}", f"--ntasks={processes}", "--cpus-per-task=2",
+        "--mpi=pmi2", *bound, *more, "--kill-on-bad-exit=1", "--unbuffered", *PROGRAM,
     ]  # fmt: skip
+
+
+def test_mpiexec_over_nodes():
+    assert MPICH.command(3, 1, PROGRAM, 2) == ["/opt/mpiexec", "-n", "3", "-ppn", "2", *PROGRAM]
+    assert "--map-by ppr:2:node" in " ".join(OPEN_MPI.command(3, 1, PROGRAM, 2))
+
+
+def test_allocation_limits_cores_by_hardware_threads(four_cores, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")  # of two cores with two threads each
+    assert machine.machine_cores() == 2
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "99")
+    assert machine.machine_cores() == 4
+
+
+def test_planning_for_another_machine(four_cores, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    with machine.planned_for(28):
+        assert machine.machine_cores() == 28
+    assert machine.machine_cores() == 4
 
 
 @pytest.mark.parametrize("launcher", [MPICH, OPEN_MPI, SRUN])
@@ -128,6 +163,14 @@ def test_srun_inside_an_allocation(search, tmp_path, library, offered, plugin):
 def test_srun_that_cannot_start_our_library_is_passed_over(search, tmp_path, text):
     stub_srun(search, tmp_path, text)
     assert find_launcher().kind == "mpiexec"
+
+
+@pytest.mark.parametrize(("wish", "kind"), [("mpiexec", "mpiexec"), ("cray_shasta", "srun")])
+def test_launcher_that_the_site_names(search, tmp_path, wish, kind):
+    stub_srun(search, tmp_path, LIST.format("\tpmi2\n"))
+    search.setenv("HARNESS_MPI", wish)
+    found = find_launcher()
+    assert (found.kind, found.mpi_plugin) == (kind, wish if kind == "srun" else "")
 
 
 def test_srun_outside_an_allocation_is_passed_over(search, tmp_path):

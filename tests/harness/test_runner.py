@@ -281,7 +281,7 @@ def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, cod
 
 
 def test_second_runner_at_once_is_refused(tmp_path):
-    study, results = study_with(tmp_path, SLOW)
+    study, results = study_with(tmp_path, SLOW.replace("repetitions = 30", "repetitions = 150"))
     runner = start(study, results)
     assert wait_until(lambda: in_flight(results))
     second = harness("run", study, "--results", results, cwd=tmp_path)
@@ -289,7 +289,7 @@ def test_second_runner_at_once_is_refused(tmp_path):
     assert "another run measures on this host; expected one at a time" in second.stderr
     runner.communicate(timeout=60)
     assert runner.returncode == 0
-    assert len(rows_of_table(results)) == 4 * 30
+    assert len(rows_of_table(results)) == 4 * 150
 
 
 @pytest.mark.parametrize(

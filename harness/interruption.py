@@ -1,0 +1,51 @@
+"""Signals by which a scheduler announces the end, as exceptions."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a scheduler's grace before the end, used to write what is finished."""
+
+    status = "failed"
+    reason = "interrupted by SIGTERM (preempted, requeued or cancelled)"
+
+
+class TimeLimit(Terminated):
+    """SIGUSR1: the job's time limit is near (``sbatch --signal=B:USR1@...``)."""
+
+    status = "timeout"
+    reason = "killed at the time limit of the job"
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Turn a scheduler's signals into exceptions, so that finished launches reach the tables."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        for other in handled:  # what we do now is to be finished; SIGKILL ends us if it takes long
+            signal.signal(other, signal.SIG_IGN)
+        raise handled[number]
+
+    handled: dict[int, type[Terminated]] = {signal.SIGTERM: Terminated, signal.SIGUSR1: TimeLimit}
+    before = {number: signal.signal(number, terminate) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold signals back while a result is put in a safe place; they come right afterwards."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

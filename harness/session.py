@@ -1,0 +1,97 @@
+"""Everything that is fixed while a study is measured, or while its state is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import records
+from harness.collect import Collected, collect, write_points
+from harness.environment import environment_id, fingerprint
+from harness.launcher import Launcher, find_launcher
+from harness.points import Point, expand
+from harness.schedule import PointState, states_of
+from harness.slurm.dead import recover_dead_jobs
+from harness.study import Study
+from harness.workload import WorkloadCode, inspect_workload
+
+
+@dataclass
+class Session:
+    """A study, its points, its code and the environment that it is measured in.
+
+    Args:
+        study: the study, a preset chosen.
+        results: folder of the tables and launch files.
+        given: the points, where a submission fixed them; else the study's, on this machine.
+
+    Raises, when it is opened:
+        UserError: if the study, its workload or the launcher cannot be used.
+    """
+
+    study: Study
+    results: Path
+    given: Sequence[Point] | None = None
+    points: list[Point] = field(init=False)
+    code: WorkloadCode = field(init=False)
+    launcher: Launcher = field(init=False)
+    fingerprint: dict[str, Any] = field(init=False)
+    environment: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = self.results.resolve()
+        self.points = expand(self.study) if self.given is None else list(self.given)
+        self.code = inspect_workload(self.study)
+        self.launcher = find_launcher()
+        self.fingerprint = fingerprint(self.code, self.launcher)
+        self.environment = environment_id(self.fingerprint)
+
+    @property
+    def folder(self) -> Path:
+        """Where the launch files are."""
+        return records.launches_folder(self.results, self.study.name)
+
+    def states(self) -> dict[str, PointState]:
+        """What is done so far under the present environment and code."""
+        states = states_of(self.points, records.read_records(self.folder), self.environment)
+        for state in states.values():
+            state.stop = records.read_stop(
+                self.folder, self.environment, state.point.id, self.study.measure.budget_seconds
+            )
+        return states
+
+    def look_elsewhere(self) -> None:
+        """Take the environment of the compute nodes for ours: a login node tells of their work.
+
+        Of the environments that differ from ours only in the processor and the launcher, and in
+        which array tasks measured points of the study, the one with most launches; ours, if none.
+        """
+        alike = {
+            session["environment"]
+            for session in records.read_sessions(self.folder)
+            if _portable(session["fingerprint"]) == _portable(self.fingerprint)
+        }
+        points = {point.id for point in self.points}
+        found: dict[str, tuple[int, str]] = {}
+        for record in records.read_records(self.folder):
+            if record.submission and record.point in points and record.environment in alike:
+                number, _ = found.get(record.environment, (0, ""))
+                found[record.environment] = (number + 1, record.started_at)
+        if found:
+            self.environment = max(found, key=lambda environment: found[environment])
+
+    def collect(self) -> Collected:
+        """Bring the tables up to date; launches that died with their Slurm job are in them too."""
+        recover_dead_jobs(self.results, self.folder)
+        collected = collect(self.results, self.study.name)
+        states = self.states()
+        write_points(self.results, self.study, states.values(), self.environment)
+        return collected
+
+
+def _portable(fingerprint_of: dict[str, Any]) -> dict[str, Any]:
+    """The part of a fingerprint that a login node and the compute nodes share."""
+    mpi = {key: value for key, value in fingerprint_of.get("mpi", {}).items() if key != "launcher"}
+    return {**fingerprint_of, "cpu": None, "mpi": mpi}

@@ -1,0 +1,1 @@
+"""Studies on Slurm clusters: what is submitted, what its tasks do, and how it stands."""

@@ -1,0 +1,45 @@
+"""The Slurm job that this process runs in (sbatch(1), "OUTPUT ENVIRONMENT VARIABLES")."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, or a task of a job array.
+
+    Attributes:
+        number: the job's own number, which each task of an array has.
+        array: the number that the array is known by, or None.
+        tasks: how many tasks the array's indices reach (0 to ``tasks`` - 1).
+        restarts: how often Slurm has started it again (requeue, preemption, a node's failure).
+    """
+
+    number: str
+    array: str | None
+    tasks: int
+    restarts: int
+
+    @property
+    def owner(self) -> str:
+        """Name of the folder of launches that run in this job, below ``.running``."""
+        return f"{OWNER}{self.number}"
+
+
+#: How the folders of running launches begin whose owner is a Slurm job.
+OWNER = "slurm-"
+
+
+def current_job() -> Job | None:
+    """The job that we run in, or None outside of one."""
+    number = os.environ.get("SLURM_JOB_ID")
+    if number is None:
+        return None
+    return Job(
+        number=number,
+        array=os.environ.get("SLURM_ARRAY_JOB_ID"),
+        tasks=int(os.environ.get("SLURM_ARRAY_TASK_MAX", "0")) + 1,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+    )

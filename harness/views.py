@@ -1,0 +1,73 @@
+"""What the commands print: points with their states, and how a study stands in a line."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness.points import varying_parameters
+from harness.schedule import PointState
+from harness.study import Measure
+
+
+def console() -> Console:
+    """As wide as the terminal; in a log, wide enough for a table."""
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, markup=False, emoji=False)  # brackets in cells are no markup
+
+
+def print_states(
+    states: Sequence[PointState], measure: Measure, queue: Mapping[str, str] | None = None
+) -> None:
+    """A table of points; with ``queue``, what waits and runs for each (by the point's id)."""
+    varying = varying_parameters([state.point for state in states])
+    table = Table(box=None, pad_edge=False)
+    heads = ["#", "point", *varying, "state", "n", "median / s", "95 % interval / s",
+             "stopped by", "source"]  # fmt: skip
+    for name in [*heads, *(["queue"] if queue is not None else [])]:
+        table.add_column(name)
+    for state in states:
+        summary = state.summary
+        if summary is None:
+            timing = ["0", "", ""]
+        elif summary.low is None or summary.high is None:
+            timing = [str(summary.n), f"{summary.median:.4g}", "n too small"]
+        else:
+            interval = f"{summary.low:.4g} to {summary.high:.4g}"
+            timing = [str(summary.n), f"{summary.median:.4g}", interval]
+        table.add_row(
+            str(state.point.index),
+            state.point.id,
+            *(str(state.point.parameters.get(name, "")) for name in varying),
+            state.state(measure),
+            *timing,
+            state.stopped_by(measure) or "",
+            state.source,
+            *([queue.get(state.point.id, "")] if queue is not None else []),
+        )
+    console().print(table)
+
+
+def print_failures(states: Sequence[PointState]) -> None:
+    """Why launches failed; each message names the log that tells the rest."""
+    for state in states:
+        for record in state.failures:
+            click.echo(f"{record.status}: {state.point.id}: {record.message}")
+
+
+def summarize(launches: int, states: Sequence[PointState], measure: Measure, where: str) -> None:
+    """Say in a line how the points stand; end with 1 if one failed."""
+    counts = Counter(state.state(measure) for state in states)
+    told = ", ".join(f"{number} {name}" for name, number in counts.items())
+    click.echo(f"{launches} launches run; {len(states)} points: {told}; {where}")
+    failed = [state for state in states if state.state(measure) == "failed"]
+    for state in failed:
+        click.echo(f"failed: {state.point.id}: {state.failures[-1].message}", err=True)
+    if failed:
+        click.echo(f"{len(failed)} points failed; --retry launches them again", err=True)
+        sys.exit(1)
