@@ -26,18 +26,20 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
   eagerpy gitdb GitPython six smmap tqdm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness report bench \
-  peers test check format clean
+.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness roofline report bench \
+  peers test test-slurm check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
 	@echo "make weak-scaling     work that grows with the processes: table and figure"
 	@echo "make strategies       every strategy and variation of the pipeline, side by side"
 	@echo "make staleness        how old batches are, and what that costs"
+	@echo "make roofline         the kernels under this machine's roofs, and under the study's node's"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
+	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
 	@echo "Variables: PRESET, RESULTS, DATA, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
@@ -92,6 +94,14 @@ strategies: $(READY)
 staleness: $(READY)
 	$(call run-study,staleness,staleness)
 
+# Roofs that are not in the folder yet are measured; what was simulated before is read again.
+roofline: $(READY)
+	@$(BIN)/python -m kernels stages --results "$(RESULTS)"
+	@$(BIN)/python -m kernels measure --machine here --machine e5-2683v4 \
+	  $(if $(PRESET),--preset $(PRESET)) --results "$(RESULTS)"
+	@$(BIN)/python -m kernels machines --csv "$(RESULTS)/machines.csv"
+	@$(BIN)/python -m plots roofline "$(RESULTS)/roofline.csv"
+
 report: $(READY)
 	@$(BIN)/python -m plots report "$(RESULTS)"
 
@@ -107,8 +117,12 @@ bench: $(DEV)
 	  $(BENCH_ARGS)
 	@$(BIN)/python -m plots attack-benchmark "$(RESULTS)/attack_benchmark.csv"
 
+# Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
 test: $(DEV)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slurm"
+
+test-slurm: $(DEV)
+	@$(BIN)/python -m pytest -m slurm tests/slurm
 
 check: $(DEV)
 	@$(BIN)/ruff check .

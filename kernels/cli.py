@@ -15,6 +15,9 @@ from rich.table import Table as RichTable
 
 from kernels import ceilings as roofs
 from kernels.caches import caches, cores
+from kernels.likwid_cli import likwid, show_comparison
+from kernels.machines_cli import machines
+from kernels.measure_cli import list_kernels, measure
 from kernels.roof import Roof, roof
 from kernels.table import Row, Table, utc_now
 from sparring.benchmark.machine import cpu_model
@@ -62,8 +65,18 @@ def main() -> None:
     \b
     python -m kernels ceilings    measure the roofs: peak and bandwidths
     python -m kernels stages      the fused engine's stages, and how near the roofs they come
+    python -m kernels list        the kernels with their FLOPs, bytes and variants
+    python -m kernels measure     time the kernels and place them under the roofs
+    python -m kernels machines    machines that are known, their caches and theoretical roofs
+    python -m kernels likwid      what of LIKWID works here
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+main.add_command(list_kernels)
+main.add_command(machines)
+main.add_command(likwid)
+main.add_command(measure)
 
 
 @main.command()
@@ -78,8 +91,14 @@ def main() -> None:
     "--seconds", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
     help="How long a sample lasts, nearly.",
 )  # fmt: skip
+@click.option(
+    "--likwid", "beside", is_flag=True,
+    help="Measure the roofs by likwid-bench as well, and compare; it adds no rows.",
+)  # fmt: skip
 @_results
-def ceilings(threads: Sequence[int], rounds: int, seconds: float, results: Path) -> None:
+def ceilings(
+    threads: Sequence[int], rounds: int, seconds: float, beside: bool, results: Path
+) -> None:
     """Measure the peak of multiply-adds and the bandwidth of each level of memory.
 
     Float32, with the widest vectors of this processor (SPARRING_ISA names narrower ones). sgemm is
@@ -97,6 +116,8 @@ def ceilings(threads: Sequence[int], rounds: int, seconds: float, results: Path)
     roofs.measure(threads, isa, rounds=rounds, seconds=seconds, add=add, tell=_tell)
     _console().print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
     click.echo(f"{len(rows)} rows added to {table.path}")
+    if beside:
+        show_comparison(rows, isa.name)
 
 
 def _ceilings_table(rows: Sequence[Row], title: str) -> RichTable:

@@ -13,6 +13,11 @@ from plots import (
     attack_benchmark,
     attack_benchmark_files,
     report,
+    roofline,
+    roofline_claims,
+    roofline_figure,
+    roofline_roofs,
+    roofline_text,
     scaling_figure,
     scaling_text,
     staleness,
@@ -145,6 +150,48 @@ def attack_benchmark_command(csv: Path, out: Path | None, run: str | None) -> No
     found = attack_benchmark.analyse(csv, run)
     written = attack_benchmark_files.save(found, out or csv.parent / "figures")
     click.echo(attack_benchmark.describe(found))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("roofline")
+@click.argument("csv", type=EXISTING)
+@click.option("--ceilings", type=EXISTING, help="Measured roofs, of `python -m kernels ceilings` "
+              "[default: ceilings.csv next to CSV].")  # fmt: skip
+@click.option("--machines", type=EXISTING, help="Theoretical roofs, of `python -m kernels machines "
+              "--csv` [default: machines.csv next to CSV].")  # fmt: skip
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option("--variant", multiple=True, metavar="NAME", help="Draw this variant of each kernel "
+              "instead of the fastest; may be given several times, the first that a kernel has "
+              "counts.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="Draw kernels that ran on so many threads.")  # fmt: skip
+@click.option("--input-size", type=click.IntRange(1),
+              help="Rows of an image [default: the most frequent in CSV].")  # fmt: skip
+@click.option("--table", is_flag=True, help="Print tables for a document (Markdown), and draw "
+              "nothing.")  # fmt: skip
+def roofline_command(
+    csv: Path, ceilings: Path | None, machines: Path | None, out: Path | None,
+    variant: tuple[str, ...], threads: int, input_size: int | None, table: bool,
+) -> None:  # fmt: skip
+    """Draw kernels under the roofs of machines: where memory bounds them, and at which level.
+
+    Reads the CSV that `python -m kernels measure` wrote. Kernels that were measured stand where
+    they were measured; on machines that were not at hand they stand at the bound that simulated
+    traffic and theoretical roofs imply. Writes <table>.svg and <table>.png.
+
+    \b
+    Examples:
+      python -m plots roofline results/roofline.csv
+      python -m plots roofline results/roofline.csv --variant torch_nchw --table
+    """  # noqa: D301  (click reads the escape)
+    roofs = roofline_roofs.load(csv, ceilings, machines)
+    study = roofline.analyse(csv, roofs, threads=threads, input_size=input_size)
+    if table:
+        click.echo(roofline_text.markdown(study, variant))
+        return
+    folder = out or csv.parent / "figures"
+    written = roofline_figure.save(study, folder, variant, roofline_claims.load(csv))
+    click.echo(roofline_text.describe(study, variant))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 

@@ -15,6 +15,11 @@ from plots import (
     attack_benchmark,
     attack_benchmark_files,
     provenance,
+    roofline,
+    roofline_claims,
+    roofline_figure,
+    roofline_roofs,
+    roofline_text,
     scaling_figure,
     staleness,
     staleness_figure,
@@ -86,6 +91,8 @@ def _section(path: Path) -> tuple[str, str | None]:
     cells = [[row[name] for name in header] for row in rows]
     if set(attack_benchmark.REQUIRED) <= set(header):
         return _attack_benchmark(path)
+    if set(roofline.REQUIRED) <= set(header):
+        return _roofline(path)
     if not set(ROW_COLUMNS) <= set(header):
         return _table(header, cells[:SHOWN_ROWS]) + _more(len(cells)), None
     try:
@@ -110,6 +117,18 @@ def _attack_benchmark(path: Path) -> tuple[str, str | None]:
     text = escape(attack_benchmark.describe(found))
     figures = [_inline(svg, name) for name, svg in attack_benchmark_files.svgs(found).items()]
     return "\n".join((*figures, f'<pre class="wide">{text}</pre>')), None
+
+
+def _roofline(path: Path) -> tuple[str, str | None]:
+    try:
+        study = roofline.analyse(path, roofline_roofs.load(path))
+    except InputError:
+        raise
+    except UserError as error:
+        return f'<p class="note">No figure: {escape(str(error))}</p>', str(error)
+    figure = roofline_figure.svg(study, (), roofline_claims.load(path))
+    text = escape(roofline_text.describe(study))
+    return f'{_inline(figure, path.stem)}<pre class="wide">{text}</pre>', None
 
 
 def _staleness(study: staleness.Staleness) -> str:

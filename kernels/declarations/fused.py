@@ -1,0 +1,116 @@
+"""The fused engine's variant of whole kernels; ``python -m kernels stages`` times its stages.
+
+Executed FLOPs are those of its source (`kernels.accounting`, `kernels.weight_work`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from kernels import weight_work
+from kernels.accounting import attack_step
+from kernels.alive import alive_units
+from kernels.declarations.kernel import Case, Inputs
+from kernels.declarations.study import module, network, parameters
+from kernels.work import Shape
+from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine
+from sparring.fused.layouts import layouts, plan
+from sparring.fused.library import Settings
+from sparring.fused.machine import machine_isa
+
+
+class Fused:
+    """The engine of the study's network with given weights.
+
+    Raises:
+        SparringError: if it cannot be built here.
+    """
+
+    def __init__(self, given: Inputs, case: Case) -> None:
+        self.x, self.centre, self.labels = given["x"], given["centre"], given["labels"]
+        self.case = case
+        weights = [given[f"{kind}{n}"] for n in (1, 2, 3, 4) for kind in "wb"]
+        self.model, self.engine = _made(case.input_size, weights)
+
+    def flops(self, name: str) -> float:
+        """Executed in a call, by the layouts that the engine takes for so many images."""
+        layers, kinds = self.engine.network, layouts(machine_isa())
+        found = 0.0
+        for piece in plan(len(self.x), torch.get_num_threads(), kinds):
+            kind, x, labels = kinds[piece.layout], self.x[piece.images], self.labels[piece.images]
+            shape = Shape(int(dict(kind.defines)["LANES"]), kind.block)
+            alive = alive_units(self.model, self.engine.parameters, x, labels, kind.block)
+            images = len(x)
+            if name == "network_forward":
+                found += weight_work.forward(layers, shape, images, alive)
+            elif name == "update":
+                found += weight_work.gradients(layers, shape, images, alive)
+            else:
+                found += attack_step(layers, shape, images, 1, alive)[-1].flops
+                if name == "input_gradient":
+                    found -= weight_work.step(layers, shape, images)
+        return found + (2 * parameters(self.case.input_size) if name == "update" else 0)
+
+
+#: The engines made last, with their models; to make one takes a while, above all under Valgrind.
+_last: deque[tuple[int, nn.Module, Engine]] = deque(maxlen=4)
+
+
+def _made(size: int, weights: Sequence[Tensor]) -> tuple[nn.Module, Engine]:
+    """A model of these weights and its engine, which no one may change."""
+    for made_size, model, engine in _last:
+        if made_size == size and all(map(torch.equal, model.parameters(), weights)):
+            return model, engine
+    model = module(size)
+    with torch.no_grad():
+        for own, value in zip(model.parameters(), weights, strict=True):
+            own.copy_(value)
+    engine = Engine(model, network(size).shape)
+    _last.append((size, model, engine))
+    return model, engine
+
+
+#: Step size, epsilon, learning rate.
+Sizes = tuple[float, float, float]
+
+
+def _forward(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
+    return lambda: fused.engine.logits(fused.x)
+
+
+def _input_gradient(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
+    goal = OBJECTIVE_NUMBERS["cross_entropy"]
+    return lambda: fused.engine.input_gradient(fused.x, fused.labels, goal)
+
+
+def _attack_step(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
+    size, epsilon, _ = sizes
+    settings = Settings(
+        RULE_NUMBERS["sign"], OBJECTIVE_NUMBERS["cross_entropy"], size, epsilon, 0.0, 1.0
+    )
+    return lambda: fused.engine.attack(fused.x, fused.centre, fused.labels, settings, 1)
+
+
+def _update(fused: Fused, sizes: Sizes) -> Callable[[], Sequence[Tensor]]:
+    values = [tensor.detach() for tensor in fused.model.parameters()]
+    gradients = [torch.empty_like(tensor) for tensor in values]
+
+    def run() -> Sequence[Tensor]:
+        fused.engine.gradients(fused.x, fused.labels, 1 / len(fused.x), gradients)
+        return torch._foreach_add(values, gradients, alpha=-sizes[2])
+
+    return run
+
+
+#: By the kernel's name.
+CALLS: Mapping[str, Callable[[Fused, Sizes], Callable[[], object]]] = MappingProxyType(
+    {
+        "network_forward": _forward, "input_gradient": _input_gradient,
+        "attack_step": _attack_step, "update": _update,
+    }
+)  # fmt: skip

@@ -1,0 +1,164 @@
+"""The roofline from tables to figure."""
+
+import itertools
+
+import pytest
+from roofline_tables import HERE, THERE, kernels, write
+
+from harness.errors import InputError, UserError
+from plots import roofline_claims, roofline_roofs
+from plots.cli import main
+from plots.report import page
+from plots.roofline import analyse
+from plots.roofline_figure import save
+from plots.roofline_labels import Box, Label, place
+from plots.roofline_text import describe, markdown
+
+
+def study_of(path, **keywords):
+    return analyse(path, roofline_roofs.load(path), **keywords)
+
+
+def shown(panel, kernel="conv1_forward", variant="torch_nchw"):
+    return panel.shown(panel.of(kernel, variant))
+
+
+def test_roofs_are_the_best_samples_of_the_latest_run(tmp_path):
+    roofs = roofline_roofs.load(write(tmp_path))[HERE, 1]
+    assert (roofs.peak, roofs.others) == (100.0, {"NumPy's sgemm": 90.0})
+    assert roofs.bandwidth == {"L1": 400.0, "L2": 200.0, "L3": 80.0, "DRAM": 20.0}
+
+
+def test_theoretical_roofs_name_their_clocks(tmp_path):
+    roofs = roofline_roofs.load(write(tmp_path))[THERE, 2]
+    assert (roofs.peak, roofs.peak_name) == (200.0, "FMA peak at 2 GHz (base)")
+    assert roofs.others == {
+        "without FMA at 2 GHz (base)": 100.0,
+        "FMA peak at 3 GHz (turbo)": 300.0,
+    }
+
+
+def test_measured_point_stands_where_it_was_measured(tmp_path):
+    panel = study_of(write(tmp_path)).panels[0]
+    point = shown(panel)
+    assert (panel.machine, point.bytes_source, point.point.batch_size) == (HERE, "cachesim", 64)
+    assert (point.bound, point.limit) == (100.0, "FMA")  # least: 2 x 200, 8 x 80, 32 x 20, 100
+    assert point.gflops == pytest.approx(50.0)  # the median repetition
+    assert point.percent == pytest.approx(50.0)
+
+
+def test_elsewhere_a_point_is_a_bound_and_never_a_measurement(tmp_path):
+    panel = study_of(write(tmp_path)).panels[1]
+    point = shown(panel)
+    assert (panel.machine, panel.measured, panel.roofs.cores) == (THERE, False, 2)
+    assert (point.bound, point.limit) == (200.0, "L2")  # 2 x 100, and the peak is no less
+    assert point.gflops == point.bound
+    assert point.percent is None
+
+
+def test_the_node_itself_fills_the_same_panel_with_measurements(tmp_path):
+    rows = kernels()
+    for row in rows:
+        row["machine"] = HERE
+    [panel] = study_of(write(tmp_path, [row for row in rows if row["source"] == "measured"])).panels
+    assert shown(panel).measured
+
+
+def test_counted_bytes_are_trusted_most(tmp_path):
+    rows = kernels()
+    counted = [r | {"bytes_source": "likwid", "arithmetic_intensity": 0.5} for r in rows
+               if r["bytes_source"] == "cachesim" and r["level"] == "DRAM"]  # fmt: skip
+    point = shown(study_of(write(tmp_path, rows + counted)).panels[0])
+    assert (point.bytes_source, point.bound, point.limit) == ("likwid", 10.0, "DRAM")
+
+
+def test_fastest_variant_is_drawn_unless_others_are_asked_for(tmp_path):
+    study = study_of(write(tmp_path))
+    assert set(study.chosen().values()) == {"torch_nchw"}
+    assert set(study.chosen(["slow"]).values()) == {"slow"}
+    with pytest.raises(UserError, match="no variant 'quick'; it has slow, torch_nchw"):
+        study.chosen(["quick"])
+
+
+def test_latest_run_counts(tmp_path):
+    older = [
+        row | {"run": "1", "seconds": 1e-9} for row in kernels() if row["source"] == "measured"
+    ]
+    assert shown(study_of(write(tmp_path, older + kernels())).panels[0]).gflops < 60
+
+
+def test_kernels_without_operations_and_failures_are_named_or_left_out(tmp_path):
+    rows = kernels() + kernels(["relu_forward"], flops=0, arithmetic_intensity=0)
+    rows += kernels(["broken"], status="failed")
+    study = study_of(write(tmp_path, rows))
+    assert study.kernels == ["conv1_forward", "linear1_forward"]
+    assert "without operations, so on no roofline: relu_forward" in study.notes
+
+
+def test_machine_without_roofs_is_named(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "machines.csv").unlink()
+    assert any(f"no roofs of {THERE}" in note for note in study_of(path).notes)
+    with pytest.raises(UserError, match="no kernel can be placed: no roofs of Thing 9"):
+        analyse(path, {})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [({"threads": 4}, "has input sizes 28 and 1 threads"), ({"input_size": 9}, "input size 9")],
+)
+def test_absent_configuration_lists_those_that_exist(tmp_path, keywords, said):
+    with pytest.raises(UserError, match=said):
+        study_of(write(tmp_path), **keywords)
+
+
+def test_text_where_a_number_belongs_is_named(tmp_path):
+    with pytest.raises(InputError, match="'arithmetic_intensity' holds 'much'"):
+        study_of(write(tmp_path, kernels(arithmetic_intensity="much")))
+
+
+def test_table_for_a_document_marks_where_bytes_come_from(tmp_path):
+    text = markdown(study_of(write(tmp_path)))
+    assert "| conv1_forward | torch_nchw | 64 | ~- / 2 / 8 / 32 | 100 | FMA | 50 | 50 % |" in text
+    assert "| kernel | 1 | 16 | 64 |" in text
+    assert "| conv1_forward | >peak 50 % | >peak 50 % | ~peak 50 % |" in text
+    assert "bounds; nothing was measured there" in text
+    assert "| conv1_forward | >peak | >peak | ~L2 |" in text
+
+
+def test_equal_tables_give_equal_figures(tmp_path):
+    study = study_of(write(tmp_path))
+    claims = roofline_claims.load(study.path)
+    assert claims == {"conv1": 0.489, "linear1": 0.24, "forward": 0.251, "backward": 0.501}
+    first = [path.read_bytes() for path in save(study, tmp_path / "a", (), claims)]
+    assert [path.read_bytes() for path in save(study, tmp_path / "b", (), claims)] == first
+    assert "conv1_forward" in describe(study)
+
+
+def test_command_draws_prints_and_refuses(tmp_path, capsys):
+    path = write(tmp_path)
+    assert main(["roofline", str(path)]) == 0
+    assert f"wrote {tmp_path / 'figures' / 'roofline.svg'}" in capsys.readouterr().out
+    assert main(["roofline", str(path), "--table", "--variant", "slow"]) == 0
+    assert capsys.readouterr().out.startswith("**Thing 9, 1 core, measured")
+    assert main(["roofline", str(path), "--ceilings", str(tmp_path / "none.csv")]) == 2
+    assert "python -m kernels ceilings` writes it" in capsys.readouterr().err
+    assert main(["roofline", str(tmp_path / "ceilings.csv")]) == 2
+    assert "lacks the column 'kernel'" in capsys.readouterr().err
+
+
+def test_report_draws_it(tmp_path):
+    write(tmp_path)
+    html, skipped = page(tmp_path)
+    assert not skipped
+    assert 'id="roofline"' in html
+    assert html.count("<svg") == 1
+
+
+def test_labels_overlap_neither_each_other_nor_obstacles():
+    labels = [Label(50.0 + i, 50.0, 30.0, 8.0) for i in range(8)]
+    obstacle = Box(40, 40, 70, 60)
+    area = Box(0, 0, 200, 200)
+    boxes = place(labels, area, [obstacle])
+    assert all(area.holds(box) for box in boxes)
+    assert all(a.overlap(b) == 0 for a, b in itertools.combinations([*boxes, obstacle], 2))
