@@ -69,6 +69,8 @@ class Preset:
 _POWERS = tuple(2**n for n in range(11))
 #: Convolutions, the large linear layer and ReLU at other sizes of images.
 _LAYERS = ("conv1", "conv2", "linear1", "relu")
+#: To simulate a cache takes minutes.
+_SIMULATED = ("conv1_forward", "conv2", "linear1", "attack_step")
 _QUICK = ("torch_nchw", "torch_channels_last", "im2col", "fused")
 _OPERATORS = ("torch_nchw", "torch_channels_last", "im2col", "toeplitz_sparse")
 
@@ -77,9 +79,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "smoke": Preset((Sweep((16,)),), 2, 0.002),
         "laptop": Preset(
             (
-                Sweep(
-                    (1, 4, 16, 64), simulated=(16,), simulated_variants=("torch_nchw", "fused")
-                ),
+                Sweep((16,), kernels=_SIMULATED, simulated=(16,),
+                      simulated_variants=("torch_nchw", "fused")),
+                Sweep((1, 4, 16, 64)),
                 Sweep((256, 1024), variants=_QUICK),
                 Sweep((16,), (56, 112, 224), kernels=_LAYERS, variants=_OPERATORS),
                 Sweep((64, 1024), threads=(0,), variants=_QUICK),
