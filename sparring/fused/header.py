@@ -38,8 +38,8 @@ def uses_winograd(conv: Convolution) -> bool:
     """Whether Winograd tiles take less work than the convolution as it is written down.
 
     A transform's operation counts as two and a half: its loads and stores bound it, not its
-    arithmetic. Behind one input channel Winograd gained 4 % on the study's network and lost 3 % on
-    Madry's; directly, equal pixels of a plain background stay exactly equal.
+    arithmetic. That leaves layers behind a single input channel direct, where Winograd would gain
+    little, and where equal pixels of a plain background then stay exactly equal.
     """
     if winograd_outputs(conv) == 0:
         return False
