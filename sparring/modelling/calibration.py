@@ -1,0 +1,204 @@
+"""What a machine takes for the parts of parallel training: the input of emulation and simulation.
+
+A calibration is a JSON file that `measuring` wrote, or a TOML file that somebody typed from a
+datasheet or from a published row. Both have the same keys; unknown ones are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sparring.errors import SparringError
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Duration(_Strict):
+    """How long one thing takes, and how much that varies.
+
+    Attributes:
+        median: seconds.
+        samples: seconds, each one observation; none where only a median is known.
+    """
+
+    median: Seconds
+    samples: tuple[Seconds, ...] = ()
+
+    def draw(self, random: np.random.Generator) -> float:
+        """One duration: a sample drawn with replacement, or the median where there are none."""
+        if not self.samples:
+            return self.median
+        return self.samples[int(random.integers(len(self.samples)))]
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the samples: what many draws take together."""
+        return float(np.mean(self.samples)) if self.samples else self.median
+
+
+class Work(_Strict):
+    """Computing on one rank, for a call with so many images.
+
+    Attributes:
+        batch_size: images in the call.
+        step: one ascent step of all of them.
+        gradients: loss and gradients of the weights.
+        loss: loss alone.
+    """
+
+    batch_size: Annotated[int, Field(ge=1)]
+    step: Duration
+    gradients: Duration
+    loss: Duration
+
+
+class Sized(_Strict):
+    """One transfer of so many bytes."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    seconds: Duration
+
+
+class Collective(_Strict):
+    """One all-reduce or broadcast among so many ranks of one node."""
+
+    processes: Annotated[int, Field(ge=2)]
+    bytes: Annotated[int, Field(ge=0)]
+    seconds: Duration
+
+
+class Link(_Strict):
+    """Messages between two ranks.
+
+    Attributes:
+        messages: one way, one message in flight, by size; ascending.
+    """
+
+    messages: Annotated[tuple[Sized, ...], Field(min_length=1)]
+
+    def seconds(self, size: float) -> float:
+        """One message of ``size`` bytes: linear between the sizes that are known.
+
+        Below the smallest its time holds (latency); above the largest its bandwidth does.
+        """
+        sizes = [m.bytes for m in self.messages]
+        times = [m.seconds.median for m in self.messages]
+        if size > sizes[-1] > 0:
+            return times[-1] * size / sizes[-1]
+        return float(np.interp(size, sizes, times))
+
+
+class Slowdown(_Strict):
+    """Computing on a node takes ``factor`` times as long while so many of its cores compute."""
+
+    active_cores: Annotated[int, Field(ge=1)]
+    factor: Annotated[float, Field(gt=0)]
+
+
+class Calibration(_Strict):
+    """One machine with one backend, network and dtype.
+
+    Attributes:
+        source: ``measured`` here; ``datasheet``; ``reference`` (a published row); ``fit``, if any
+            number in it was fitted to rows that it is meant to predict.
+        origin: the command, the citation, or what the fit was to.
+        date: when, ISO 8601.
+        nodes, cores_per_node: how many there are; one rank computes on one core.
+        work: by batch size, ascending.
+        apply: the optimizer's step, which no strategy divides.
+        read_weights, write_weights: copying all weights out of and into the model.
+        weights_bytes, gradient_bytes, image_bytes: of all weights, all gradients, one image.
+        slowdown: by active cores of a node, ascending; without entries there is none.
+        within, between: messages inside a node, and from node to node (None: one node only).
+        allreduce, broadcast: measured inside a node; without entries they follow from ``within``.
+        window_put, window_get: one-sided transfer of all weights.
+        probe: one look for a message that is not there.
+        environment: of a measured one, as in a study's ``environment.json``.
+    """
+
+    schema_version: Literal[1]
+    name: str
+    source: Literal["measured", "datasheet", "reference", "fit"]
+    origin: str
+    date: str
+    backend: str
+    network: str
+    dtype: str
+    nodes: Annotated[int, Field(ge=1)]
+    cores_per_node: Annotated[int, Field(ge=1)]
+    work: Annotated[tuple[Work, ...], Field(min_length=1)]
+    apply: Duration
+    read_weights: Duration
+    write_weights: Duration
+    weights_bytes: Annotated[int, Field(ge=1)]
+    gradient_bytes: Annotated[int, Field(ge=1)]
+    image_bytes: Annotated[int, Field(ge=1)]
+    slowdown: tuple[Slowdown, ...] = ()
+    within: Link
+    between: Link | None = None
+    allreduce: tuple[Collective, ...] = ()
+    broadcast: tuple[Collective, ...] = ()
+    window_put: Duration = Duration(median=0.0)
+    window_get: Duration = Duration(median=0.0)
+    probe: Duration = Duration(median=0.0)
+    environment: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Calibration:
+        for name, values in (
+            ("work", [w.batch_size for w in self.work]),
+            ("slowdown", [s.active_cores for s in self.slowdown]),
+            ("within", [m.bytes for m in self.within.messages]),
+            ("between", [m.bytes for m in self.between.messages] if self.between else []),
+        ):
+            if values != sorted(set(values)):
+                raise ValueError(f"{name} must be ascending and without repetition, not {values}")
+        if self.nodes > 1 and self.between is None:
+            raise ValueError("between is missing: with 2 nodes or more messages cross the network")
+        return self
+
+    def factor(self, active_cores: int) -> float:
+        """How many times as long computing takes with so many active cores on a node."""
+        if not self.slowdown:
+            return 1.0
+        cores = [s.active_cores for s in self.slowdown]
+        return float(np.interp(active_cores, cores, [s.factor for s in self.slowdown]))
+
+
+def load(path: Path) -> Calibration:
+    """Read a calibration, JSON or TOML.
+
+    Raises:
+        SparringError: if the file cannot be read or a key is missing, unknown or out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        fields = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise SparringError(f"{path}: cannot be read as a calibration ({error})") from None
+    try:
+        return Calibration.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        told = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        raise SparringError(f"{path}: key '{key}': expected {told}") from None
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write a calibration as JSON, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
