@@ -58,7 +58,9 @@ class Parameters(BaseModel):
     staleness_policy: str = "wait"
     study_partial_batches: bool = False
     overlap: bool = False
+    reduction: str = "auto"
     trainer_share: float = 1.0
+    broadcast: str = "shared_memory"
     record_strength: bool = False
     details: bool = False  # a row per update in the study's table of details
 

@@ -40,7 +40,9 @@ class Training(ABC):
 
     def _sgd(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         numbers = self._numbers
-        return torch.optim.SGD(parameters, lr=numbers.learning_rate, momentum=numbers.momentum)
+        return torch.optim.SGD(
+            parameters, lr=numbers.learning_rate, momentum=numbers.momentum, fused=True
+        )
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Attack, if there are steps, and update; the images that were trained on."""

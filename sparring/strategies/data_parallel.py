@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from sparring.strategies.base import Run, Strategy, check_types, shard
+from sparring.strategies.reduction import MessageReduction, SharedReduction
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+REDUCTIONS = ("auto", "shared_memory", "messages")
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,27 @@ class DataParallel(Strategy):
     Attributes:
         overlap: reduce each parameter's gradient as soon as the backward pass has it (Li et al.,
             "PyTorch Distributed", VLDB 2020, section 3.2.3), instead of all of them at its end.
+        reduction: ``"messages"``; ``"shared_memory"``, through memory that the ranks of a node
+            share; ``"auto"``, which is shared memory unless gradients go early.
 
     Raises:
-        ValueError: if ``overlap`` is not true or false.
+        ValueError: if an option is not one of these, or gradients are to go early through shared
+            memory.
     """
 
     overlap: bool = False
+    reduction: str = "auto"
     splits_batches: ClassVar[bool] = True
     everywhere: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(
+                f"reduction must be one of {', '.join(REDUCTIONS)}, not {self.reduction!r}"
+            )
+        if self.overlap and self.reduction == "shared_memory":
+            raise ValueError("overlap sends gradients early, by messages: reduction must be so too")
 
     def check(self, processes: int) -> None:
         """Any number of ranks will do."""
@@ -45,17 +56,16 @@ class DataParallel(Strategy):
 
         log, waiting = run.begin("both")
         comm, compute = run.comm, run.compute
+        messages = self.overlap or self.reduction == "messages" or comm.size == 1
+        kind = MessageReduction if messages else SharedReduction
         # The losses travel at the end of the gradients: one message an update, not two.
-        buffer = np.empty(compute.gradient_count + 2, compute.dtype)
-        gradients, losses = buffer[:-2], buffer[-2:]
+        sums = kind(comm, compute.gradient_count + 2, compute.dtype, waiting)
         requests: list[MPI.Request] = []
 
-        def reduce(part: slice) -> None:
-            piece = buffer[part]
-            requests.append(comm.Iallreduce(MPI.IN_PLACE, piece))
-            log.sent(piece.nbytes)
-            log.received(piece.nbytes)
+        def reduce_early(part: slice) -> None:
+            requests.append(comm.Iallreduce(MPI.IN_PLACE, sums.own[part]))
 
+        early = reduce_early if self.overlap and comm.size > 1 else None
         for number in range(run.start, run.updates):
             log.batch = number
             rows = compute.rows(number)
@@ -63,24 +73,29 @@ class DataParallel(Strategy):
                 batch = compute.attack(number, shard(rows, comm.size, comm.rank))
                 share = len(batch.labels) / rows
                 made = compute.loss(batch) * share if run.record_strength and share else 0.0
-            early = reduce if self.overlap and comm.size > 1 else None
             with log.phase("update"):
-                losses[:] = compute.gradients(batch, gradients, early), made
+                sums.own[-2:] = compute.gradients(batch, sums.own[:-2], early), made
             if comm.size > 1:
+                what = f"the other ranks' gradients of batch {number}"
                 with log.phase("wait"):
-                    # What went early needs no second message; the losses always go now.
-                    reduce(slice(compute.gradient_count if early else 0, None))
-                    for request in requests:
-                        waiting.finish(request, f"the other ranks' gradients of batch {number}")
-                    requests.clear()
+                    if early:  # what went early needs no second message; the losses go now
+                        early(slice(compute.gradient_count, None))
+                        for request in requests:
+                            waiting.finish(request, what)
+                        requests.clear()
+                    else:
+                        sums.reduce(what)
+                log.sent(sums.own.nbytes)
+                log.received(sums.total.nbytes)
             with log.phase("update"):
-                compute.apply(gradients)
+                compute.apply(sums.total[:-2])
             log.batches += 1
-            loss, made = (float(value) for value in losses)
+            loss, made = (float(value) for value in sums.total[-2:])
             run.updated(
                 BatchRecord(
                     number, number, ALL_RANKS, ((0, number),),
                     made if run.record_strength else None, loss,
                 )
             )  # fmt: skip
+        sums.close()
         return log

@@ -15,6 +15,12 @@ import numpy as np
 from sparring.compute import Array, Batch
 from sparring.errors import SparringError
 from sparring.strategies.base import Run, Strategy, check_types, shard
+from sparring.strategies.broadcast import (
+    BROADCASTS,
+    Broadcast,
+    MessageBroadcast,
+    SharedBroadcast,
+)
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting
 
@@ -38,18 +44,25 @@ class Sharded(Strategy):
             that update is computed.
         trainer_share: rank 0's share of a minibatch over an equal share, 0 to 1: less than 1
             leaves it time for its updates.
+        broadcast: how rank 0's weights reach the others: ``"shared_memory"``, which the ranks of a
+            node read, or ``"messages"``.
 
     Raises:
-        ValueError: if ``trainer_share`` is not within 0 to 1.
+        ValueError: if ``trainer_share`` is not within 0 to 1, or ``broadcast`` none of these.
     """
 
     overlap: bool = False
     trainer_share: float = 1.0
+    broadcast: str = "shared_memory"
 
     def __post_init__(self) -> None:
         check_types(self)
         if not 0.0 <= self.trainer_share <= 1.0:
             raise ValueError(f"trainer_share must be within 0 to 1, not {self.trainer_share}")
+        if self.broadcast not in BROADCASTS:
+            raise ValueError(
+                f"broadcast must be one of {', '.join(BROADCASTS)}, not {self.broadcast!r}"
+            )
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
@@ -72,6 +85,7 @@ class Sharded(Strategy):
         log, waiting = run.begin("both" if run.comm.rank == 0 else "generator")
         rank = _Rank(self, run, log, waiting)
         rank.train()
+        rank.broadcast.close()
         return log
 
 
@@ -95,7 +109,11 @@ class _Rank:
 
     def __post_init__(self) -> None:
         self.comm, self.compute = self.run.comm, self.run.compute
-        self.weights = np.empty(self.compute.weight_count, self.compute.dtype)
+        messages = self.strategy.broadcast == "messages" or self.comm.size == 1
+        kind = MessageBroadcast if messages else SharedBroadcast
+        self.broadcast: Broadcast = kind(
+            self.comm, self.compute.weight_count, self.compute.dtype, self.waiting
+        )
         self.gradients = np.empty(self.compute.gradient_count, self.compute.dtype)
         # Two: with overlap one minibatch is being made while the last is consumed.
         shape = (self.compute.rows(0), *self.compute.image_shape)
@@ -189,16 +207,17 @@ class _Rank:
         if self.comm.size == 1 or not wanted:
             self._finish_sends()
             return
-        with self.log.phase("wait"):
-            if self.comm.rank == 0:
-                self.compute.read_weights(self.weights)
-            self.waiting.finish(self.comm.Ibcast(self.weights), "rank 0's new weights")
         if self.comm.rank == 0:
-            self.log.sent(self.weights.nbytes)
+            with self.log.phase("send"):
+                self.compute.read_weights(self.broadcast.outgoing)
+        with self.log.phase("wait"):
+            weights = self.broadcast.share("rank 0's new weights")
+        if self.comm.rank == 0:
+            self.log.sent(weights.nbytes)
         else:
-            self.log.received(self.weights.nbytes)
+            self.log.received(weights.nbytes)
             with self.log.phase("receive"):
-                self.compute.write_weights(self.weights)
+                self.compute.write_weights(weights)
 
     def _finish_sends(self) -> None:
         with self.log.phase("wait"):

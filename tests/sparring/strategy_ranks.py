@@ -101,7 +101,8 @@ def main(name, options, updates, slow_rank):
     comm = MPI.COMM_WORLD
     run_settings = ("start", "record_strength", "patience_seconds")
     run_options = {k: options.pop(k) for k in run_settings if k in options}
-    compute = Bookkeeping(comm.rank, 0.004 if comm.rank == slow_rank else 0.0005, steps=4)
+    slow = options.pop("slow_seconds", 0.004)
+    compute = Bookkeeping(comm.rank, slow if comm.rank == slow_rank else 0.0005, steps=4)
     compute.weights[:] = run_options.get("start", 0)
     log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))
     facts = {

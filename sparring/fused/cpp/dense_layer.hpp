@@ -35,11 +35,16 @@ struct DenseLayer {
   }
 
   // Sums over images of input times gradient, [row][output][channel][column], and of gradients.
+  // The first block of images writes `weights`, the others add to them: they are many.
   struct Gradient {
     alignas(64) float weights[S::WEIGHTS];
     float bias[S::J];
+    int blocks;
 
-    void clear() { std::memset((void*)this, 0, sizeof *this); }
+    void clear() {
+      std::memset(bias, 0, sizeof bias);
+      blocks = 0;
+    }
 
     void add_to(float* weight, float* b) const {
       for (int j = 0; j < S::J; j++)
@@ -98,11 +103,13 @@ struct DenseLayer {
         unit_[alive_] = {j, block_offset(block * WIDTH, S::ROW) + j - block * WIDTH, width};
         alive_++;
       }
-      if constexpr (TRAIN)
+      if constexpr (TRAIN) {
+        gradient->blocks++;
         for (int j = 0; j < S::J; j++) {
           gradient->bias[j] += sum_of_lanes(value[j]);
           for (int i = 0; i < LANES; i++) by_image_[j][i] = value[j][i];
         }
+      }
     }
 
     // The gradient of input row y.
@@ -140,6 +147,7 @@ struct DenseLayer {
           for (int i = 0; i < LANES; i++)
             images_[i][c * S::COLUMNS + x] = row[x * S::CHANNELS + c][i];
       float* sums = gradient->weights + (size_t)y * S::J * S::ROW;
+      const bool first = gradient->blocks == 1;
       constexpr int V = S::ROW / LANES, JB = REGISTERS == 32 ? 4 : 3, VB = REGISTERS == 32 ? 5 : 3;
       over_blocks<S::J, JB>([&](int j, auto jb_) {
         constexpr int jb = decltype(jb_)::value;
@@ -148,7 +156,10 @@ struct DenseLayer {
           Vec s[jb][vb];
           UNROLL for (int a = 0; a < jb; a++)
             UNROLL for (int b = 0; b < vb; b++)
-              std::memcpy(&s[a][b], sums + (size_t)(j + a) * S::ROW + (v + b) * LANES, sizeof(Vec));
+              if (first)
+                s[a][b] = Vec{};
+              else
+                std::memcpy(&s[a][b], sums + (size_t)(j + a) * S::ROW + (v + b) * LANES, sizeof(Vec));
           for (int i = 0; i < LANES; i++) {
             Vec in[vb];
             UNROLL for (int b = 0; b < vb; b++)
@@ -161,9 +172,11 @@ struct DenseLayer {
               std::memcpy(sums + (size_t)(j + a) * S::ROW + (v + b) * LANES, &s[a][b], sizeof(Vec));
         });
         for (int k = V * LANES; k < S::ROW; k++)
-          for (int a = 0; a < jb; a++)
-            for (int i = 0; i < LANES; i++)
-              sums[(size_t)(j + a) * S::ROW + k] += by_image_[j + a][i] * images_[i][k];
+          for (int a = 0; a < jb; a++) {
+            float& sum = sums[(size_t)(j + a) * S::ROW + k];
+            if (first) sum = 0;
+            for (int i = 0; i < LANES; i++) sum += by_image_[j + a][i] * images_[i][k];
+          }
       });
     }
 

@@ -1,0 +1,89 @@
+"""Giving rank 0's numbers to all: through memory that the ranks of a node share, or by messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sparring.compute import Array
+from sparring.strategies.node_memory import NodeMemory
+from sparring.strategies.waiting import Waiting
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+BROADCASTS = ("shared_memory", "messages")
+
+
+class Broadcast(Protocol):
+    """Rank 0's numbers, again and again.
+
+    Attributes:
+        outgoing: ``(count,)``, which rank 0 writes before each `share`.
+    """
+
+    outgoing: Array
+
+    def share(self, what: str) -> Array:
+        """What rank 0 wrote, to be read until the next call. Collective.
+
+        Raises:
+            SilentRankError: see `Waiting.until`; ``what`` is named in it.
+        """
+
+    def close(self) -> None:
+        """Give the memory back: none of it may be touched any more. Collective."""
+
+
+class MessageBroadcast:
+    """A message to all."""
+
+    def __init__(
+        self, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting
+    ) -> None:
+        self._comm, self._waiting = comm, waiting
+        self.outgoing = np.empty(count, dtype)
+
+    def share(self, what: str) -> Array:
+        """See `Broadcast`."""
+        self._waiting.finish(self._comm.Ibcast(self.outgoing), what)
+        return self.outgoing
+
+    def close(self) -> None:
+        """See `Broadcast`."""
+
+
+class SharedBroadcast:
+    """The ranks of rank 0's node read what it wrote; other nodes' first ranks get a message.
+
+    Two rows, written in turn: rank 0 need not wait until all have read. Collective.
+
+    Raises:
+        SparringError: if a node cannot share memory.
+    """
+
+    def __init__(
+        self, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting
+    ) -> None:
+        self._waiting = waiting
+        self._memory = NodeMemory(comm, lambda _: 2, count, dtype, waiting)
+        self._first = self._memory.node.rank == 0
+        self._firsts = cast("MPI.Intracomm", comm.Split(int(not self._first), comm.rank))
+        self.outgoing, self._next = self._memory.rows
+
+    def share(self, what: str) -> Array:
+        """See `Broadcast`."""
+        written = self.outgoing
+        if self._first and self._firsts.size > 1:
+            self._waiting.finish(self._firsts.Ibcast(written), what)
+        self._memory.meet(what)
+        self.outgoing, self._next = self._next, written
+        return written
+
+    def close(self) -> None:
+        """See `Broadcast`."""
+        del self.outgoing, self._next
+        self._firsts.Free()
+        self._memory.close()

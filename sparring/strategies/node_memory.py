@@ -1,0 +1,88 @@
+"""Memory that the ranks of a node share, and how they meet there.
+
+A window of MPI's shared memory (MPI 4.1, section 12.2.3). What one rank wrote can be read by another
+after both called `meet` (section 12.7.5, on ``MPI_Win_sync`` with a synchronisation in between).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sparring.compute import Array
+from sparring.errors import SparringError
+from sparring.strategies.waiting import Waiting
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_CACHE_LINE = 64
+
+
+class NodeMemory:
+    """Some rows of numbers, the same memory for every rank of a node. Collective over ``comm``.
+
+    Args:
+        comm: the ranks, of one node or of several.
+        rows: how many rows a node with so many ranks has.
+        count: numbers in a row.
+        dtype: of the numbers.
+        waiting: how to wait in `meet`.
+
+    Attributes:
+        node: the ranks of this node; its rank 0 is the node's first.
+        rows: the rows, ``(count,)`` each; what they hold at first is undefined.
+
+    Raises:
+        SparringError: if the node has not that much memory to share.
+    """
+
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        rows: Callable[[int], int],
+        count: int,
+        dtype: npt.DTypeLike,
+        waiting: Waiting,
+    ) -> None:
+        from mpi4py import MPI
+
+        self._waiting = waiting
+        self.node = cast("MPI.Intracomm", comm.Split_type(MPI.COMM_TYPE_SHARED))
+        number = rows(self.node.size)
+        itemsize = np.dtype(dtype).itemsize
+        stride = -(-count * itemsize // _CACHE_LINE) * _CACHE_LINE
+        size = number * stride if self.node.rank == 0 else 0
+        try:
+            self._window = MPI.Win.Allocate_shared(size, 1, comm=self.node)
+        except MPI.Exception as error:
+            raise SparringError(
+                f"the ranks of this node cannot share {number * stride} bytes of memory ({error}); "
+                "with messages they need none"
+            ) from None
+        memory = np.asarray(self._window.Shared_query(0)[0].cast("B"), np.uint8)
+        self.rows: list[Array] = [
+            memory[row * stride : row * stride + count * itemsize].view(dtype)
+            for row in range(number)
+        ]
+        self._window.Lock_all(MPI.MODE_NOCHECK)
+
+    def meet(self, what: str) -> None:
+        """Wait for the other ranks of the node; then each can read what the others wrote.
+
+        Raises:
+            SilentRankError: see `Waiting.until`; ``what`` is named in it.
+        """
+        self._window.Sync()
+        self._waiting.finish(self.node.Ibarrier(), what)
+        self._window.Sync()
+
+    def close(self) -> None:
+        """Give the memory back: the rows may not be touched any more. Collective."""
+        self.rows.clear()
+        self._window.Unlock_all()
+        self._window.Free()
+        self.node.Free()

@@ -1,0 +1,103 @@
+"""Adding up what every rank has: through memory that the ranks of a node share, or by messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sparring.compute import Array
+from sparring.errors import SparringError
+from sparring.strategies.base import shard
+from sparring.strategies.node_memory import NodeMemory
+from sparring.strategies.waiting import Waiting
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class Reduction(Protocol):
+    """One buffer on every rank, and their sum.
+
+    Attributes:
+        own: what this rank adds, ``(count,)``; free to write between two reductions.
+        total: the sum after `reduce`, the same on every rank, until this rank reduces again.
+    """
+
+    own: Array
+    total: Array
+
+    def reduce(self, what: str) -> None:
+        """Add up every rank's ``own``; collective. ``what`` is waited for, to name in an error."""
+
+    def close(self) -> None:
+        """Give the memory back: ``own`` and ``total`` may not be touched any more. Collective."""
+
+
+class MessageReduction:
+    """One all-reduce in place."""
+
+    def __init__(
+        self, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting
+    ) -> None:
+        self._comm, self._waiting = comm, waiting
+        self.own = self.total = np.empty(count, dtype)
+
+    def reduce(self, what: str) -> None:
+        """See `Reduction`."""
+        from mpi4py import MPI
+
+        self._waiting.finish(self._comm.Iallreduce(MPI.IN_PLACE, self.total), what)
+
+    def close(self) -> None:
+        """See `Reduction`."""
+
+
+class SharedReduction:
+    """Each rank adds up one slice of what its node's ranks have, in their order; all read the sums.
+
+    A reduce-scatter and an all-gather without copies. Between nodes, the ranks of equal place on
+    their nodes all-reduce their slices by a message. Collective.
+
+    Raises:
+        SparringError: if a node cannot share memory, or nodes have different numbers of ranks.
+    """
+
+    def __init__(
+        self, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting
+    ) -> None:
+        self._waiting = waiting
+        # A row for each rank, and one for the sums.
+        self._memory = NodeMemory(comm, lambda ranks: ranks + 1, count, dtype, waiting)
+        node = self._memory.node
+        sizes = set(comm.allgather(node.size))
+        if len(sizes) > 1:
+            self._memory.close()
+            raise SparringError(
+                "a reduction through shared memory needs equally many ranks on every node, not "
+                f"{' and '.join(map(str, sorted(sizes)))}; with messages any numbers will do"
+            )
+        self._across = cast("MPI.Intracomm", comm.Split(node.rank, comm.rank))
+        self.own, self.total = self._memory.rows[node.rank], self._memory.rows[-1]
+        self._slice = shard(count, node.size, node.rank)
+
+    def reduce(self, what: str) -> None:
+        """See `Reduction`."""
+        from mpi4py import MPI
+
+        self._memory.meet(what)
+        sums = self.total[self._slice]
+        first, *others = self._memory.rows[:-1]
+        sums[:] = first[self._slice]
+        for other in others:
+            sums += other[self._slice]
+        if self._across.size > 1:
+            self._waiting.finish(self._across.Iallreduce(MPI.IN_PLACE, sums), what)
+        self._memory.meet(what)
+
+    def close(self) -> None:
+        """See `Reduction`."""
+        del self.own, self.total
+        self._across.Free()
+        self._memory.close()
