@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +28,16 @@ class _Domain(IntEnum):
     NOISE = 2
 
 
+def _check(name: str, value: int, bits: int) -> None:
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{name} must be in 0 .. 2**{bits} - 1, not {value}")
+
+
 def _stream(domain: _Domain, seed: int, epoch: int, image: int = 0) -> np.random.Philox:
     """The stream of one key: different keys, different streams, since the packing is one-to-one."""
-    for name, value, bits in (
-        ("seed", seed, _SEED_BITS),
-        ("epoch", epoch, _EPOCH_BITS),
-        ("image", image, _IMAGE_BITS),
-    ):
-        if not 0 <= value < 1 << bits:
-            raise ValueError(f"{name} must be in 0 .. 2**{bits} - 1, not {value}")
+    _check("seed", seed, _SEED_BITS)
+    _check("epoch", epoch, _EPOCH_BITS)
+    _check("image", image, _IMAGE_BITS)
     low = (domain << _EPOCH_BITS | epoch) << _IMAGE_BITS | image
     return np.random.Philox(key=np.array([seed, low], dtype=np.uint64))
 
@@ -74,12 +76,22 @@ class ImageStreams:
     """
 
     def __init__(self, seed: int, epoch: int, images: Sequence[int] | Indices) -> None:
-        self._generators = [
-            np.random.Generator(_stream(_Domain.NOISE, seed, epoch, int(image))) for image in images
+        _check("seed", seed, _SEED_BITS)
+        _check("epoch", epoch, _EPOCH_BITS)
+        self._seed, self._epoch, self._images = seed, epoch, [int(image) for image in images]
+        for image in (min(self._images, default=0), max(self._images, default=0)):
+            _check("image", image, _IMAGE_BITS)
+
+    @cached_property
+    def _generators(self) -> list[np.random.Generator]:
+        # Not before the first draw: an attack without noise makes none of them.
+        return [
+            np.random.Generator(_stream(_Domain.NOISE, self._seed, self._epoch, image))
+            for image in self._images
         ]
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._images)
 
     def uniform(self, shape: Sequence[int], low: float, high: float) -> Floats:
         """Numbers uniform in [low, high), float64 of ``shape``; ``shape[0]`` is ``len(self)``."""

@@ -31,6 +31,7 @@ class Run:
         patience_seconds: give up a rank that is silent for so long; None waits for ever.
         on_update: called after each update, on every rank that updates.
         tell: see `RankLog.tell`.
+        waiting: how to wait; None chooses by the cores that there are (`choose_waiting`).
         log: what this rank did; readable also when the strategy raised.
     """
 
@@ -43,11 +44,12 @@ class Run:
     patience_seconds: float | None = None
     on_update: Callable[[BatchRecord], None] | None = None
     tell: Callable[[str], None] | None = None
+    waiting: Waiting | None = None
     log: RankLog = field(default_factory=lambda: RankLog("both"))
 
     def begin(self, role: str) -> tuple[RankLog, Waiting]:
         """This rank's log and its way of waiting. Collective."""
-        waiting = patient(choose_waiting(self.comm), self.patience_seconds)
+        waiting = patient(self.waiting or choose_waiting(self.comm), self.patience_seconds)
         self.log = RankLog(role, timeline=self.timeline, waiting=waiting.kind, tell=self.tell)
         return self.log, waiting
 

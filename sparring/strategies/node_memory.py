@@ -1,7 +1,7 @@
 """Memory that the ranks of a node share, and how they meet there.
 
-A window of MPI's shared memory (MPI 4.1, section 12.2.3). What one rank wrote can be read by another
-after both called `meet` (section 12.7.5, on ``MPI_Win_sync`` with a synchronisation in between).
+A window of ``MPI_Win_allocate_shared`` (MPI 4.1, chapter 12). What one rank wrote, another can read
+after both called `meet`: ``MPI_Win_sync``, a barrier, ``MPI_Win_sync``.
 """
 
 from __future__ import annotations

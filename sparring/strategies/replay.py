@@ -8,13 +8,16 @@ follows from the seed.
 from __future__ import annotations
 
 import json
+import math
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sparring.compute import Array
+from sparring.compute import Array, Batch, Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import Run, Strategy
 from sparring.strategies.telemetry import BatchRecord, RankLog
@@ -31,9 +34,15 @@ class Replay(Strategy):
 
     Attributes:
         arrivals: one record per update, from the first update of the run.
+        study_partial_batches: train on whole receive buffers, as `Pipeline` does with this option
+            and ``receive = "probe"``: a partial batch leaves rows of the batch before behind it.
+        room_bytes: weights that are still needed are kept in memory up to this size, beyond it in
+            a temporary file.
     """
 
     arrivals: Sequence[BatchRecord]
+    study_partial_batches: bool = False
+    room_bytes: int = 2**31
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
@@ -55,9 +64,10 @@ class Replay(Strategy):
             )
         log, _ = run.begin("both")
         compute = run.compute
-        last_use = _last_uses(self.arrivals)
-        history: dict[int, Array] = {run.start: _weights(run)}
+        history = History(run, self.arrivals, self.room_bytes)
+        history.keep(run.start)
         gradients = np.empty(compute.gradient_count, compute.dtype)
+        buffer = _Buffer(compute) if self.study_partial_batches else None
         for record in self.arrivals:
             changes, log.batch = dict(record.versions), record.batch
 
@@ -65,10 +75,14 @@ class Replay(Strategy):
                 if step in changes:
                     compute.write_weights(history[changes[step]])
 
+            # Between two changes of weights the engine takes all steps in one call.
+            every = math.gcd(*changes) or compute.attack_steps
             with log.phase("generate"):
-                batch = compute.attack(record.batch, slice(None), on_step)
+                batch = compute.attack(record.batch, slice(None), on_step, every)
                 made_loss = compute.loss(batch) if run.record_strength else None
             compute.write_weights(history[record.update])
+            if buffer is not None:
+                batch = buffer.received(batch)
             with log.phase("update"):
                 loss = compute.gradients(batch, gradients)
                 compute.apply(gradients)
@@ -78,17 +92,75 @@ class Replay(Strategy):
                     record.update, record.batch, record.generator, record.versions, made_loss, loss
                 )
             )
-            history[record.update + 1] = _weights(run)
-            for version in [v for v in history if last_use.get(v, -1) <= record.update]:
-                if version != record.update + 1:
-                    del history[version]
+            history.keep(record.update + 1)
         return log
 
 
-def _weights(run: Run) -> Array:
-    weights = np.empty(run.compute.weight_count, run.compute.dtype)
-    run.compute.read_weights(weights)
-    return weights
+class History:
+    """The versions of the weights that are still needed.
+
+    Args:
+        run: whose weights; they have the version ``run.start`` now.
+        arrivals: tell until when each version is needed.
+        room_bytes: see `Replay`.
+    """
+
+    def __init__(self, run: Run, arrivals: Sequence[BatchRecord], room_bytes: int) -> None:
+        self._compute, self._last_use = run.compute, _last_uses(arrivals)
+        self._slot: dict[int, int] = {}
+        #: By update: the versions that nobody needs after it.
+        self._ends: defaultdict[int, list[int]] = defaultdict(list)
+        # Kept: all that a later batch needs, the newest, and the one that the next will overwrite.
+        most = _most_at_once(self._last_use, run.start, run.updates) + 2
+        shape = (most, self._compute.weight_count)
+        self._file = None
+        self._weights: Array
+        if most * self._compute.weight_count * self._compute.dtype.itemsize <= room_bytes:
+            self._weights = np.empty(shape, self._compute.dtype)
+        else:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the history)
+            self._weights = np.memmap(self._file, self._compute.dtype, "w+", shape=shape)
+        self._free = list(range(most))[::-1]
+
+    def keep(self, version: int) -> None:
+        """Remember the present weights as this version, and forget what nobody needs."""
+        for old in self._ends.pop(version - 1, ()):
+            self._free.append(self._slot.pop(old))
+        slot = self._slot[version] = self._free.pop()
+        # The update of the same number needs it, too.
+        self._ends[max(version, self._last_use.get(version, version))].append(version)
+        self._compute.read_weights(self._weights[slot])
+
+    def __getitem__(self, version: int) -> Array:
+        found: Array = self._weights[self._slot[version]]
+        return found
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+
+class _Buffer:
+    """The trainer's receive buffer: a batch overwrites its own rows, and no more."""
+
+    def __init__(self, compute: Compute) -> None:
+        capacity = compute.rows(0)
+        self._images = np.zeros((capacity, *compute.image_shape), compute.dtype)
+        self._labels = np.zeros(capacity, np.int64)
+
+    def received(self, batch: Batch) -> Batch:
+        """The whole buffer after a batch has come."""
+        rows = len(batch.labels)
+        self._images[:rows], self._labels[:rows] = batch.images, batch.labels
+        return Batch(batch.number, len(self._labels), self._images, self._labels)
+
+
+def _most_at_once(last_use: dict[int, int], start: int, updates: int) -> int:
+    """How many versions are needed at a time, at most."""
+    change = np.zeros(updates - start + 2, np.int64)
+    for version, last in last_use.items():
+        change[version - start] += 1
+        change[last - start + 1] -= 1
+    return int(np.cumsum(change).max(initial=0))
 
 
 def _last_uses(arrivals: Iterable[BatchRecord]) -> dict[int, int]:

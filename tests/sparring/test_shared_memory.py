@@ -18,7 +18,8 @@ def test_shared_memory_and_messages_give_every_rank_the_same(nodes):
     for facts in ranks_of(nodes):
         assert "error" not in facts
         assert facts["sums"] == [1, 1]  # by messages, through shared memory: one sum for all ranks
-        assert facts["seen"] and all(facts["seen"])
+        assert len(facts["seen"]) >= 40
+        assert all(facts["seen"])
 
 
 def test_nodes_with_different_numbers_of_ranks_are_refused():
