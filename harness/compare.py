@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy.stats import mannwhitneyu
-
 from harness.errors import UserError
 from harness.statistics import Summary, summarize
 from harness.tables import read_frame
@@ -34,6 +32,10 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     Raises:
         UserError: if a table cannot be read, or they share no point with status ``ok``.
     """
+    # Imported on use: it takes longer to import than all of the harness, and every other command
+    # and every array task would wait for it.
+    from scipy.stats import mannwhitneyu
+
     left, right = _launch_seconds(first), _launch_seconds(second)
     shared = [point for point in left if point in right]
     if not shared:

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+#: Environment variable that tells a workload the folder of the tables.
+RESULTS = "HARNESS_RESULTS"
+
 
 def search_path(study_folder: Path) -> list[str]:
     """Folders where a study's workload may stand, besides those of installed packages."""

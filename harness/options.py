@@ -24,6 +24,9 @@ def study_options(command: Command) -> Command:
                      help="Folder of the tables and launch files."),
         click.option("--oversubscribe", is_flag=True,
                      help="Run points with more processes than cores, marked as such."),
+        click.option("--emulate", type=click.IntRange(1), metavar="N",
+                     help="Also emulate STUDY on up to N processes: real messages, and computing "
+                          "replaced by sleeping for its calibrated time."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
                      help="Set a parameter (a list, as in --set 'processes=[1, 2]', becomes a "
                           "sweep), or a setting of [measure], as in measure.launches=10."),
@@ -42,14 +45,19 @@ def manifest_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def settings(overrides: tuple[str, ...], oversubscribe: bool) -> tuple[str, ...]:
+def settings(
+    overrides: tuple[str, ...], oversubscribe: bool, emulate: int | None
+) -> tuple[str, ...]:
     """All ``key=value`` settings of a command line."""
-    return (*overrides, "measure.oversubscribe=true") if oversubscribe else overrides
+    added = ["measure.oversubscribe=true"] if oversubscribe else []
+    added += [f"measure.emulate={emulate}"] if emulate else []
+    return (*overrides, *added)
 
 
 def study_named(
-    study: Path | None, preset: str | None, overrides: tuple[str, ...], oversubscribe: bool
-) -> Study:
+    study: Path | None, preset: str | None, overrides: tuple[str, ...], oversubscribe: bool,
+    emulate: int | None,
+) -> Study:  # fmt: skip
     """The study that a command line names.
 
     Raises:
@@ -57,7 +65,7 @@ def study_named(
     """
     if study is None:
         raise UserError("no study named; expected STUDY.toml")
-    return load_study(study, preset or None, settings(overrides, oversubscribe))
+    return load_study(study, preset or None, settings(overrides, oversubscribe, emulate))
 
 
 def open_session(results: Path, **named: Any) -> Session:
@@ -77,7 +85,7 @@ def open_submitted(manifest: Path | None, results: Path, **named: Any) -> Sessio
         session.look_elsewhere()
         return session
     study = study_named(**named)
-    chosen = settings(named["overrides"], named["oversubscribe"])
+    chosen = settings(named["overrides"], named["oversubscribe"], named["emulate"])
     for submitted in reversed(read_manifests(results.resolve(), study.name)):
         if (submitted.preset, submitted.overrides) == (study.preset, chosen):
             session = Session(study, results, given=submitted.planned())

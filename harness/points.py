@@ -6,13 +6,14 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError
 from harness.expressions import evaluate
 from harness.machine import machine_cores
-from harness.study import Scalar, Study
+from harness.study import Study
+from harness.study_tables import Scalar
 from harness.toml_source import KeyPath
 
 #: Parameters that the harness itself acts on, with their values where a study is silent.
@@ -33,11 +34,13 @@ class Point:
         id: "p" and 12 hexadecimal digits, a hash of the workload's name and all
             parameters.
         parameters: all parameters, in the study's order.
+        emulates: whether it is run by the study's emulation, and not by its workload.
     """
 
     index: int
     id: str
     parameters: dict[str, Scalar]
+    emulates: bool = False
 
     @property
     def processes(self) -> int:
@@ -62,11 +65,17 @@ class Point:
     @property
     def source(self) -> str:
         """How rows of this point come to be on this machine."""
+        if self.emulates:
+            return "emulated"
+        ranks = self.parameters.get("virtual_processes", 1)
+        if isinstance(ranks, int) and ranks > self.processes:
+            return "simulated"
         return "measured" if self.cores <= machine_cores() else "oversubscribed"
 
     def label(self, varying: list[str]) -> str:
         """A short name made of the parameters that vary in the study."""
-        return " ".join(f"{name}={self.parameters.get(name, '')}" for name in varying) or self.id
+        told = [f"{name}={self.parameters.get(name, '')}" for name in varying] or [self.id]
+        return " ".join([*told, *(["emulated"] if self.emulates else [])])
 
 
 def point_id(workload: str, parameters: dict[str, Scalar]) -> str:
@@ -88,7 +97,9 @@ def varying_parameters(points: list[Point]) -> list[str]:
         return {repr(point.parameters.get(name)) for point in points}
 
     def distinct(chosen: list[str]) -> int:
-        return len({tuple(repr(point.parameters.get(n)) for n in chosen) for point in points})
+        return len({
+            (point.emulates, *(repr(point.parameters.get(n)) for n in chosen)) for point in points
+        })  # fmt: skip
 
     varying = [name for name in names if len(values(name)) > 1]
     for name in sorted(varying, key=lambda name: len(values(name))):
@@ -105,13 +116,25 @@ def expand(study: Study) -> list[Point]:
         InputError: for an empty sweep, lists of unequal length, an expression that cannot be
             evaluated, or processes that are no count or beyond ``max_processes``.
     """
+    points = _expand(study, emulates=False)
+    if study.measure.emulate:
+        if study.emulated is None:
+            raise UserError(
+                f"{study.source.path}: --emulate {study.measure.emulate}: this study names no "
+                "workload that emulates it; expected a table [emulation] with 'workload'"
+            )
+        points += _expand(study.emulated, emulates=True)
+    return [replace(point, index=index) for index, point in enumerate(points)]
+
+
+def _expand(study: Study, emulates: bool) -> list[Point]:
     points: dict[str, Point] = {}
     for combination in _combinations(study):
         parameters = _derive(study, {**LAUNCH_DEFAULTS, **study.parameters, **combination})
         if all(_holds(study, index, parameters) for index in range(len(study.sweep.where))):
             _check_resources(study, parameters)
             identity = point_id(study.workload, parameters)
-            points.setdefault(identity, Point(len(points), identity, parameters))
+            points.setdefault(identity, Point(len(points), identity, parameters, emulates))
     if not points:
         raise study.source.error(
             _place(study, "sweep"),
@@ -125,12 +148,17 @@ def _place(study: Study, *path: str | int) -> KeyPath:
     return study.source.nearest(("presets", study.preset), path)
 
 
+def _machine(study: Study) -> dict[str, int]:
+    """What expressions may name besides parameters."""
+    return {"machine_cores": machine_cores(), "emulate": study.measure.emulate}
+
+
 def _values(study: Study, table: str, name: str, given: list[Scalar] | str) -> list[Scalar]:
     """The values of a swept parameter, an expression evaluated for this machine."""
     place = _place(study, "sweep", table, name)
     values: Any = given
     if isinstance(given, str):
-        names = {**study.parameters, "machine_cores": machine_cores()}
+        names = {**study.parameters, **_machine(study)}
         try:
             values = evaluate(given, names)
         except ValueError as error:
@@ -168,7 +196,7 @@ def _combinations(study: Study) -> Iterator[dict[str, Scalar]]:
 def _derive(study: Study, parameters: dict[str, Scalar]) -> dict[str, Scalar]:
     """Add derived parameters, in the order of the file: a later one may use an earlier one."""
     for name, expression in study.derived.items():
-        names = {**parameters, "machine_cores": machine_cores()}
+        names = {**parameters, **_machine(study)}
         place = _place(study, "derived", name)
         try:
             value = evaluate(expression, names)
@@ -184,7 +212,7 @@ def _derive(study: Study, parameters: dict[str, Scalar]) -> dict[str, Scalar]:
 
 
 def _holds(study: Study, index: int, parameters: dict[str, Scalar]) -> bool:
-    names = {**parameters, "machine_cores": machine_cores()}
+    names = {**parameters, **_machine(study)}
     try:
         return bool(evaluate(study.sweep.where[index], names))
     except ValueError as error:

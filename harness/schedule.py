@@ -9,7 +9,7 @@ from statistics import median
 from harness.points import Point
 from harness.records import LaunchRecord
 from harness.statistics import Summary, summarize
-from harness.study import Measure
+from harness.study_tables import Measure
 
 
 @dataclass

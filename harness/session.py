@@ -12,6 +12,7 @@ from harness.collect import Collected, collect, write_points
 from harness.environment import environment_id, fingerprint
 from harness.launcher import Launcher, find_launcher
 from harness.points import Point, expand
+from harness.preflight import complete
 from harness.schedule import PointState, states_of
 from harness.slurm.dead import recover_dead_jobs
 from harness.study import Study
@@ -42,11 +43,25 @@ class Session:
 
     def __post_init__(self) -> None:
         self.results = self.results.resolve()
-        self.points = expand(self.study) if self.given is None else list(self.given)
         self.code = inspect_workload(self.study)
+        self.emulation: WorkloadCode | None = None
+        if self.study.emulated:
+            # One environment for both, whether or not points are emulated now: a figure shows one.
+            self.emulation = inspect_workload(self.study.emulated)
+            self.code = self.code.joined(self.emulation)
+        if self.given is None:
+            self.points = complete(self.study, expand(self.study), self.results)
+        else:
+            self.points = list(self.given)
         self.launcher = find_launcher()
         self.fingerprint = fingerprint(self.code, self.launcher)
         self.environment = environment_id(self.fingerprint)
+
+    def workload_of(self, point: Point) -> tuple[str, str]:
+        """Name and version of what runs a point."""
+        if point.emulates and self.study.emulated and self.emulation:
+            return self.study.emulated.workload, self.emulation.version
+        return self.study.workload, self.code.version
 
     @property
     def folder(self) -> Path:

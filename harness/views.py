@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.points import varying_parameters
 from harness.schedule import PointState
-from harness.study import Measure
+from harness.study_tables import Measure
 
 
 def console() -> Console:

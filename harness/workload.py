@@ -16,6 +16,10 @@ and, where it needs them, of these:
 ``check(parameters)``, static
     Before anything is launched: raises ValueError with one sentence if it cannot run the point.
 
+``plan(parameters) -> parameters``, static, of a workload that emulates
+    When points are planned: fills in what only this machine knows, such as its newest calibration.
+    ``HARNESS_RESULTS`` in the environment is the folder of the tables, here and everywhere.
+
 ``prepare(warmup: bool)``
     Before each repetition, not timed: puts back the state that the last one changed.
 ``observe(seconds: float) -> dict``
@@ -74,6 +78,12 @@ class WorkloadCode:
     packages: tuple[str, ...]
     code: str
     """12 hexadecimal digits: hash of the workload's file and of the modules that it declares."""
+
+    def joined(self, other: WorkloadCode) -> WorkloadCode:
+        """The code of two workloads that fill one table; the version is the first one's."""
+        both = hashlib.sha256(f"{self.code} {other.code}".encode()).hexdigest()[:12]
+        packages = tuple(dict.fromkeys((*self.packages, *other.packages)))
+        return WorkloadCode(self.version, packages, both)
 
 
 @contextmanager

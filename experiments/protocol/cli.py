@@ -42,7 +42,7 @@ def memory(processes: int, updates: int, weight_sends: str) -> None:
     """Resident memory of every rank over the study's pipeline with weights after every update."""
     job = {**SMALL, "strategy": "pipeline", "processes": processes, "updates": updates,
            "weight_sends": weight_sends}  # fmt: skip
-    ranks = result(launch(processes, "experiments.protocol.training_ranks", job))
+    (ranks,) = result(launch(processes, "experiments.protocol.training_ranks", [job]))
     _tell_oversubscription(processes)
     click.echo(f"{updates} batches in {ranks[0]['seconds']:.1f} s, weights sent {weight_sends}: "
                f"{ranks[0]['counters'].get('weights_sent', 0)} messages")  # fmt: skip
@@ -59,16 +59,16 @@ def fairness(slowdown: float) -> None:
     """Batches per generator when one of two is slow, for static and dynamic assignment."""
     _tell_oversubscription(3)
     click.echo("assignment  receive     batches of rank 1, 2   seconds   longest run of one rank")
-    for options in (
+    choices: list[dict[str, Any]] = [
         {"assignment": "static"},
         {"assignment": "dynamic"},
         {"assignment": "dynamic", "messages": "packed", "receive": "completion"},
-    ):
-        job: dict[str, Any] = {
-            **SMALL, "strategy": "pipeline", "processes": 3, "updates": 100, "slow_rank": 2,
-            "slow_step_seconds": slowdown, **options,
-        }  # fmt: skip
-        ranks = result(launch(3, "experiments.protocol.training_ranks", job))
+    ]
+    common = {**SMALL, "strategy": "pipeline", "processes": 3, "updates": 100, "slow_rank": 2,
+              "slow_step_seconds": slowdown}  # fmt: skip
+    jobs = [{**common, **options} for options in choices]
+    told = result(launch(3, "experiments.protocol.training_ranks", jobs))
+    for options, ranks in zip(choices, told, strict=True):
         served = ranks[0]["generators"]
         edges = np.flatnonzero(np.diff([0, *served, 0]))
         click.echo(
@@ -128,15 +128,17 @@ def timeline(out: Path, processes: int, updates: int, steps: int) -> None:
         "sharded, overlapped": ("sharded", {"overlap": True}),
         "data parallel": ("data_parallel", {}),
     }
-    traces = {}
+    traces: dict[str, Path] = {}
+    runs = []
     for title, (strategy, options) in chosen.items():
-        trace = (out / f"timeline_{title.replace(', ', '_').replace(' ', '_')}.json").resolve()
-        job = {"strategy": strategy, "options": options, "updates": updates, "steps": steps,
-               "trace": str(trace)}  # fmt: skip
-        ended = launch(processes, "experiments.protocol.timeline_ranks", job)
-        if ended.exit_code != 0:
-            raise click.ClickException(ended.output[-2000:])
-        traces[title] = trace
+        name = title.replace(", ", "_").replace(" ", "_")
+        traces[title] = (out / f"timeline_{name}.json").resolve()
+        runs.append({"strategy": strategy, "options": options, "trace": str(traces[title])})
+    job = {"runs": runs, "updates": updates, "steps": steps}
+    ended = launch(processes, "experiments.protocol.timeline_ranks", job)
+    if ended.exit_code != 0:
+        raise click.ClickException(ended.output[-2000:])
+    for trace in traces.values():
         click.echo(f"wrote {trace}")
     picture = out / "timeline.png"
     draw(traces, picture)

@@ -27,13 +27,13 @@ class Ended:
 def launch(
     processes: int,
     module: str,
-    job: dict[str, Any],
+    job: Any,
     *,
     limit_seconds: float = 600,
     heartbeat: Callable[[float], None] = lambda elapsed: None,
     mark: str | None = None,
 ) -> Ended:
-    """Run ``python -m module JOB`` on MPI ranks, one thread each."""
+    """Run ``python -m module JOB`` on MPI ranks, one thread each; the job is written as JSON."""
     launcher = find_launcher()
     elapsed = [0.0]
 

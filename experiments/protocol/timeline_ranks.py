@@ -1,4 +1,4 @@
-"""Train a little with a timeline (a rank program)."""
+"""Train a little with timelines (a rank program)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sparring.strategies import STRATEGIES
 
 
 def main(job: dict[str, Any]) -> None:
-    """Train and write the trace."""
+    """Train with each strategy in turn, from the same weights, and write its trace."""
     data = sparring.data.load("mnist-5k", normalize=True)
-    model = sparring.networks.build("study", seed=0)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
-    strategy = STRATEGIES[job["strategy"]](**job["options"])
-    trainer = sparring.Trainer(
-        model, optimizer, data, sparring.GradientAscent(steps=job["steps"]), strategy, threads=1
-    )
-    trainer.fit(updates=2)  # the first attacks of a process are slower
-    trainer.fit(updates=job["updates"], timeline=job["trace"])
+    attack = sparring.GradientAscent(steps=job["steps"])
+    for run in job["runs"]:
+        model = sparring.networks.build("study", seed=0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+        strategy = STRATEGIES[run["strategy"]](**run["options"])
+        trainer = sparring.Trainer(model, optimizer, data, attack, strategy, threads=1)
+        trainer.fit(updates=2)  # the first attacks of a process are slower
+        trainer.fit(updates=job["updates"], timeline=run["trace"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train with a strategy and tell what each rank held in memory and did (a rank program)."""
+"""Train with strategies and tell what each rank held in memory and did (a rank program)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class Sampler(threading.Thread):
         self.join()
 
 
-def main(job: dict[str, Any]) -> None:
-    """Train once; rank 0 prints, per rank, memory over time, batches and counters."""
-    comm = MPI.COMM_WORLD
+def train(comm: MPI.Intracomm, job: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Train once; on rank 0, for each rank, memory over time, batches and counters."""
     workload = Training()
     workload.setup(comm, job)
     workload.prepare(False)
@@ -57,9 +56,16 @@ def main(job: dict[str, Any]) -> None:
         "bytes_sent": log.bytes_sent,
         "generators": [record.generator for record in log.records],
     }
-    gathered = comm.gather(facts)
+    workload.teardown()
+    return comm.gather(facts)
+
+
+def main(jobs: list[dict[str, Any]]) -> None:
+    """Train by each job in turn, on the same ranks; rank 0 prints what `train` told of each."""
+    comm = MPI.COMM_WORLD
+    told = [train(comm, job) for job in jobs]
     if comm.rank == 0:
-        print("RESULT" + json.dumps(gathered))
+        print("RESULT" + json.dumps(told))
 
 
 if __name__ == "__main__":

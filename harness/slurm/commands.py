@@ -93,7 +93,7 @@ def submit(
         resubmit=resubmit,
         then=then,
     )
-    overrides = settings(named["overrides"], named["oversubscribe"])
+    overrides = settings(named["overrides"], named["oversubscribe"], named["emulate"])
     prepared = prepare(study, results, overrides, place, wish)
     if replicates and prepared.manifest.by == "points":
         raise UserError("--replicates: expected --by replicates with it; by points the study's "

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.errors import InputError
 from harness.points import Point
 from harness.session import Session
-from harness.study import Measure, Scalar, study_of
+from harness.study import study_of
+from harness.study_tables import Measure, Scalar
 from harness.toml_source import TomlSource
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class PlannedPoint(_Fixed):
 
     id: str
     parameters: dict[str, Scalar]
+    emulates: bool = False
 
 
 class Shape(_Fixed):
@@ -102,7 +104,10 @@ class Manifest(_Fixed):
 
     def planned(self) -> list[Point]:
         """The points of the plan."""
-        return [Point(i, point.id, point.parameters) for i, point in enumerate(self.points)]
+        return [
+            Point(i, point.id, point.parameters, point.emulates)
+            for i, point in enumerate(self.points)
+        ]
 
 
 @dataclass(frozen=True)
@@ -220,4 +225,7 @@ def read_manifests(results: Path, study: str) -> list[Manifest]:
 
 def planned_points(points: Sequence[Point]) -> tuple[PlannedPoint, ...]:
     """Points as a manifest keeps them."""
-    return tuple(PlannedPoint(id=point.id, parameters=point.parameters) for point in points)
+    return tuple(
+        PlannedPoint(id=point.id, parameters=point.parameters, emulates=point.emulates)
+        for point in points
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.points import Point
 from harness.slurm.manifest import Array, By, Shape
-from harness.study import Measure
+from harness.study_tables import Measure
 
 #: What a job needs besides its launches: imports, set-up, a busy file system.
 _OVERHEAD_SECONDS = 300
@@ -37,7 +37,7 @@ class Nodes:
 
     def needed(self, point: Point, measure: Measure) -> int:
         """Nodes that a point needs, or asks for."""
-        fewest = 1 if measure.oversubscribe else -(-point.cores // self.cores)
+        fewest = 1 if measure.oversubscribe or point.emulates else -(-point.cores // self.cores)
         return max(point.nodes, fewest)
 
     def ranks(self, point: Point, measure: Measure) -> int:

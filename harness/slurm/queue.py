@@ -42,20 +42,30 @@ class JobState:
 def query(jobs: Iterable[str]) -> dict[str, JobState] | None:
     """The states of jobs, by job number and by array task; None if no Slurm answers here.
 
-    Jobs that Slurm has forgotten (squeue: slurm.conf's MinJobAge; sacct: no accounts) are left out.
+    Args:
+        jobs: numbers (``123``) and array tasks (``123_4``). Of an array squeue forgets task by
+            task (slurm.conf's MinJobAge); whichever is named here is then asked of sacct.
+
+    Returns:
+        also the other tasks of the arrays that were named, each by its name and its own number.
+        Jobs that squeue has forgotten and sacct does not know (no accounts) are left out.
     """
-    numbers = sorted(set(jobs))
-    if not numbers:
+    wanted = set(jobs)
+    if not wanted:
         return {}
-    told = _squeue(numbers)
+    told = _squeue(sorted({_array_of(job) for job in wanted}))
     if told is None:
         return None
-    forgotten = [number for number in numbers if number not in told]
+    forgotten = sorted({_array_of(job) for job in wanted if job not in told})
     return {**_sacct(forgotten), **told} if forgotten else told
 
 
+def _array_of(job: str) -> str:
+    return job.partition("_")[0]
+
+
 def _squeue(numbers: list[str]) -> dict[str, JobState] | None:
-    form = "--format=%A|%F|%i|%T|%r|%N|%S"
+    form = "--format=%A|%i|%T|%r|%N|%S"
     told = _lines(["squeue", "--noheader", "--array", "--states=all", form,
                    f"--jobs={','.join(numbers)}"])  # fmt: skip
     # squeue ends with an error if it knows none of the jobs; of several it lists those it knows.
@@ -63,17 +73,17 @@ def _squeue(numbers: list[str]) -> dict[str, JobState] | None:
         return None
     states: dict[str, JobState] = {}
     for line in told:
-        number, array, job, state, reason, nodes, start = line.split("|")
+        number, job, state, reason, nodes, start = line.split("|")
         found = JobState(job, state, "" if reason == "None" else reason, nodes,
                          "" if start == "N/A" else start)  # fmt: skip
         states[job] = found
         states[number] = found
-        states.setdefault(array, found)  # an array: one of its tasks stands for it
     return states
 
 
 def _sacct(numbers: list[str]) -> dict[str, JobState]:
-    told = _lines(["sacct", "--noheader", "--parsable2", "--allocations", "--array",
+    # Not --array: Slurm 22.05 knows no such option, and tasks that began have lines of their own.
+    told = _lines(["sacct", "--noheader", "--parsable2", "--allocations",
                    "--format=JobID,JobIDRaw,State,NodeList,Start",
                    f"--jobs={','.join(numbers)}"])  # fmt: skip
     states: dict[str, JobState] = {}
@@ -84,7 +94,6 @@ def _sacct(numbers: list[str]) -> dict[str, JobState]:
                          "" if start in ("Unknown", "None") else start)  # fmt: skip
         states[job] = found
         states.setdefault(raw, found)
-        states.setdefault(job.split("_")[0], found)
     return states
 
 

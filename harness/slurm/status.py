@@ -13,9 +13,6 @@ from harness.session import Session
 from harness.slurm.manifest import read_manifests
 from harness.slurm.submissions import Submission, TaskState, in_flight, read_submissions
 
-#: Ends of tasks that need no word: all went well, or a point's own failure is told already.
-_QUIET = ("completed", "failed")
-
 
 @dataclass(frozen=True)
 class Queue:
@@ -81,7 +78,9 @@ def _ended_badly(tasks: Sequence[TaskState]) -> list[list[TaskState]]:
     """Tasks that need a word, those that ended alike together."""
     groups: dict[tuple[str, str], list[TaskState]] = {}
     for task in tasks:
-        if not task.alive and task.state not in _QUIET:
+        # A task that ran all of its points and fails for one of them: the point's row tells why.
+        well = task.state == "completed" or (task.state == "failed" and not task.reason)
+        if not task.alive and not well:
             groups.setdefault((task.state, task.reason), []).append(task)
     return list(groups.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from harness.slurm.queue import JobState, query
 from harness.tables import write_whole
 
 _JOBS = "jobs.json"
+_SILENT = "it began and did not tell how it ended"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def read_submissions(results: Path, manifests: Iterable[Manifest]) -> list[Submi
     """The states of all tasks of these submissions."""
     manifests = list(manifests)
     jobs = {m.submission: read_jobs(folder_of(results, m)) for m in manifests}
-    states = query(job for numbers in jobs.values() for job in numbers.values())
+    states = query(name for manifest in manifests
+                   for name in _names_of(manifest, jobs[manifest.submission]))  # fmt: skip
     found = []
     for manifest in manifests:
         folder = folder_of(results, manifest)
@@ -103,6 +105,13 @@ def in_flight(
     return awaited
 
 
+def _names_of(manifest: Manifest, jobs: dict[str, str]) -> Iterator[str]:
+    """What Slurm calls the tasks of a submission, as far as it was submitted."""
+    for number, array in enumerate(manifest.arrays):
+        if job := jobs.get(str(number)):
+            yield from (f"{job}_{index}" for index in range(len(array.tasks)))
+
+
 def _state_of(
     manifest: Manifest, folder: Path, number: int, index: int, jobs: dict[str, str],
     states: dict[str, JobState] | None, notes: dict[str, Notes],
@@ -116,8 +125,8 @@ def _state_of(
         state, reason, alive = told.state.lower(), told.reason, told.alive
         if not alive:  # Slurm's own reason is then why it waited last
             reason = "" if note.ended == "completed" else note.ended
-            if not note.job and state != "completed":
-                reason = "it never began"
+            if state != "completed" and not note.ended:
+                reason = _SILENT if note.job else "it never began"
     elif note.ended:
         state, reason, alive = "completed", "", False
         if note.ended != "completed":
@@ -125,7 +134,7 @@ def _state_of(
     elif states is None:
         state, reason, alive = "unknown", "no Slurm answers here", True
     elif note.job:
-        state, reason, alive = "vanished", "it began and did not tell how it ended", False
+        state, reason, alive = "vanished", _SILENT, False
     else:
         state, reason, alive = "unknown", "it never began, and Slurm has forgotten it", False
     return TaskState(

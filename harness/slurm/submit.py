@@ -23,6 +23,7 @@ from harness.slurm.manifest import (
     manifest_path,
     planned_points,
     read_manifests,
+    results_of,
     write_manifest,
 )
 from harness.slurm.partition import find_partition
@@ -30,7 +31,8 @@ from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
 from harness.slurm.script import array_script, collect_script
 from harness.slurm.site import Site
 from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study import Measure, Study
+from harness.study import Study
+from harness.study_tables import Measure
 from harness.tables import write_whole
 from harness.timing import now
 
@@ -130,7 +132,8 @@ def check(prepared: Prepared) -> None:
     """
     arrays, points = prepared.manifest.arrays, prepared.manifest.planned()
     chosen = {point for array in arrays for task in array.tasks for point in task}
-    check_points(prepared.study, [points[index] for index in sorted(chosen)])
+    results = results_of(prepared.folder / "manifest.json")
+    check_points(prepared.study, [points[index] for index in sorted(chosen)], results)
 
 
 def command_of(name: str, path: Path, jobs: Sequence[str]) -> list[str]:
@@ -193,7 +196,8 @@ def _nodes(site: Site) -> Nodes:
     return Nodes(
         cores=site.cores_per_node or told,
         limit_seconds=partition.limit_seconds if partition else None,
-        array_size=_array_size(),
+        # Where no controller answers, to ask it again would only wait for it again.
+        array_size=_array_size() if partition else Nodes.array_size,
     )
 
 

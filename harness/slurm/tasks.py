@@ -77,7 +77,7 @@ def adopt(by: By, index: int | None, retry: bool, results: Path, **named: Any) -
         submission=f"{ADOPTED}{job.array}",
         study=study.name,
         preset=study.preset,
-        overrides=settings(named["overrides"], named["oversubscribe"]),
+        overrides=settings(named["overrides"], named["oversubscribe"], named["emulate"]),
         study_file=study.source.path.resolve(),
         study_text=study.source.text,
         working_folder=Path.cwd(),

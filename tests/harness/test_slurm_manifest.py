@@ -30,8 +30,9 @@ from harness.slurm.manifest import (
 )
 from harness.slurm.notes import noting, read_notes
 from harness.slurm.queue import JobState
+from harness.slurm.status import Queue, print_submissions
 from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study import Measure
+from harness.study_tables import Measure
 
 STUDY = """
 [parameters]
@@ -251,6 +252,23 @@ def test_states_of_tasks_that_slurm_has_forgotten(tmp_path, forgetful):
     assert [task.state for task in found.tasks] == ["completed", "vanished", "unknown"]
     assert not any(task.alive for task in found.tasks)
     assert found.folder == folder_of(results, manifest)
+
+
+def test_tasks_that_failed_by_themselves_are_told_of(tmp_path, monkeypatch, capsys):
+    """One fails for its point, which its row tells; one is killed; one does not even begin."""
+    states = {f"9_{i}": JobState(f"9_{i}", "FAILED") for i in range(3)}
+    monkeypatch.setattr("harness.slurm.submissions.query", lambda jobs: states)
+    results, path, manifest = submitted(tmp_path, tasks=((0, 1),) * 3)
+    write_jobs(path.parent, {"0": "9"})
+    with noting(path.parent, task_of(path, manifest, 0, 0), JOB):
+        pass
+    begun = '{"task": "0.1", "job": "9", "at": "2026"}'
+    (path.parent / "tasks" / "0.1.9-0.begin.json").write_text(begun)
+    print_submissions(Queue(read_submissions(results, [manifest]), {}, 0))
+    told = capsys.readouterr().out
+    assert "task 0.0" not in told
+    assert "failed: task 0.1 (job 9_1): it began and did not tell how it ended; log: " in told
+    assert "failed: task 0.2 (job 9_2): it never began; log: " in told
 
 
 def test_what_is_in_flight_is_not_asked_for_twice(tmp_path, monkeypatch):

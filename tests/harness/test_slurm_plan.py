@@ -9,7 +9,7 @@ from harness.machine import planned_for
 from harness.points import expand
 from harness.slurm.manifest import Shape
 from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
-from harness.study import Measure
+from harness.study_tables import Measure
 
 MEASURE = Measure(launches=6, time_limit_seconds=100)
 

@@ -24,21 +24,21 @@ def test_replicates_from_submission_to_table(tmp_path):
     study = naps(tmp_path / "my studies", f"""
         [sweep.product]
         processes = {list(range(1, CORES + 1))}
-    """ + MEASURE.replace("launches = 1", "launches = 3"))  # fmt: skip
+    """ + MEASURE.replace("launches = 1", "launches = 2"))  # fmt: skip
     dry = study.harness("submit", "--dry-run")
     assert dry.returncode == 0
-    assert "#SBATCH --array=0-2" in dry.stdout
+    assert "#SBATCH --array=0-1" in dry.stdout
     assert not study.results.exists()
     jobs = study.submit()
     assert "nothing to submit" in study.harness("submit").stdout
     assert wait_for(lambda: ended(jobs["collect"]))
     rows = study.rows()
-    assert len(rows) == 3 * CORES * 3
+    assert len(rows) == 2 * CORES * 3
     assert {row["status"] for row in rows} == {"ok"}
     assert {row["source"] for row in rows} == {"measured"}
     assert study.states() == ["done"] * CORES
     hosts = {(rank["launch"], rank["host"]) for rank in study.ranks()}
-    assert len(hosts) == 3 * CORES, "all ranks of a launch are on one node"
+    assert len(hosts) == 2 * CORES, "all ranks of a launch are on one node"
     assert {host for _, host in hosts} <= {"one", "two"}
     bound = {rank["cpus"] for rank in study.ranks()}
     assert bound == {str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:CORES]}
@@ -47,9 +47,9 @@ def test_replicates_from_submission_to_table(tmp_path):
     schedulers = [session["scheduler"] for session in environment["sessions"]]
     assert {s["name"] for s in schedulers} == {"slurm"}
     assert {s["SLURM_ARRAY_JOB_ID"] for s in schedulers} == {jobs["0"]}
-    assert sorted(s["SLURM_ARRAY_TASK_ID"] for s in schedulers) == ["0", "1", "2"]
+    assert sorted(s["SLURM_ARRAY_TASK_ID"] for s in schedulers) == ["0", "1"]
     status = study.status()
-    assert "3 tasks: 3 completed" in status
+    assert "2 tasks: 2 completed" in status
     assert "awaited" not in status
     header = study.results.joinpath("naps.csv").read_text().splitlines()[0]
     local = subprocess.run(

@@ -70,12 +70,18 @@ def test_cancelled(out_of_time, tmp_path):
     finish(study)
 
 
-def test_requeued_task_goes_on(tmp_path):
+@pytest.mark.parametrize("by", ["requeue", "preemption"])
+def test_requeued_task_goes_on(tmp_path, by):
     study = naps(tmp_path, TWO)
     jobs = study.submit()
     assert wait_for(lambda: in_flight(study))
     done = study.launch_files()
-    slurm("scontrol", "requeue", f"{jobs['0']}_0")
+    if by == "requeue":
+        slurm("scontrol", "requeue", f"{jobs['0']}_0")
+    else:
+        node = state(f"{jobs['0']}_0").nodes
+        slurm("sbatch", "--partition=urgent", f"--nodelist={node}", "--exclusive", "--time=1",
+              "--output=/dev/null", "--wrap=true")  # fmt: skip
     assert wait_for(lambda: len(study.launch_files()) == 2)
     assert state(f"{jobs['0']}_0").alive
     study.go()
@@ -110,6 +116,8 @@ def test_killed(tmp_path, victim):
     else:
         assert study.states() == ["partial"], "its end says nothing about the point"
         assert study.rows()[-1]["message"].startswith("interrupted: job ")
+        told = study.status()
+        assert f"failed: task 0.0 (job {number.job}): it began and did not tell how it" in told
         finish(study)
 
 
