@@ -147,13 +147,16 @@ def _with_image(gate: Work, network: Network, lanes: int) -> Work:
 def dense(
     network: Network, layer: Dense, number: int, shape: Shape, alive: float
 ) -> Iterator[Parts]:
-    """A dense layer. Backward, outputs without a gradient in any image are left out."""
+    """A dense layer. Backward, outputs without a gradient in any image are left out.
+
+    Their operations are; their weights come by all the same, in the cache lines of their neighbours
+    in a panel.
+    """
     vec, lanes = FLOAT * shape.lanes, shape.lanes
     first = number == len(network.convolutions) + 1
     row = layer.inputs // _rows(network) if first else layer.inputs
     for direction, units in (("forward", float(layer.outputs)), ("backward", alive)):
-        moved = layer.inputs * units * FLOAT + (layer.inputs + units) * vec
-        # Weights of outputs that are left out lie in the same cache lines.
+        moved = layer.weights * FLOAT + (layer.inputs + units) * vec
         kept = layer.weights * FLOAT + (row + units) * vec
         flops = 2 * layer.inputs * units * lanes
         yield [Work(number, direction, "multiply", flops, moved, kept)], moved

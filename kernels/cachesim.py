@@ -33,14 +33,16 @@ from kernels.traffic import Traffic
 from sparring.errors import SparringError
 from sparring.fused.engine import SOURCE as ENGINE
 
-#: Calls that are counted together.
-CALLS = 2
+#: Calls that are counted together. A simulated call is like the next one.
+CALLS = 1
 _LIMIT_SECONDS = 3600.0
 #: Paths for AVX2, in oneDNN, MKL, PyTorch's own kernels and the engine; one thread.
 _VARIABLES = {
     "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
     "SPARRING_ISA": "avx2", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
 }  # fmt: skip
+#: The variant that the engine runs.
+FUSED = "fused"
 #: They would make OpenBLAS take another processor's kernels.
 _MISLEADING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -94,9 +96,12 @@ def simulate(
         NoValgrindError: if nothing can be simulated here.
         SparringError: if simulating fails.
     """
-    tools = {"valgrind": callgrind.version(), "code": _code(), "calls": calls}
-    todo = passes(machine, active)
-    keyed = {(one, item): _path(folder, one, item, tools) for one in todo for item in wanted}
+    version, todo = callgrind.version(), passes(machine, active)
+    codes = {item.variant: _code(item.variant) for item in wanted}
+    tools = {
+        item: {"valgrind": version, "code": codes[item.variant], "calls": calls} for item in wanted
+    }
+    keyed = {(one, item): _path(folder, one, item, tools[item]) for one in todo for item in wanted}
     missing = {
         one: [item for item in wanted if not keyed[one, item].exists()] for one in todo
     }  # fmt: skip
@@ -110,8 +115,8 @@ def simulate(
             futures = [pool.submit(_run, one, items, control, calls) for one, items in jobs]
             for (one, items), future in zip(jobs, futures, strict=True):
                 for item, found in zip(items, future.result(), strict=True):
-                    _write(keyed[one, item], found | {"pass": _described(one), "tools": tools,
-                                                      "item": item.words})  # fmt: skip
+                    more = {"pass": _described(one), "tools": tools[item], "item": item.words}
+                    _write(keyed[one, item], found | more)
     read = {key: json.loads(path.read_text()) for key, path in keyed.items()}
     return {
         item: Simulated(
@@ -128,24 +133,17 @@ def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         (scratch / "counts").mkdir()
-        task, result = scratch / "task.json", scratch / "result.json"
-        words = [item.words for item in items]
-        task.write_text(json.dumps({"control": str(control), "calls": calls, "items": words}))
-        environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING} | _VARIABLES
-        line = [
+        task, result, listed = (scratch / f"{word}.json" for word in ("task", "result", "items"))
+        words, ready = [item.words for item in items], scratch / "ready.pt"
+        listed.write_text(json.dumps(words))
+        task.write_text(json.dumps({
+            "control": str(control), "calls": calls, "items": words, "ready": str(ready),
+        }))  # fmt: skip
+        _start([sys.executable, "-m", "kernels.cachesim_prepare", str(listed), str(ready)])
+        _start([
             *callgrind.command(one, scratch / "counts" / "out"),
             *(sys.executable, "-m", "kernels.cachesim_child", str(task), str(result)),
-        ]
-        try:
-            done = subprocess.run(
-                line, env=environment, capture_output=True, text=True, errors="replace",
-                timeout=_LIMIT_SECONDS, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise SparringError(f"simulating took more than {_LIMIT_SECONDS:g} s") from None
-        if done.returncode or not result.exists():
-            last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-            raise SparringError(f"simulating under Valgrind failed: {last[:300]}")
+        ])  # fmt: skip
         counted = callgrind.counts(scratch / "counts")
         empty, line_bytes = counted[NOTHING], one.last.line
         return [
@@ -155,6 +153,21 @@ def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict
             }
             for number, found in enumerate(json.loads(result.read_text()))
         ]
+
+
+def _start(line: Sequence[str]) -> None:
+    """Run a process of the simulation to its end."""
+    environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING} | _VARIABLES
+    try:
+        done = subprocess.run(
+            line, env=environment, capture_output=True, text=True, errors="replace",
+            timeout=_LIMIT_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SparringError(f"simulating took more than {_LIMIT_SECONDS:g} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        raise SparringError(f"simulating under Valgrind failed: {last[:300]}")
 
 
 def _amounts(
@@ -178,11 +191,12 @@ def _path(folder: Path, one: Pass, item: Wanted, tools: dict[str, Any]) -> Path:
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
-def _code() -> str:
-    """A hash of what runs: declarations, the engine's source, PyTorch's version."""
+def _code(variant: str) -> str:
+    """A hash of what runs: declarations, PyTorch's version, the engine's source for its variant."""
     here = Path(__file__).parent
     files = [*sorted((here / "declarations").glob("*.py")), here / "cachesim_child.py"]
-    files += sorted(path for path in ENGINE.parent.iterdir() if path.suffix in (".hpp", ".cpp"))
+    if variant == FUSED:
+        files += sorted(path for path in ENGINE.parent.iterdir() if path.suffix in (".hpp", ".cpp"))
     found = hashlib.sha256(package_version("torch").encode())
     for path in files:
         found.update(path.read_bytes())

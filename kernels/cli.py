@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from kernels import ceilings as roofs
-from kernels.caches import caches, cores
+from kernels import shares
+from kernels.caches import cores
+from kernels.cachesim_cli import cachesim
 from kernels.likwid_cli import likwid, show_comparison
 from kernels.machines_cli import machines
-from kernels.measure_cli import list_kernels, measure
-from kernels.roof import Roof, roof
+from kernels.measure_cli import list_kernels, measure, tell
+from kernels.roof import Roof
 from kernels.table import Row, Table, utc_now
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
@@ -67,6 +69,7 @@ def main() -> None:
     python -m kernels stages      the fused engine's stages, and how near the roofs they come
     python -m kernels list        the kernels with their FLOPs, bytes and variants
     python -m kernels measure     time the kernels and place them under the roofs
+    python -m kernels cachesim    simulated traffic beside what is derived by hand
     python -m kernels machines    machines that are known, their caches and theoretical roofs
     python -m kernels likwid      what of LIKWID works here
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
@@ -77,6 +80,7 @@ main.add_command(list_kernels)
 main.add_command(machines)
 main.add_command(likwid)
 main.add_command(measure)
+main.add_command(cachesim)
 
 
 @main.command()
@@ -113,7 +117,7 @@ def ceilings(
         table.append([row])
         rows.append(row)
 
-    roofs.measure(threads, isa, rounds=rounds, seconds=seconds, add=add, tell=_tell)
+    roofs.measure(threads, isa, rounds=rounds, seconds=seconds, add=add, tell=tell)
     _console().print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
     click.echo(f"{len(rows)} rows added to {table.path}")
     if beside:
@@ -173,7 +177,7 @@ def stages(
     """Time the fused engine's stages in an attack, and place them under this machine's roofs.
 
     One thread; PGD's L-infinity step on a network that was trained for some seconds. The roofs are
-    those of the latest `ceilings` of this machine; without one they are measured, shortly.
+    those of the latest `ceilings` of this machine; without one they are measured.
     """
     from kernels import placement
     from kernels.stages import chosen_layout, measure
@@ -201,21 +205,12 @@ def stages(
         f"({min(ratios):.3f} to {max(ratios):.3f})"
     )
     click.echo(f"{len(rows)} rows added to {table.path}")
+    if sentence := shares.doubt(rows, over):
+        click.echo(f"warning: {sentence}", err=True)
 
 
 def _roof(results: Path, isa: Isa) -> Roof:
-    """One thread's roof: the table's, else measured now and added to it."""
-    table, levels = Table(results / "ceilings.csv", roofs.COLUMNS), caches(cores()[0])
-    found = roof(table.rows(), cpu_model(), isa.name, 1, levels)
-    if found is None:
-        click.echo("no ceilings of this machine yet: measuring them shortly", err=True)
-        roofs.measure(
-            [1], isa, rounds=3, seconds=0.02, add=lambda row: table.append([row]),
-            tell=lambda line: None, product=False,
-        )  # fmt: skip
-        found = roof(table.rows(), cpu_model(), isa.name, 1, levels)
-    assert found is not None
-    return found
+    return shares.of_here(results, [1], isa, tell)[1]
 
 
 def _problem(network: str, images: int, seed: int) -> tuple[nn.Module, Tensor, Tensor]:
@@ -225,10 +220,6 @@ def _problem(network: str, images: int, seed: int) -> tuple[nn.Module, Tensor, T
 
     made = problem.make(network, data.load("mnist-5k"), images, seed)
     return made.model, made.images, made.labels
-
-
-def _tell(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _console() -> Console:

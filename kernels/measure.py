@@ -45,7 +45,7 @@ class Measurement:
     """
 
     isa: Isa
-    roofs: Mapping[int, Roof | None]
+    roofs: Mapping[int, Roof]
     machines: Sequence[Machine]
     active: Mapping[str, int]
     sources: frozenset[str]
@@ -148,7 +148,7 @@ class Measurement:
             }  # fmt: skip
             traffic = list(found.traffic) if found else []
             traffic += counted.get(wanted, []) if item.threads == 1 else []
-            if timed.prepared and roof and "compulsory" in self.sources:
+            if timed.prepared and ("compulsory" in self.sources or not traffic):
                 traffic += compulsory(timed.prepared.bytes, roof)
             return roofline_rows.rows(common, item.case, timed, nominal, traffic, roof)
         if timed.status != "ok" or timed.prepared is None or item.threads != 1:
@@ -162,7 +162,7 @@ class Measurement:
                 common, item.case, timed.variant, found.flops, nominal, found.traffic, over
             )
         # Of what counts otherwise with other vectors, only what was simulated is known.
-        if "compulsory" in self.sources and (timed.prepared.portable or found):
+        if ("compulsory" in self.sources or not rows) and (timed.prepared.portable or found):
             flops = found.flops if found else timed.prepared.flops
             traffic = compulsory(timed.prepared.bytes, over)
             rows += place(common, item.case, timed.variant, flops, nominal, traffic, over)

@@ -12,14 +12,18 @@ from rich.table import Table as RichTable
 
 from kernels.caches import cores
 from kernels.machines import HERE, load
-from kernels.roof import Roof
 from kernels.sweeps import PRESETS, narrowed
 from kernels.table import Row, Table, Value
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
-from sparring.fused.machine import Isa, machine_isa
+from sparring.fused.machine import machine_isa
 
 _numbers = click.IntRange(1)
+
+
+def tell(line: str) -> None:
+    """Say something about the progress."""
+    click.echo(line, err=True)
 
 
 @click.command()
@@ -88,39 +92,25 @@ def measure(
     if too_many := [count for count in threads if count > len(cores())]:
         raise SparringError(f"{too_many[0]} threads: this process may use {len(cores())} cores")
     isa, table = machine_isa(), Table(results / "roofline.csv", COLUMNS)
-    roofs = _roofs(results, {item.threads for item in items}, isa)
+    roofs = shares.of_here(results, {item.threads for item in items}, isa, tell)
     work = Measurement(
         isa, roofs, described, active, checked_sources(sources), results / "cachesim",
-        table.append, lambda line: click.echo(line, err=True),
+        table.append, tell,
     )  # fmt: skip
     rows = work.measure(
         items, repetitions=chosen.repetitions, seconds=chosen.seconds, seed=seed
     )  # fmt: skip
     console = Console(width=None if Console().is_terminal else 120)
-    console.print(_summary(rows))
+    if any(row["seconds"] for row in rows):
+        console.print(_summary(rows))
     for line in dict.fromkeys(_complaint(row) for row in rows if row["status"] != "ok"):
         click.echo(line)
     click.echo(f"{len(rows)} rows added to {table.path}")
+    for number, roof in sorted(roofs.items()):
+        if sentence := shares.doubt([row for row in rows if row["threads"] == number], roof):
+            click.echo(f"warning: {sentence}", err=True)
     if any(row["status"] == "failed" for row in rows):
         raise SparringError("some results were wrong, and have no times; see the table")
-
-
-def _roofs(results: Path, threads: set[int], isa: Isa) -> dict[int, Roof | None]:
-    """This machine's roofs: the table's, else measured now and added to it."""
-    from kernels import ceilings, shares
-
-    table = Table(results / "ceilings.csv", ceilings.COLUMNS)
-    rows = table.rows()
-    missing = [n for n in sorted(threads) if shares.measured(rows, n, isa) is None]
-    if missing:
-        counts = " and ".join(map(str, missing))
-        click.echo(f"no ceilings of this machine with {counts} threads yet: measuring", err=True)
-        ceilings.measure(
-            missing, isa, rounds=7, seconds=0.02, add=lambda row: table.append([row]),
-            tell=lambda line: None,
-        )  # fmt: skip
-        rows = table.rows()
-    return {n: shares.measured(rows, n, isa) for n in threads}
 
 
 def _complaint(row: Row) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, error
+from sparring.errors import SparringError
 
 #: A result may lie so far from float64's, in norm. What is usual lies near 1e-6; a ReLU's kink
 #: within rounding, or a sign, changes a number or two.
@@ -70,9 +71,16 @@ def too_large(kernel: Kernel, variant: str, case: Case) -> str:
 
 
 def checked(kernel: Kernel, variant: str, given: Inputs, case: Case, exact: list[Tensor]) -> Timed:
-    """A variant made ready and run once, its result compared with the reference."""
+    """A variant made ready and run once, its result compared with the reference.
+
+    One that cannot be made here, the engine without a compiler, say, is skipped.
+    """
     made = Timed(variant)
-    made.prepared = kernel.variants[variant].prepare(given, case)
+    try:
+        made.prepared = kernel.variants[variant].prepare(given, case)
+    except SparringError as fault:
+        made.status, made.message = "skipped", str(fault)
+        return made
     made.error = error(list(made.prepared.result(made.prepared.run())), exact)
     if not made.error < BOUND:
         made.status = "failed"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from kernels import ceilings
 from kernels.caches import Cache, caches, cores
 from kernels.machines import Machine
 from kernels.roof import Roof, roof
+from kernels.table import Row, Table
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
 from sparring.fused.machine import Isa
+
+#: So many times the peak are no accident of measuring.
+DOUBTFUL = 1.03
 
 
 def measured(rows: Iterable[Mapping[str, str]], threads: int, isa: Isa) -> Roof | None:
@@ -31,6 +37,57 @@ def measured(rows: Iterable[Mapping[str, str]], threads: int, isa: Isa) -> Roof 
         for cache in caches(cpus[0])
     ]
     return roof(rows, cpu_model(), isa.name, threads, reached)
+
+
+def of_here(
+    results: Path, threads: Iterable[int], isa: Isa, tell: Callable[[str], None]
+) -> dict[int, Roof]:
+    """This machine's roofs by the number of threads: the table's, else measured and added to it.
+
+    Args:
+        results: folder of ``ceilings.csv``.
+        threads: the numbers, each at most this process's cores.
+        isa: instruction set.
+        tell: takes a line about what is measured.
+
+    Raises:
+        SparringError: if a roof cannot be measured.
+    """
+    table, found = Table(results / "ceilings.csv", ceilings.COLUMNS), dict[int, Roof]()
+    rows, wanted = table.rows(), sorted(set(threads))
+    missing = [number for number in wanted if measured(rows, number, isa) is None]
+    if missing:
+        counts = " and ".join(map(str, missing))
+        word = "thread" if missing == [1] else "threads"
+        tell(f"no ceilings of this machine with {counts} {word} yet: measuring them")
+        ceilings.measure(
+            missing, isa, rounds=7, seconds=0.02, add=lambda row: table.append([row]),
+            tell=lambda line: None,
+        )  # fmt: skip
+        rows = table.rows()
+    for number in wanted:
+        over = measured(rows, number, isa)
+        if over is None:
+            raise SparringError(f"{table.path}: lacks a whole measurement with {number} threads")
+        found[number] = over
+    return found
+
+
+def doubt(rows: Sequence[Row], over: Roof) -> str | None:
+    """A sentence if something computed faster than the peak: then the roof is too low.
+
+    Args:
+        rows: of this machine, with ``gflops``.
+        over: the roof that they stand under.
+    """
+    rates = [rate for row in rows if isinstance(rate := row["gflops"], float)]
+    if not rates or max(rates) <= DOUBTFUL * over.peak:
+        return None
+    return (
+        f"{max(rates):.1f} GFLOP/s were reached under a roof of {over.peak:.1f}: it was measured "
+        "while something else ran; measure it again (python -m kernels ceilings) on a quiet "
+        "machine, then this"
+    )
 
 
 def of_core(machine: Machine, active: int) -> Roof:

@@ -10,53 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from harness.errors import InputError, UserError
+from harness.errors import UserError
 from harness.tables import read_cells
-from plots.roofline_roofs import LEVELS, Roofs
-
-SCHEMA_VERSION = 1
-REQUIRED = (
-    "kernel", "variant", "batch_size", "input_size", "dtype", "threads", "machine", "level",
-    "flops", "bytes_source", "arithmetic_intensity", "seconds", "ceiling_gflops", "source",
-)  # fmt: skip
-#: Sources of traffic, the most trusted first.
-BYTES_SOURCES = ("likwid", "cachesim", "compulsory")
-#: Sources of rows whose performance was measured; of all others only a bound is known.
-MEASURED = ("measured", "oversubscribed")
-
-Row = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A kernel's variant on one batch.
-
-    Attributes:
-        kernel, variant, batch_size, input_size: which.
-        traffic: by source of bytes, the intensity of each level in FLOP per byte.
-        gflops: measured, by one thread or more; None where only a bound is known.
-        flops: executed in one call.
-    """
-
-    kernel: str
-    variant: str
-    batch_size: int
-    input_size: int
-    traffic: Mapping[str, Mapping[str, float]]
-    gflops: float | None
-    flops: float
-
-    @property
-    def bytes_source(self) -> str:
-        """The most trusted source of its traffic."""
-        return next(source for source in BYTES_SOURCES if source in self.traffic)
-
-    @property
-    def intensities(self) -> Mapping[str, float]:
-        """Of that source, by level."""
-        return self.traffic[self.bytes_source]
+from plots.roofline_points import BYTES_SOURCES, REQUIRED, SCHEMA_VERSION, Point, latest, points
+from plots.roofline_roofs import Roofs
 
 
 @dataclass(frozen=True)
@@ -66,11 +24,11 @@ class Placed:
     Attributes:
         point: the point.
         bytes_source: of the traffic that places it.
-        intensities: of each level.
+        intensities: FLOP per byte of each level; all 0 of a kernel that only moves numbers.
         bound: GFLOP/s that the roofs allow.
         limit: the level that bounds it, or "FMA".
         gflops: what was measured, else the bound.
-        measured: which of the two.
+        percent: of the bound that was reached; None where nothing was measured.
     """
 
     point: Point
@@ -79,12 +37,12 @@ class Placed:
     bound: float
     limit: str
     gflops: float
-    measured: bool
+    percent: float | None
 
     @property
-    def percent(self) -> float | None:
-        """Of the bound that was reached; None where nothing was measured."""
-        return 100 * self.gflops / self.bound if self.measured else None
+    def measured(self) -> bool:
+        """Whether its performance was measured, and is not only a bound."""
+        return self.percent is not None
 
 
 @dataclass(frozen=True)
@@ -104,7 +62,7 @@ class Panel:
     @property
     def measured(self) -> bool:
         """Whether any point was measured there."""
-        return any(point.gflops is not None for point in self.points)
+        return any(point.seconds is not None for point in self.points)
 
     def place(self, point: Point, source: str | None = None) -> Placed:
         """A point under this machine's roofs.
@@ -114,11 +72,12 @@ class Panel:
             source: of the traffic; the most trusted if None.
         """
         chosen = source or point.bytes_source
-        bound, limit = self.roofs.bound(point.traffic[chosen])
-        performance = bound if point.gflops is None else point.gflops
+        least, limit = self.roofs.least(point.flops, point.traffic[chosen])
+        bound = point.flops / least / 1e9
         return Placed(
-            point, chosen, point.traffic[chosen], bound, limit, performance,
-            point.gflops is not None,
+            point, chosen, point.intensities(chosen), bound, limit,
+            bound if point.gflops is None else point.gflops,
+            None if point.seconds is None else 100 * least / point.seconds,
         )  # fmt: skip
 
     def shown(self, points: Sequence[Point]) -> Placed:
@@ -177,13 +136,18 @@ class Study:
                 found[kernel] = wanted[0] if wanted else _fastest(candidates)
         return found
 
+    def computing(self, variants: Sequence[str] = ()) -> dict[str, str]:
+        """Those that are chosen and have operations: the others stand on no roofline."""
+        busy = {p.kernel for panel in self.panels for p in panel.points if p.flops}
+        return {kernel: name for kernel, name in self.chosen(variants).items() if kernel in busy}
+
 
 def _fastest(points: Sequence[Point]) -> str:
     times: dict[str, dict[int, float]] = {}
     for p in points:
-        if p.gflops:
+        if p.seconds:
             # Variants execute different numbers of operations: compared are their times.
-            times.setdefault(p.variant, {})[p.batch_size] = p.flops / p.gflops
+            times.setdefault(p.variant, {})[p.batch_size] = p.seconds
     if not times:
         return points[0].variant
     common = set.intersection(*(set(own) for own in times.values()))
@@ -208,7 +172,7 @@ def analyse(
 
     Raises:
         UserError: if no point can be placed.
-        InputError: if it is no such table.
+        InputError: if it is no such table, or a cell holds no number.
     """
     _, rows = read_cells(path, REQUIRED, SCHEMA_VERSION)
     rows = [row for row in rows if row.get("status", "ok") in ("ok", "")]
@@ -227,16 +191,14 @@ def analyse(
         notes.append(f"{other} rows of other input sizes or numbers of threads are not drawn")
     panels = []
     for machine in dict.fromkeys(row["machine"] for row in kept):
-        own = _latest([row for row in kept if row["machine"] == machine])
-        points, empty = _points(path, own)
-        roof = _over(machine, roofs, threads, any(p.gflops is not None for p in points))
-        if empty:
-            notes.append(f"without operations, so on no roofline: {', '.join(empty)}")
+        own = latest([row for row in kept if row["machine"] == machine])
+        found = points(path, own)
+        roof = _over(machine, roofs, threads, any(p.seconds is not None for p in found))
         if roof is None:
             notes.append(f"no roofs of {machine}: `python -m kernels ceilings` on it, or "
                          "`python -m kernels machines --csv` writes them")  # fmt: skip
-        elif points:
-            panels.append(Panel(machine, roof, tuple(points)))
+        elif found:
+            panels.append(Panel(machine, roof, tuple(found)))
     if not panels:
         raise UserError(f"{path}: no kernel can be placed: {'; '.join(dict.fromkeys(notes))}")
     panels.sort(key=lambda panel: not panel.measured)
@@ -254,51 +216,3 @@ def _over(
         return roofs.get((machine, threads))
     counts = [cores for name, cores in roofs if name == machine]
     return roofs[machine, max(counts)] if counts else None
-
-
-def _key(row: Row) -> tuple[str, str, int, int]:
-    return row["kernel"], row["variant"], int(row["batch_size"]), int(row["input_size"])
-
-
-def _latest(rows: Sequence[Row]) -> list[Row]:
-    """Of each point the rows of its latest run."""
-    runs: dict[tuple[str, str, int, int], str] = {}
-    for row in rows:
-        runs[_key(row)] = max(row.get("run", ""), runs.get(_key(row), ""))
-    return [row for row in rows if row.get("run", "") == runs[_key(row)]]
-
-
-def _points(path: Path, rows: Sequence[Row]) -> tuple[list[Point], list[str]]:
-    """The points, and the kernels without operations."""
-    groups: dict[tuple[str, str, int, int], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_key(row), []).append(row)
-    points, empty = [], []
-    for (kernel, variant, batch, size), own in groups.items():
-        traffic: dict[str, dict[str, float]] = {}
-        for row in own:
-            intensity = _number(path, row, "arithmetic_intensity")
-            if intensity and row["bytes_source"] in BYTES_SOURCES and row["level"] in LEVELS:
-                traffic.setdefault(row["bytes_source"], {})[row["level"]] = intensity
-        flops = _number(path, own[0], "flops")
-        if not traffic or not flops:
-            empty.append(kernel)
-            continue
-        # The rows of a repetition repeat its time.
-        times = {
-            row.get("repetition", ""): seconds
-            for row in own
-            if row["source"] in MEASURED and (seconds := _number(path, row, "seconds"))
-        }
-        gflops = flops / median(times.values()) / 1e9 if times else None
-        points.append(Point(kernel, variant, batch, size, traffic, gflops, flops))
-    return points, list(dict.fromkeys(empty))
-
-
-def _number(path: Path, row: Row, column: str) -> float | None:
-    try:
-        return float(row[column]) if row[column] else None
-    except ValueError:
-        raise InputError(
-            path, f"the column '{column}' holds '{row[column]}'; expected a number"
-        ) from None

@@ -54,18 +54,19 @@ class Roofs:
     others: Mapping[str, float]
     source: str
 
-    def bound(self, traffic: Mapping[str, float]) -> tuple[float, str]:
-        """GFLOP/s that can be reached, and what bounds them: a level, or `FMA`.
+    def least(self, flops: float, traffic: Mapping[str, float]) -> tuple[float, str]:
+        """The least seconds that a kernel can take, and what bounds it: a level, or `FMA`.
 
         Args:
-            traffic: FLOP per byte of each level; levels without a roof bound nothing.
+            flops: of the kernel.
+            traffic: its bytes at each level; levels without a roof bound nothing.
         """
         roofs = [
-            (intensity * self.bandwidth[level], level)
-            for level, intensity in traffic.items()
+            (size / self.bandwidth[level] / 1e9, level)
+            for level, size in traffic.items()
             if level in self.bandwidth
         ]
-        return min([*roofs, (self.peak, FMA)], key=lambda roof: roof[0])
+        return max([*roofs, (flops / self.peak / 1e9, FMA)], key=lambda roof: roof[0])
 
 
 def load(

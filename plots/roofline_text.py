@@ -10,7 +10,8 @@ from plots.roofline_roofs import FMA, LEVELS
 #: How a source of traffic is marked in tables.
 MARKS = {"likwid": "", "cachesim": "~", "compulsory": ">"}
 LEGEND = (
-    "FLOP/B: FLOP per byte at L1 / L2 / L3 / DRAM, - where nothing is known or nothing moves; "
+    "FLOP/B: FLOP per byte at L1 / L2 / L3 / DRAM, - where nothing is known, nothing moves or "
+    "nothing is computed; "
     "~ simulated caches, > compulsory bytes only, so that the truth is lower or equal; a number "
     "without a mark was counted. Bound: what the roofs allow, and what bounds it."
 )
@@ -55,9 +56,9 @@ def _kernel_rows(panel: Panel, chosen: Mapping[str, str]) -> list[list[str]]:
         if points := panel.of(kernel, variant):
             placed = panel.shown(points)
             row = [kernel, variant, str(placed.point.batch_size), intensities(placed),
-                   f"{placed.bound:,.4g}", placed.limit]  # fmt: skip
+                   _rate(placed.bound), _level(placed)]  # fmt: skip
             if panel.measured:
-                row += [f"{placed.gflops:,.4g}", _percent(placed)] if placed.measured else ["", ""]
+                row += [_rate(placed.gflops), _percent(placed)] if placed.measured else ["", ""]
             rows.append(row)
     return rows
 
@@ -74,9 +75,16 @@ def _batch_rows(panel: Panel, chosen: Mapping[str, str]) -> list[list[str]]:
 def _limit(placed: Placed | None) -> str:
     if placed is None:
         return ""
-    level = placed.limit if placed.limit != FMA else "peak"
-    mark = MARKS[placed.bytes_source]
-    return f"{mark}{level} {_percent(placed)}" if placed.measured else f"{mark}{level}"
+    words = f"{MARKS[placed.bytes_source]}{_level(placed)}"
+    return f"{words} {_percent(placed)}" if placed.measured else words
+
+
+def _level(placed: Placed) -> str:
+    return placed.limit if placed.limit != FMA else "peak"
+
+
+def _rate(gflops: float) -> str:
+    return f"{gflops:,.4g}" if gflops else "-"
 
 
 def _percent(placed: Placed) -> str:
@@ -87,7 +95,7 @@ def intensities(placed: Placed) -> str:
     """Of all levels, with the mark of their source."""
     known = [level for level in LEVELS if level != "L4" or level in placed.intensities]
     values = [
-        f"{placed.intensities[level]:.3g}" if level in placed.intensities else "-"
+        f"{value:.3g}" if (value := placed.intensities.get(level)) else "-"
         for level in known
     ]  # fmt: skip
     return f"{MARKS[placed.bytes_source]}{' / '.join(values)}"

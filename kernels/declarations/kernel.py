@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -41,19 +42,24 @@ class Prepared:
 
     Attributes:
         run: does the kernel's work once.
-        flops: executed in one call.
+        count: FLOPs executed in one call, or what counts them when they are asked for.
         bytes: compulsory in one call, of what this variant reads and writes.
         result: from what `run` returned to tensors that compare with the reference's.
         portable: whether other instruction sets execute as many FLOPs.
     """
 
     run: Callable[[], Any]
-    flops: float
+    count: float | Callable[[], float]
     bytes: float
     result: Callable[[Any], Sequence[Tensor]] = lambda found: (
         (found,) if isinstance(found, Tensor) else found
     )
     portable: bool = True
+
+    @cached_property
+    def flops(self) -> float:
+        """Executed in one call."""
+        return self.count() if callable(self.count) else self.count
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def _variants(name: str) -> dict[str, Variant]:
         def prepare(given: Inputs, case: Case) -> Prepared:
             engine = fused.Fused(given, case)
             run = fused.CALLS[name](engine, (STEP_SIZE, EPSILON, LEARNING_RATE))
-            made = _prepared(name, given, case, run, engine.flops(name))
+            made = _prepared(name, given, case, run, lambda: engine.flops(name))
             return replace(made, portable=False)
 
         found["fused"] = Variant(prepare)
@@ -217,7 +217,11 @@ def _variants(name: str) -> dict[str, Variant]:
 
 
 def _prepared(
-    name: str, given: Inputs, case: Case, run: Callable[[], Any], executed: float
+    name: str,
+    given: Inputs,
+    case: Case,
+    run: Callable[[], Any],
+    executed: float | Callable[[], float],
 ) -> Prepared:
     size = compulsory(name, case)
     if name == "update":

@@ -1,22 +1,12 @@
-r"""The benchmark's table: rows are added at its end, and none is ever changed.
-
-CSV as in docs/tables.md: UTF-8, ``\n``, one row per timed repetition, empty cells for None.
-"""
+"""The benchmark's table: one row per timed repetition."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
-from sparring.errors import SparringError
+from sparring import tables
 
 SCHEMA_VERSION = 2
-MESSAGE_CHARACTERS = 500
 
 COLUMNS = (
     "schema_version", "run", "network", "dataset", "task", "competitor", "version", "batch_size",
@@ -26,86 +16,16 @@ COLUMNS = (
     "load_average", "started_at",
 )  # fmt: skip
 
-Value = str | int | float | None
-Row = Mapping[str, Value]
+Value = tables.Value
+Row = tables.Row
 
 
-class Table:
-    """A table that grows.
+class Table(tables.Table):
+    """A table of `COLUMNS`.
 
     Args:
-        path: the file; it and its folder need not exist.
-
-    Raises:
-        SparringError: if the file is no table of these columns, so that nothing is measured in
-            vain.
+        path: see `sparring.tables.Table`.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                self._check()
-                with path.open("ab"):  # refuses a file that cannot be written
-                    pass
-        except OSError as error:
-            raise SparringError(f"{path}: cannot be written: {error.strerror}") from None
-
-    def append(self, rows: Iterable[Row]) -> None:
-        """Add rows at the end, whole and on disk when this returns.
-
-        Raises:
-            SparringError: if the file has other columns by now.
-        """
-        text = "".join(_line(row.get(column) for column in COLUMNS) for row in rows)
-        if not text:
-            return
-        with self._lock:
-            if not self._check():
-                text = _line(COLUMNS) + text
-            with self.path.open("ab") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-
-    def _check(self) -> bool:
-        """Whether the table has a header.
-
-        Raises:
-            SparringError: if it has another than ours, or ends in the middle of a row.
-        """
-        if not self.path.exists() or self.path.stat().st_size == 0:
-            return False
-        with self.path.open("rb") as file:
-            first = file.readline().decode("utf-8-sig", errors="replace")
-            file.seek(-1, os.SEEK_END)
-            last = file.read()
-        header = tuple(next(csv.reader([first]), []))
-        if header != COLUMNS:
-            missing = [name for name in COLUMNS if name not in header]
-            unknown = [name for name in header if name not in COLUMNS]
-            reason = (
-                f"lacks the column '{missing[0]}'" if missing
-                else f"has the unknown column '{unknown[0]}'" if unknown
-                else "has its columns in another order"
-            )  # fmt: skip
-            raise SparringError(
-                f"{self.path}: {reason}; name another folder with --results, or move the file away"
-            )
-        if last != b"\n":
-            raise SparringError(
-                f"{self.path}: ends in the middle of a row; end its last line, or move it away"
-            )
-        return True
-
-
-def _line(cells: Iterable[Value]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow([_text(cell) for cell in cells])
-    return buffer.getvalue()
-
-
-def _text(cell: Value) -> str:
-    return "" if cell is None else " ".join(str(cell).split())[:MESSAGE_CHARACTERS]
+        super().__init__(path, COLUMNS)

@@ -182,5 +182,5 @@ def test_a_foreign_table_is_refused(tmp_path):
     (tmp_path / "ceilings.csv").write_text("a,b\n1,2\n")
     result = CliRunner().invoke(cli.main, ["ceilings", "--results", str(tmp_path)])
     assert result.exit_code == 2
-    assert "has other columns" in result.output
+    assert "lacks the column 'schema_version'" in result.output
     assert (tmp_path / "ceilings.csv").read_text() == "a,b\n1,2\n"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import itertools
 import random
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from kernels import ceilings, cli, roofline_rows, shares, sweeps
+from kernels import callgrind, ceilings, cli, roofline_rows, shares, sweeps
 from kernels.caches import Cache, cores
 from kernels.declarations.kernel import Case, Kernel, Prepared, Variant
 from kernels.declarations.registry import KERNELS
@@ -20,6 +22,7 @@ from kernels.samples import time_variants
 from kernels.table import Table
 from kernels.traffic import Traffic, compulsory
 from sparring.benchmark.machine import cpu_model
+from sparring.errors import SparringError
 from sparring.fused import machine
 from sparring.fused.machine import machine_isa
 
@@ -148,7 +151,9 @@ def results(tmp_path):
 
 
 def measured(results, *arguments):
-    command = ["measure", "--preset", "smoke", "--bytes-source", "compulsory", *arguments]
+    command = ["measure", "--preset", "smoke", *arguments]
+    if "--bytes-source" not in arguments:
+        command += ["--bytes-source", "compulsory"]
     return CliRunner().invoke(cli.main, [*command, "--results", str(results)])
 
 
@@ -201,6 +206,38 @@ def test_without_roofs_they_are_measured(monkeypatch, tmp_path, results):
         result = measured(tmp_path / "other", "--kernel", "relu")
         assert result.exit_code == 0, result.output
     assert asked == [1]
+
+
+def test_without_valgrind_what_was_measured_is_kept_with_compulsory_bytes(monkeypatch, results):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    callgrind.version.cache_clear()
+    result = measured(
+        results, "--bytes-source", "cachesim", "--kernel", "relu_forward", "--batch-size", "2",
+        "--machine", "here", "--machine", "e5-2683v4",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Valgrind is not installed" in result.stderr
+    with (results / "roofline.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["bytes_source"] for row in rows} == {"compulsory"}
+    assert {row["source"] for row in rows} == {"measured", "simulated"}
+
+
+def test_a_variant_that_cannot_be_made_is_skipped_with_the_reason():
+    def prepare(given, case):
+        raise SparringError("no C++ compiler found")
+
+    kernel = doubling()
+    broken = replace(kernel, variants={**kernel.variants, "other": Variant(prepare)})
+    right, other = timed(broken)
+    assert len(right.seconds) == 3
+    assert (other.status, other.message) == ("skipped", "no C++ compiler found")
+
+
+def test_a_roof_below_what_was_reached_is_doubted():
+    assert shares.doubt([{"gflops": 100.0}, {"gflops": None}], ROOF) is None
+    sentence = shares.doubt([{"gflops": 120.0}], ROOF)
+    assert sentence.startswith("120.0 GFLOP/s were reached under a roof of 100.0")
 
 
 def test_list_shows_all_kernels():

@@ -70,6 +70,15 @@ def test_dense_layers_of_the_study(study):
     assert study[4, "forward", "multiply"].flops == 16 * 1000
 
 
+def test_dead_outputs_cost_no_operations_but_their_weights_come_by():
+    found = works(STUDY, WIDE, 16, alive=[20, 10])[3, "backward", "multiply"]
+    assert found.flops == 16 * 2 * 8000 * 20
+    assert found.bytes == 4 * 400_000 + (8000 + 20) * 64
+    # Of one image, each output has cache lines of its own.
+    found = works(STUDY, IMAGE, 1, alive=[20, 10])[3, "backward", "multiply"]
+    assert found.bytes == 4 * (8000 * 20 + 8000 + 20)
+
+
 def test_nominal_operations_of_the_study(study):
     for direction in ("forward", "backward"):
         nominal = [study[layer, direction, ALL].flops_nominal for layer in (1, 2, 3, 4)]

@@ -59,7 +59,8 @@ def kernels(names=("conv1_forward", "linear1_forward"), batches=(1, 16, 64), **o
                 if batch == 64:
                     traffic += [("cachesim", level, value) for level, value in TRAFFIC.items()]
                 for source, level, value in traffic:
-                    here = {"bytes_source": source, "level": level, "arithmetic_intensity": value}
+                    size = common["flops"] / value
+                    here = {"bytes_source": source, "level": level, "bytes": size}
                     for repetition, noise in enumerate((1.0, 1.1, 0.9)):
                         rows.append({
                             **common, **here, "machine": HERE, "source": "measured",

@@ -10,7 +10,7 @@ from plots import roofline_claims, roofline_roofs
 from plots.cli import main
 from plots.report import page
 from plots.roofline import analyse
-from plots.roofline_figure import save
+from plots.roofline_figure import draw, save
 from plots.roofline_labels import Box, Label, place
 from plots.roofline_text import describe, markdown
 
@@ -42,7 +42,8 @@ def test_measured_point_stands_where_it_was_measured(tmp_path):
     panel = study_of(write(tmp_path)).panels[0]
     point = shown(panel)
     assert (panel.machine, point.bytes_source, point.point.batch_size) == (HERE, "cachesim", 64)
-    assert (point.bound, point.limit) == (100.0, "FMA")  # least: 2 x 200, 8 x 80, 32 x 20, 100
+    # The least of 2 x 200, 8 x 80, 32 x 20 and 100.
+    assert (point.bound, point.limit) == (pytest.approx(100.0), "FMA")
     assert point.gflops == pytest.approx(50.0)  # the median repetition
     assert point.percent == pytest.approx(50.0)
 
@@ -51,7 +52,8 @@ def test_elsewhere_a_point_is_a_bound_and_never_a_measurement(tmp_path):
     panel = study_of(write(tmp_path)).panels[1]
     point = shown(panel)
     assert (panel.machine, panel.measured, panel.roofs.cores) == (THERE, False, 2)
-    assert (point.bound, point.limit) == (200.0, "L2")  # 2 x 100, and the peak is no less
+    # 2 x 100, and the peak is no less.
+    assert (point.bound, point.limit) == (pytest.approx(200.0), "L2")
     assert point.gflops == point.bound
     assert point.percent is None
 
@@ -66,10 +68,11 @@ def test_the_node_itself_fills_the_same_panel_with_measurements(tmp_path):
 
 def test_counted_bytes_are_trusted_most(tmp_path):
     rows = kernels()
-    counted = [r | {"bytes_source": "likwid", "arithmetic_intensity": 0.5} for r in rows
+    counted = [r | {"bytes_source": "likwid", "bytes": 2 * r["flops"]} for r in rows
                if r["bytes_source"] == "cachesim" and r["level"] == "DRAM"]  # fmt: skip
     point = shown(study_of(write(tmp_path, rows + counted)).panels[0])
-    assert (point.bytes_source, point.bound, point.limit) == ("likwid", 10.0, "DRAM")
+    assert (point.bytes_source, point.limit) == ("likwid", "DRAM")
+    assert point.bound == pytest.approx(10.0)
 
 
 def test_fastest_variant_is_drawn_unless_others_are_asked_for(tmp_path):
@@ -87,12 +90,23 @@ def test_latest_run_counts(tmp_path):
     assert shown(study_of(write(tmp_path, older + kernels())).panels[0]).gflops < 60
 
 
-def test_kernels_without_operations_and_failures_are_named_or_left_out(tmp_path):
-    rows = kernels() + kernels(["relu_forward"], flops=0, arithmetic_intensity=0)
-    rows += kernels(["broken"], status="failed")
+def test_failures_are_left_out(tmp_path):
+    rows = kernels() + kernels(["broken"], status="failed")
+    assert study_of(write(tmp_path, rows)).kernels == ["conv1_forward", "linear1_forward"]
+
+
+def test_kernels_without_operations_are_bounded_by_their_bytes_and_not_drawn(tmp_path):
+    """4 MB at 20 GB/s take 0.2 ms at least, and 20 ms were taken."""
+    rows = kernels() + kernels(["relu_forward"], flops=0, bytes=4e6, seconds=0.02)
     study = study_of(write(tmp_path, rows))
-    assert study.kernels == ["conv1_forward", "linear1_forward"]
-    assert "without operations, so on no roofline: relu_forward" in study.notes
+    point = shown(study.panels[0], "relu_forward")
+    assert (point.limit, point.gflops, point.intensities["DRAM"]) == ("DRAM", 0.0, 0.0)
+    assert point.percent == pytest.approx(1.0)
+    assert set(study.computing()) == {"conv1_forward", "linear1_forward"}
+    text = markdown(study)
+    assert "| relu_forward | torch_nchw | 64 | ~- / - / - / - | - | DRAM | - | 1 % |" in text
+    (caption,) = draw(study, (), {}).texts
+    assert "relu fwd only moves numbers" in caption.get_text().replace("\n", " ")
 
 
 def test_machine_without_roofs_is_named(tmp_path):
@@ -113,13 +127,13 @@ def test_absent_configuration_lists_those_that_exist(tmp_path, keywords, said):
 
 
 def test_text_where_a_number_belongs_is_named(tmp_path):
-    with pytest.raises(InputError, match="'arithmetic_intensity' holds 'much'"):
-        study_of(write(tmp_path, kernels(arithmetic_intensity="much")))
+    with pytest.raises(InputError, match="'bytes' holds 'much'"):
+        study_of(write(tmp_path, kernels(bytes="much")))
 
 
 def test_table_for_a_document_marks_where_bytes_come_from(tmp_path):
     text = markdown(study_of(write(tmp_path)))
-    assert "| conv1_forward | torch_nchw | 64 | ~- / 2 / 8 / 32 | 100 | FMA | 50 | 50 % |" in text
+    assert "| conv1_forward | torch_nchw | 64 | ~- / 2 / 8 / 32 | 100 | peak | 50 | 50 % |" in text
     assert "| kernel | 1 | 16 | 64 |" in text
     assert "| conv1_forward | >peak 50 % | >peak 50 % | ~peak 50 % |" in text
     assert "bounds; nothing was measured there" in text
