@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sparring.errors import SparringError
@@ -42,10 +43,28 @@ class Duration(_Strict):
             return self.median
         return self.samples[int(random.integers(len(self.samples)))]
 
+    def draws(self, random: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+        """So many durations, drawn as `draw` does; float64 ``(count,)``."""
+        if not self.samples:
+            return np.full(count, self.median)
+        return self._samples[random.integers(len(self.samples), size=count)]
+
+    @cached_property
+    def _samples(self) -> npt.NDArray[np.float64]:
+        return np.array(self.samples)
+
     @cached_property
     def mean(self) -> float:
         """Mean of the samples: what many draws take together."""
         return float(np.mean(self.samples)) if self.samples else self.median
+
+    def scaled(self, factor: float) -> Duration:
+        """The same spread around ``factor`` times the median."""
+        if factor == 1.0:
+            return self
+        return Duration(
+            median=self.median * factor, samples=tuple(s * factor for s in self.samples)
+        )
 
 
 class Work(_Strict):
@@ -56,12 +75,17 @@ class Work(_Strict):
         step: one ascent step of all of them.
         gradients: loss and gradients of the weights.
         loss: loss alone.
+        prepare: what an attack takes before its first step (reading images, random streams).
+        look: what being interrupted before a step adds to it, where a strategy looks for new
+            weights; the message itself not included.
     """
 
     batch_size: Annotated[int, Field(ge=1)]
     step: Duration
     gradients: Duration
     loss: Duration
+    prepare: Duration = Duration(median=0.0)
+    look: Duration = Duration(median=0.0)
 
 
 class Sized(_Strict):
@@ -120,9 +144,13 @@ class Calibration(_Strict):
         apply: the optimizer's step, which no strategy divides.
         read_weights, write_weights: copying all weights out of and into the model.
         weights_bytes, gradient_bytes, image_bytes: of all weights, all gradients, one image.
+        gradient_parts: bytes of each parameter's gradient, in the model's order; they add up to
+            ``gradient_bytes``. Without entries it is one part.
         slowdown: by active cores of a node, ascending; without entries there is none.
         within, between: messages inside a node, and from node to node (None: one node only).
         allreduce, broadcast: measured inside a node; without entries they follow from ``within``.
+        shared_reduction: the sum through the memory of a node, barriers included
+            (`sparring.strategies.reduction.SharedReduction`).
         window_put, window_get: one-sided transfer of all weights.
         probe: one look for a message that is not there.
         environment: of a measured one, as in a study's ``environment.json``.
@@ -145,11 +173,13 @@ class Calibration(_Strict):
     weights_bytes: Annotated[int, Field(ge=1)]
     gradient_bytes: Annotated[int, Field(ge=1)]
     image_bytes: Annotated[int, Field(ge=1)]
+    gradient_parts: tuple[Annotated[int, Field(ge=1)], ...] = ()
     slowdown: tuple[Slowdown, ...] = ()
     within: Link
     between: Link | None = None
     allreduce: tuple[Collective, ...] = ()
     broadcast: tuple[Collective, ...] = ()
+    shared_reduction: tuple[Collective, ...] = ()
     window_put: Duration = Duration(median=0.0)
     window_get: Duration = Duration(median=0.0)
     probe: Duration = Duration(median=0.0)
@@ -165,11 +195,39 @@ class Calibration(_Strict):
         ):
             if values != sorted(set(values)):
                 raise ValueError(f"{name} must be ascending and without repetition, not {values}")
+        if self.gradient_parts and sum(self.gradient_parts) != self.gradient_bytes:
+            raise ValueError(
+                f"gradient_parts must add up to gradient_bytes, {self.gradient_bytes}, not "
+                f"{sum(self.gradient_parts)}"
+            )
         if self.nodes > 1 and self.between is None:
             raise ValueError("between is missing: with 2 nodes or more messages cross the network")
         return self
 
-    def factor(self, active_cores: int) -> float:
+    def times(self, images: int) -> Work:
+        """The times of a call with so many images, at least one.
+
+        Linear between the batch sizes that are known, with the spread of the nearer one. Below
+        the smallest its times hold; above the largest each further image takes as long as the
+        largest's images did on average.
+        """
+        sizes = [work.batch_size for work in self.work]
+        nearest = min(self.work, key=lambda work: abs(work.batch_size - images))
+        if nearest.batch_size == images:
+            return nearest
+
+        def at(name: str) -> Duration:
+            medians = [getattr(work, name).median for work in self.work]
+            found = float(np.interp(images, sizes, medians)) * max(1.0, images / sizes[-1])
+            known: Duration = getattr(nearest, name)
+            return known.scaled(found / known.median) if known.median else Duration(median=found)
+
+        return Work(
+            batch_size=images, step=at("step"), gradients=at("gradients"), loss=at("loss"),
+            prepare=at("prepare"), look=at("look"),
+        )  # fmt: skip
+
+    def factor(self, active_cores: float) -> float:
         """How many times as long computing takes with so many active cores on a node."""
         if not self.slowdown:
             return 1.0

@@ -1,0 +1,240 @@
+"""Train on one process the model that many processes would have trained, in simulated time.
+
+``python -m experiments.virtual --processes 32 --dataset mnist`` trains an epoch of the original
+study's pipeline. Rows are added to a table; what stands there already is not trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from harness.errors import UserError
+from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_cells, text_of, write_whole
+from sparring.errors import SparringError
+
+STUDY = "virtual"
+MACHINE = Path(__file__).parent / "calibrations" / "m4.16xlarge.toml"
+
+#: What names a point; then what was found.
+PARAMETERS = (
+    "strategy", "machine", "dataset", "images", "epochs", "adversary_steps", "batch_size",
+    "receive_interval", "study_partial_batches", "flow", "evaluation_images",
+)  # fmt: skip
+FOUND = (
+    "updates", "batches", "images_per_second", "staleness_mean", "staleness_max", "loss",
+    "robust_accuracy", "first_epoch_seconds", "last_epoch_seconds", "last_epoch_loss", "limit",
+    "waiting_weights", "backend_used", "data_digest", "computing_seconds",
+)  # fmt: skip
+COLUMNS = (*ROW_COLUMNS, *PARAMETERS, *FOUND)
+
+#: How weights travel: by credits, or in the study's unbounded queues.
+FLOWS = ("credits", "live", "fifo", "news", "drain")
+
+
+def queues_of(flow: str, per_look: int) -> Any:
+    """The study's queues of a flow; None for credits."""
+    from sparring.modelling.simulator import StudyQueues
+
+    if flow == "credits":
+        return None
+    return StudyQueues(
+        per_look=0 if flow == "drain" else per_look,
+        content="live" if flow == "live" else "sent",
+        only_news=flow == "news",
+    )
+
+
+def train(parameters: dict[str, Any], machine: Path, seed: int, per_look: int, backend: str,
+          ) -> dict[str, Any]:  # fmt: skip
+    """Train one point; what was found, by the columns of the table."""
+    import torch
+
+    from sparring import data, networks
+    from sparring.attacks import GradientAscent
+    from sparring.batches import Batches
+    from sparring.data.dataset import Split
+    from sparring.evaluation import count_correct
+    from sparring.fused.compute import compute_for
+    from sparring.modelling.calibration import load
+    from sparring.modelling.study_split import StudySplit
+    from sparring.modelling.virtual import execute
+    from sparring.strategies import Pipeline, Sequential, Strategy
+
+    processes, batch_size = parameters["processes"], parameters["batch_size"]
+    calibration = load(machine)
+    dataset = data.load(parameters["dataset"], normalize=True)
+    size = min(parameters["images"] or len(dataset.train), len(dataset.train))
+    split = Split(dataset.train.pixels[:size], dataset.train.classes[:size], dataset.train.values)
+    strategy: Strategy = Sequential()
+    batches, queues = Batches(size, batch_size, seed), None
+    if processes > 1:
+        batches = StudySplit(size, batch_size, seed, processes - 1)
+        queues = queues_of(parameters["flow"], per_look)
+        strategy = Pipeline(
+            receive_interval=parameters["receive_interval"], max_probes=200,
+            study_partial_batches=parameters["study_partial_batches"],
+        )  # fmt: skip
+    model = networks.build("study", seed)
+    attack = GradientAscent(steps=parameters["adversary_steps"], backend=backend)
+    compute = compute_for(
+        backend, model, split, batches, attack,
+        lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5),
+    )  # fmt: skip
+    length, epochs = batches.epoch_length, parameters["epochs"]
+    began = time.perf_counter()
+    result, _ = execute(
+        strategy, compute, epochs * length, calibration, processes, seed=seed, queues=queues
+    )
+    tested = min(parameters["evaluation_images"], len(dataset.test))
+    correct = count_correct(
+        model, dataset.test, range(tested), GradientAscent(steps=32, backend=backend), seed=seed
+    )
+    ends = [0.0, *result.update_times[length - 1 :: length]]
+    losses = [record.loss for record in result.records]
+    return {
+        "seconds": result.seconds, "updates": epochs * length, "batches": epochs * length,
+        "images_per_second": epochs * size / result.seconds,
+        "staleness_mean": float(result.staleness.mean()),
+        "staleness_max": int(result.staleness.max()), "loss": float(np.mean(losses)),
+        "robust_accuracy": correct / tested, "first_epoch_seconds": ends[1],
+        "last_epoch_seconds": ends[-1] - ends[-2],
+        "last_epoch_loss": float(np.sum(losses[-length:])), "limit": result.limit.name,
+        "waiting_weights": result.waiting_weights, "backend_used": compute.backend,
+        "data_digest": dataset.digest, "computing_seconds": time.perf_counter() - began,
+    }  # fmt: skip
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(text_of(row[name]) for name in ("processes", "seed", *PARAMETERS))
+
+
+def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[str, str]:
+    key = _key({**parameters, "seed": seed})
+    point = hashlib.sha256(repr((key[0], *key[2:])).encode())  # one point, whatever the seed
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    row = {
+        "schema_version": SCHEMA_VERSION, "study": STUDY, "point": "p" + point.hexdigest()[:12],
+        "launch": now, "repetition": 0, "warmup": False, "order": 0, "source": "simulated",
+        "workload": "experiments.virtual", "workload_version": 1, "threads_per_process": 1,
+        "cores": parameters["processes"], "seed": seed, "backend": found["backend_used"],
+        "status": "ok", "message": "", "environment": "", "started_at": now,
+        **parameters, **found,
+    }  # fmt: skip
+    return {name: text_of(row[name]) for name in COLUMNS}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--processes", "-p", type=click.IntRange(1), multiple=True, default=(32,),
+              show_default=True, help="Simulated; may be given several times.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--receive-interval", "-k", type=click.IntRange(1), multiple=True, default=(1,),
+              show_default=True, help="Ascent steps between a generator's looks for weights; may "
+              "be given several times.")  # fmt: skip
+@click.option("--adversary-steps", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--study-partial-batches/--no-study-partial-batches", "defect", default=False,
+              help="Train on whole receive buffers, as the study did.")  # fmt: skip
+@click.option("--both", is_flag=True, help="With and without --study-partial-batches.")
+@click.option("--flow", type=click.Choice(FLOWS), default="live", show_default=True,
+              help="How weights travel. credits: one message in flight to a generator; the others "
+              "queue without bound, as in the study: live: a look takes what is newest; fifo: the "
+              "oldest of the queue; news: the same, where only new versions queue; drain: all of "
+              "it.")  # fmt: skip
+@click.option("--per-look", type=click.IntRange(1), default=1, show_default=True,
+              help="Models that a look takes from the queue (live, fifo, news).")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), multiple=True, default=(0,), show_default=True,
+              help="May be given several times.")  # fmt: skip
+@click.option("--dataset", type=click.Choice(["mnist-5k", "mnist", "fashion-mnist"]),
+              default="mnist-5k", show_default=True)  # fmt: skip
+@click.option("--images", type=click.IntRange(0), default=0, show_default=True,
+              help="Train on the first so many images; 0: on all.")  # fmt: skip
+@click.option("--evaluation-images", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--machine", type=click.Path(path_type=Path), default=MACHINE,
+              help="Calibration of the machine [default: the study's node].")  # fmt: skip
+@click.option("--backend", type=click.Choice(["auto", "torch", "fused"]), default="auto",
+              show_default=True)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="Threads that compute.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+              default=Path("results/virtual.csv"), show_default=True)  # fmt: skip
+def main(
+    processes: tuple[int, ...], epochs: int, receive_interval: tuple[int, ...],
+    adversary_steps: int, batch_size: int, defect: bool, both: bool, flow: str, per_look: int,
+    seed: tuple[int, ...], dataset: str, images: int, evaluation_images: int, machine: Path,
+    backend: str, threads: int, out: Path,
+) -> None:  # fmt: skip
+    """Train the original study's pipeline as so many processes would have trained it.
+
+    Its network, attack (raw ascent of step 1.0 within [-5, 5] on normalised images), optimizer
+    (SGD, 0.01, momentum 0.5) and split of an epoch; robust accuracy is its own metric, after 32
+    steps of the same attack. Seconds are simulated, training is real.
+
+    \b
+    Examples:
+      python -m experiments.virtual -p 1 -p 2 -p 4 --images 2000
+      python -m experiments.virtual -p 32 --epochs 10 -k 1 -k 4 -k 32 --dataset mnist
+    """  # noqa: D301  (click reads the escape)
+    import torch
+
+    torch.set_num_threads(threads)
+    header, rows = read_cells(out, COLUMNS) if out.exists() else (list(COLUMNS), [])
+    done = {_key(dict(row)) for row in rows}
+    name = flow if flow in ("credits", "drain") or per_look == 1 else f"{flow} {per_look}"
+    for p in processes:
+        for interval in receive_interval if p > 1 else (1,):
+            for partial in (False, True) if both and p > 1 else (defect and p > 1,):
+                for chosen in seed:
+                    parameters = {
+                        "processes": p, "strategy": "pipeline" if p > 1 else "sequential",
+                        "machine": machine.stem, "dataset": dataset, "images": images,
+                        "epochs": epochs, "adversary_steps": adversary_steps,
+                        "batch_size": batch_size, "receive_interval": interval,
+                        "study_partial_batches": partial, "flow": name if p > 1 else "",
+                        "evaluation_images": evaluation_images,
+                    }  # fmt: skip
+                    told = f"p = {p}, interval {interval}, {'with' if partial else 'without'} " \
+                           f"the defect, seed {chosen}"  # fmt: skip
+                    if _key({**parameters, "seed": chosen}) in done:
+                        click.echo(f"{told}: done already")
+                        continue
+                    found = train({**parameters, "flow": flow}, machine, chosen, per_look, backend)
+                    rows.append(_row(parameters, chosen, found))
+                    write_whole(out, format_csv(header, rows))
+                    click.echo(
+                        f"{told}: accuracy {found['robust_accuracy']:.4f}, simulated "
+                        f"{found['seconds']:.1f} s, loss of the last epoch "
+                        f"{found['last_epoch_loss']:.1f}, staleness {found['staleness_mean']:.1f} "
+                        f"(at most {found['staleness_max']}), computed in "
+                        f"{found['computing_seconds']:.0f} s"
+                    )
+    click.echo(f"wrote {out}")
+
+
+def run() -> int:
+    """The command; bad input becomes one sentence on stderr."""
+    try:
+        main(prog_name="python -m experiments.virtual", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(error.format_message().replace("\n", " "), err=True)
+        return 2
+    except (UserError, SparringError, ValueError) as error:
+        click.echo(str(error), err=True)
+        return 2
+    except OSError as error:
+        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
+        return 2
+    except click.Abort:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

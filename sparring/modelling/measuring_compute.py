@@ -1,0 +1,140 @@
+"""Measure computing: the parts of adversarial training, as a strategy calls them."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparring import networks
+from sparring.attacks import GradientAscent
+from sparring.batches import Batches
+from sparring.compute import Array, Batch
+from sparring.data.dataset import Split
+from sparring.fused.compute import compute_for
+from sparring.modelling.calibration import Duration, Work
+from sparring.torch_compute import TorchCompute
+
+#: Steps that one call takes together, and how many such calls an attack is.
+_CHUNK, _CHUNKS = 4, 2
+_ATTACK_STEPS = _CHUNK * _CHUNKS
+_LEAST_ROUNDS, _MOST_ROUNDS = 5, 60
+#: Batch size at which the slowdown is measured.
+_SLOWDOWN_BATCH = 64
+
+Samples = dict[str, list[float]]
+
+
+def build_compute(network: str, backend: str, dtype: str, largest: int) -> TorchCompute:
+    """A rank's compute with the study's attack and optimizer, on made-up images.
+
+    What a convolution or a step takes does not depend on the pixels' values; the data set need not
+    be there.
+
+    Raises:
+        BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
+    """
+    model = networks.build(network, 0, getattr(torch, dtype))
+    random = np.random.default_rng(0)
+    split = Split(
+        random.integers(256, size=(4 * largest, 28, 28), dtype=np.uint8),
+        random.integers(10, size=4 * largest, dtype=np.uint8),
+        ((np.arange(256) / 255 - 0.1307) / 0.3081).astype(np.float32),
+    )
+    attack = GradientAscent(step_size=1.0, steps=_ATTACK_STEPS, bounds=(-5.0, 5.0), backend=backend)
+    return compute_for(
+        backend, model, split, Batches(len(split), largest, 0), attack,
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.5, fused=True),
+    )  # fmt: skip
+
+
+def duration(samples: Sequence[float]) -> Duration:
+    """A duration of what was observed, in seconds."""
+    return Duration(median=float(np.median(samples)), samples=tuple(samples))
+
+
+def measure_work(compute: TorchCompute, sizes: Sequence[int], seconds: float) -> tuple[Work, ...]:
+    """Step, gradients and loss times of every batch size, in turn, for so many seconds.
+
+    A sample of a step is the mean of the steps of one call; what a look before every step adds is
+    the difference to steps that are looked before one by one, and its median alone is kept.
+    """
+    found: dict[int, Samples] = {size: defaultdict(list) for size in sizes}
+    gradients = np.empty(compute.gradient_count, compute.dtype)
+    for size in sizes:  # kernels, allocators and caches
+        _measure_round(compute, size, gradients, defaultdict(list))
+    began = time.perf_counter()
+    for number in range(_MOST_ROUNDS):
+        for size in sizes:
+            _measure_round(compute, size, gradients, found[size])
+        if number + 1 >= _LEAST_ROUNDS and time.perf_counter() - began > seconds:
+            break
+    return tuple(_work(size, found[size]) for size in sizes)
+
+
+def _work(size: int, found: Samples) -> Work:
+    step = duration(found["step"])
+    look = float(np.median(found["looked"])) - step.median
+    return Work(
+        batch_size=size, step=step, gradients=duration(found["gradients"]),
+        loss=duration(found["loss"]), prepare=duration(found["prepare"]),
+        look=Duration(median=max(0.0, look)),
+    )  # fmt: skip
+
+
+def _measure_round(compute: TorchCompute, size: int, gradients: Array, found: Samples) -> None:
+    part = slice(0, size)
+    stamps: list[float] = []
+
+    def stamp(step: int) -> None:
+        stamps.append(time.perf_counter())
+
+    began = time.perf_counter()
+    batch: Batch = compute.attack(0, part, stamp, _CHUNK)
+    stamps.append(time.perf_counter())
+    found["prepare"].append(stamps[0] - began)
+    found["step"] += [float(gap) / _CHUNK for gap in np.diff(stamps)]
+    stamps.clear()
+    compute.attack(0, part, stamp)
+    found["looked"] += [float(gap) for gap in np.diff(stamps)]
+    found["gradients"].append(_timed(lambda: compute.gradients(batch, gradients)))
+    found["loss"].append(_timed(lambda: compute.loss(batch)))
+
+
+def measure_weights(compute: TorchCompute, times: int = 50) -> dict[str, Duration]:
+    """The optimizer's step, and reading and writing all weights."""
+    gradients = np.zeros(compute.gradient_count, compute.dtype)
+    weights = np.empty(compute.weight_count, compute.dtype)
+    actions: dict[str, Callable[[], Any]] = {
+        "apply": lambda: compute.apply(gradients),
+        "read_weights": lambda: compute.read_weights(weights),
+        "write_weights": lambda: compute.write_weights(weights),
+    }
+    found: Samples = {name: [] for name in actions}
+    for turn in range(times + 3):
+        for name, action in actions.items():
+            seconds = _timed(action)
+            if turn >= 3:
+                found[name].append(seconds)
+    return {name: duration(samples) for name, samples in found.items()}
+
+
+def measure_steps(compute: TorchCompute, seconds: float) -> list[float]:
+    """Step times at one batch size, for so many seconds: for the slowdown."""
+    found: Samples = defaultdict(list)
+    gradients = np.empty(compute.gradient_count, compute.dtype)
+    size = min(_SLOWDOWN_BATCH, compute.rows(0))
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        _measure_round(compute, size, gradients, found)
+    return found["step"]
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began

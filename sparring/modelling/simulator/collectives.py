@@ -1,0 +1,101 @@
+"""How long collectives take, and messages that one rank takes in one after the other.
+
+Sources: R. Thakur, R. Rabenseifner and W. Gropp, "Optimization of Collective Communication
+Operations in MPICH", IJHPCA 19(1), 2005: recursive doubling (section 4.4), reduce-scatter and
+all-gather by halving and doubling (section 4.5), binomial broadcast (section 4.2), scatter and
+all-gather (section 4.2). The fastest of them is taken, as MPI libraries choose by size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sparring.modelling.calibration import Calibration, Collective, Link
+from sparring.modelling.simulator.machine import Floats, Machine
+
+#: Seconds of a collective over a link, among so many, of so many bytes.
+Formula = Callable[[Link, int, float], float]
+
+
+def allreduce_seconds(machine: Machine, size: float) -> float:
+    """One all-reduce of ``size`` bytes among all ranks, once the last has come."""
+    return _over_nodes(machine, size, machine.calibration.allreduce, _allreduce, twice=True)
+
+
+def broadcast_seconds(machine: Machine, size: float) -> float:
+    """One broadcast of ``size`` bytes from rank 0, once all have come."""
+    return _over_nodes(machine, size, machine.calibration.broadcast, _broadcast, twice=False)
+
+
+def _over_nodes(
+    machine: Machine, size: float, known: Sequence[Collective], formula: Formula, *, twice: bool
+) -> float:
+    """Inside the nodes, then between them; of an all-reduce, inside once more to spread it."""
+    calibration, within = machine.calibration, machine.ranks_on(0)
+    seconds = _inside(calibration, within, size, known, formula)
+    if machine.nodes == 1:
+        return seconds
+    assert calibration.between is not None
+    seconds += formula(calibration.between, machine.nodes, size)
+    if twice:
+        seconds += _inside(calibration, within, size, calibration.broadcast, _broadcast)
+    return float(seconds)
+
+
+def _inside(
+    calibration: Calibration, processes: int, size: float, known: Sequence[Collective],
+    formula: Formula,
+) -> float:  # fmt: skip
+    """Inside a node: as measured, carried over to other sizes by the formula's ratio."""
+    if processes == 1:
+        return 0.0
+    here = float(formula(calibration.within, processes, size))
+    if not known:
+        return here
+    nearest = min(
+        known, key=lambda c: (abs(math.log(c.processes / processes)),
+                              abs(math.log(max(c.bytes, 1) / max(size, 1.0)))),
+    )  # fmt: skip
+    there = float(formula(calibration.within, nearest.processes, float(nearest.bytes)))
+    return here * nearest.seconds.mean / there if there else here + nearest.seconds.mean
+
+
+def _allreduce(link: Link, processes: int, size: float) -> float:
+    if processes == 1:
+        return 0.0
+    rounds = math.ceil(math.log2(processes))
+    doubling = rounds * link.seconds(size)
+    halving = 2 * sum(link.seconds(size / 2**k) for k in range(1, rounds + 1))
+    return min(doubling, halving)
+
+
+def _broadcast(link: Link, processes: int, size: float) -> float:
+    if processes == 1:
+        return 0.0
+    rounds = math.ceil(math.log2(processes))
+    tree = rounds * link.seconds(size)
+    scatter = sum(link.seconds(size / 2**k) for k in range(1, rounds + 1))
+    return min(tree, scatter + (processes - 1) * link.seconds(size / processes))
+
+
+def taken_in_turn(ready: Floats, costs: Floats, start: float) -> Floats:
+    """When one rank has taken in messages, one after the other as they come.
+
+    Args:
+        ready: seconds at which each can be taken, in any order.
+        costs: seconds that each takes.
+        start: seconds from which the rank takes messages.
+
+    Returns:
+        when each was taken, in the order of ``ready``.
+    """
+    order = np.argsort(ready, kind="stable")
+    due, spent = np.maximum(ready[order], start), np.cumsum(costs[order])
+    # A message begins when it has come and the one before has been taken.
+    ended = np.maximum.accumulate(due - (spent - costs[order])) + spent
+    taken = np.empty_like(ended)
+    taken[order] = ended
+    return taken

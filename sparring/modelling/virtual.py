@@ -1,0 +1,64 @@
+"""Virtual execution: simulated time, real training.
+
+The simulator decides when each thing happens. The adversaries and updates that it only timed are
+then computed on one process in that order, each ascent step with exactly the version of the weights
+that it would have seen: the model that so many processes would have trained, deterministic by seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sparring.compute import Compute
+from sparring.errors import SparringError
+from sparring.modelling.calibration import Calibration
+from sparring.modelling.simulator import Job, Result, StudyQueues, simulate
+from sparring.strategies import RankLog, Run, Strategy
+from sparring.strategies.pipeline import Pipeline
+from sparring.strategies.replay import Replay
+
+
+def job_of(compute: Compute, updates: int) -> Job:
+    """What a compute would train in so many updates, for the simulator."""
+    return Job(updates, compute.attack_steps, compute.rows(0), compute.epoch_length, compute.rows)
+
+
+def execute(
+    strategy: Strategy,
+    compute: Compute,
+    updates: int,
+    calibration: Calibration,
+    processes: int,
+    *,
+    seed: int = 0,
+    queues: StudyQueues | None = None,
+) -> tuple[Result, RankLog]:
+    """Train ``compute`` as ``processes`` ranks of the calibrated machine would have trained it.
+
+    Args:
+        strategy: with its options; not those that drop batches.
+        compute: in its initial state; holds the trained weights afterwards.
+        updates: from 1.
+        calibration: the machine.
+        processes: ranks that are simulated.
+        seed: of the simulated durations.
+        queues: see `simulate`.
+
+    Returns:
+        the simulation, its records with the losses that were computed; and the log of computing.
+
+    Raises:
+        SparringError: see `simulate`; or if training diverges, or batches are not received as
+            `Replay` needs it.
+    """
+    from mpi4py import MPI
+
+    partial = isinstance(strategy, Pipeline) and strategy.study_partial_batches
+    if partial and isinstance(strategy, Pipeline) and strategy.receive == "completion":
+        raise SparringError("study_partial_batches needs receive 'probe', which has one buffer")
+    result = simulate(
+        strategy, job_of(compute, updates), calibration, processes, seed=seed, queues=queues
+    )
+    run = Run(MPI.COMM_SELF, compute, updates)
+    log = Replay(result.records, study_partial_batches=partial).train(run)
+    return replace(result, records=tuple(log.records)), log

@@ -1,0 +1,165 @@
+"""The pipeline, event by event: bounds, guarantees, queues."""
+
+from __future__ import annotations
+
+import pytest
+from simulated_machines import machine
+
+from sparring.errors import SparringError
+from sparring.modelling.simulator import Job, StudyQueues, simulate
+from sparring.strategies import Pipeline
+from sparring.strategies.telemetry import PHASES
+
+REAL = {"latency": 1e-3, "per_byte": 1e-7, "read": 1e-3, "write": 1e-3, "probe": 1e-4}
+MODERN = {
+    "weights": "window", "messages": "packed", "receive": "completion", "send": "double_buffered",
+}  # fmt: skip
+VARIANTS = [
+    {}, {"weight_sends": "on_change"}, {"weights": "window"}, {"send": "double_buffered"}, MODERN,
+    {"messages": "packed", "receive": "completion"}, {"assignment": "dynamic"},
+    {"assignment": "dynamic", "trainer_generates": True}, {"receive_interval": 3}, {"credits": 3},
+    {"max_staleness": 2}, {"max_staleness": 4, "staleness_policy": "drop"},
+    {"assignment": "dynamic", "max_staleness": 4, "staleness_policy": "drop"},
+    {"assignment": "dynamic", "max_staleness": 1},
+]  # fmt: skip
+
+
+def test_one_generator_takes_turns_with_a_trainer_that_is_free():
+    # 5 batches of 8 s; the last update follows.
+    result = simulate(Pipeline(), Job(5, 8, 64), machine(), 2)
+    assert result.seconds == pytest.approx(5 * 8 + 2)
+    assert result.fill_seconds == pytest.approx(8)
+    assert result.drain_seconds == pytest.approx(2)
+    assert result.limit.name == "generation"
+
+
+def test_generators_that_are_faster_than_the_trainer_wait_for_it():
+    # Four batches come every 8 s at most, and an update takes 4 s: T = g + N u.
+    result = simulate(Pipeline(), Job(40, 8, 64), machine(gradients=4.0), 5)
+    assert result.seconds == pytest.approx(8 + 40 * 4)
+    assert result.limit.name == "update"
+    assert result.waiting_batches.max() <= 4
+
+
+def test_enough_generators_divide_generation():
+    # Three rounds of three batches, which the first round's updates part by 2 s each.
+    result = simulate(Pipeline(), Job(9, 8, 64), machine(), 4)
+    assert result.seconds == pytest.approx(3 * 8 + 3 * 2)
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_arrivals_can_be_replayed(options):
+    result = simulate(Pipeline(**options), Job(40, 8, 64), machine(**REAL), 4)
+    assert [record.update for record in result.records] == list(range(40))
+    assert sorted(record.batch for record in result.records) == list(range(40))
+    for record in result.records:
+        steps, versions = zip(*record.versions, strict=True)
+        assert steps[0] == 0
+        assert list(steps) == sorted(set(steps))
+        assert steps[-1] < 8
+        assert list(versions) == sorted(set(versions))
+        assert versions[-1] <= record.update
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_no_rank_spends_more_time_than_there_is(options):
+    result = simulate(Pipeline(**options), Job(40, 8, 64), machine(**REAL), 4)
+    spent = sum(result.phases[phase] for phase in PHASES)
+    assert spent == pytest.approx([result.seconds] * 4, rel=1e-6)
+    assert result.seconds >= 40 * max(2.0, 8.0 / 4)
+
+
+@pytest.mark.parametrize("bound", [0, 1, 3])
+def test_waiting_bounds_staleness_and_keeps_the_order(bound):
+    result = simulate(Pipeline(max_staleness=bound), Job(30, 8, 64), machine(**REAL), 5)
+    assert result.staleness.max() == bound
+    assert [record.batch for record in result.records] == list(range(30))
+
+
+def test_no_staleness_is_no_parallelism():
+    result = simulate(Pipeline(max_staleness=0), Job(10, 8, 64), machine(), 4)
+    assert result.seconds == pytest.approx(10 * (8 + 2))
+
+
+def test_dropping_bounds_staleness():
+    options = Pipeline(max_staleness=3, staleness_policy="drop")
+    result = simulate(options, Job(30, 8, 64), machine(**REAL), 6)
+    assert result.staleness.max() <= 3
+    assert result.counters["batches_dropped"] + result.counters["attacks_given_up"] > 0
+
+
+def test_a_policy_that_makes_no_progress_is_given_up():
+    options = Pipeline(max_staleness=0, staleness_policy="drop", receive_interval=8)
+    with pytest.raises(SparringError, match="make no progress"):
+        simulate(options, Job(2000, 8, 64), machine(gradients=2.0, cores=512, **REAL), 400)
+
+
+@pytest.mark.parametrize("credits", [1, 2, 5])
+def test_credits_bound_what_waits(credits):
+    # A generator that looks once in an attack finds no more than its credits.
+    options = Pipeline(credits=credits, receive_interval=8, weight_sends="on_change")
+    result = simulate(options, Job(60, 8, 64), machine(**REAL), 8)
+    taken = result.counters["weights_taken"] + result.counters["weights_ignored"]
+    # A look an attack; one more generator by generator that has nothing left to make.
+    assert taken <= credits * result.batches[1:].sum() + 7 * credits
+    assert result.waiting_weights == credits
+
+
+def test_without_credits_weights_queue():
+    result = simulate(
+        Pipeline(), Job(60, 8, 64), machine(**REAL), 4, queues=StudyQueues(per_look=1)
+    )
+    assert result.waiting_weights > 100
+
+
+def test_the_oldest_of_a_queue_are_older_than_the_newest():
+    """The trainer is idle most of the time and posts weights on every turn."""
+    mean = {}
+    for content in ("sent", "live"):
+        queues = StudyQueues(content=content)
+        result = simulate(Pipeline(), Job(60, 8, 64), machine(**REAL), 4, queues=queues)
+        mean[content] = result.staleness.mean()
+    assert mean["live"] < 5 < mean["sent"]
+
+
+def test_the_trainer_pays_for_copies_it_makes():
+    slow = machine(gradients=2.0, per_byte=1e-4, latency=1e-3, probe=1e-4)
+    times = {
+        who: simulate(
+            Pipeline(), Job(60, 8, 64), slow, 16, queues=StudyQueues(copied_by=who)
+        ).seconds
+        for who in ("both", "receiver")
+    }
+    assert times["both"] > times["receiver"] + 10
+
+
+def test_partial_batches_take_less_unless_whole_buffers_are_trained_on():
+    job = Job(6, 8, 64, 3, lambda number: 16 if number % 3 == 2 else 64)
+    honest = simulate(Pipeline(), job, machine(), 2)
+    defect = simulate(Pipeline(study_partial_batches=True), job, machine(), 2)
+    assert honest.seconds == pytest.approx(4 * 8 + 2 * 2 + 0.5)
+    assert honest.phases["update"][0] == pytest.approx(4 * 2 + 2 * 0.5)
+    assert defect.phases["update"][0] == pytest.approx(6 * 2)
+
+
+def test_weights_by_the_epoch_need_an_epoch():
+    options = Pipeline(send_unit="epochs", weight_sends="on_change")
+    with pytest.raises(SparringError, match="epoch_length of at least 1"):
+        simulate(options, Job(6, 8, 64), machine(), 2)
+    result = simulate(options, Job(9, 8, 64, 3), machine(), 2)
+    assert {version for record in result.records for _, version in record.versions} <= {0, 3, 6}
+
+
+def test_a_network_interface_carries_one_message_at_a_time():
+    near = machine(cores=1, nodes=8, per_byte=1e-4)
+    far = machine(cores=1, nodes=8, network=(0.0, 1e-4))
+    job, options = Job(70, 1, 64), Pipeline(weight_sends="on_change")
+    assert simulate(options, job, far, 8).seconds == simulate(options, job, near, 8).seconds
+    together = machine(cores=8, per_byte=1e-4)
+    assert simulate(options, job, far, 8).seconds > simulate(options, job, together, 8).seconds
+
+
+@pytest.mark.parametrize("value", [{"per_look": -1}, {"content": "new"}, {"copied_by": "nobody"}])
+def test_queues_refuse_what_they_do_not_know(value):
+    with pytest.raises(SparringError, match=next(iter(value))):
+        StudyQueues(**value)
