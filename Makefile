@@ -5,14 +5,21 @@
 #                                    a package are used, and nothing is downloaded
 #   STUDY_ARGS="..."                 passed on to `harness run`, such as --retry or --set key=value
 #   BENCH_ARGS="..."                 passed on to `sparring attack --benchmark`, such as --threads 1
+#   EMULATE=32                       also emulate a scaling study on up to so many processes: real
+#                                    messages, and ranks that sleep instead of computing
+#   CHECKPOINT=file                  the trained network that `make gallery` attacks
+#   SIMULATION_ARGS="..."            passed on to `experiments.simulation`, such as --processes 32
 #   TORCH_INDEX=url                  a package index with CPU builds of PyTorch, tried first
 PYTHON ?= python3
 PRESET ?=
 RESULTS ?= results
 DATA ?=
 STUDY_ARGS ?=
+EMULATE ?=
+CHECKPOINT ?=
 BENCH_ARGS ?=
 TORCH_INDEX ?=
+SIMULATION_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,18 +30,22 @@ PEERS := $(VENV)/.ready-peers
 # The libraries that attacks are compared with, and what these truly import that is not here already.
 # Without --no-deps they would replace packages that Sparring uses and bring torchvision.
 PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
-  eagerpy gitdb GitPython six smmap tqdm
+  eagerpy gitdb GitPython six smmap tqdm pyautoattack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness roofline report bench \
-  peers test test-slurm check format clean
+.PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
+  openmp roofline simulation report bench peers test test-slurm check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
 	@echo "make weak-scaling     work that grows with the processes: table and figure"
 	@echo "make strategies       every strategy and variation of the pipeline, side by side"
 	@echo "make staleness        how old batches are, and what that costs"
+	@echo "make robustness       does parallel training cost robustness? Paired by seed: verdicts, figure"
+	@echo "make gallery CHECKPOINT=file   pictures of adversaries before and after training"
+	@echo "make openmp           threads inside operators, between them, and processes instead"
 	@echo "make roofline         the kernels under this machine's roofs, and under the study's node's"
+	@echo "make simulation       how far each strategy scales, on described machines: table and figure"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
@@ -42,7 +53,7 @@ help:
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
-	@echo "Variables: PRESET, RESULTS, DATA, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
+	@echo "Variables: PRESET, RESULTS, DATA, EMULATE, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
 
 setup: $(READY)
 setup-dev: $(DEV)
@@ -75,7 +86,7 @@ define run-study
 	@code=0; \
 	$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m harness run experiments/$(1).toml \
 	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--set dataset=mnist) \
-	  $(STUDY_ARGS) || code=$$?; \
+	  $(if $(EMULATE),--emulate "$(EMULATE)") $(STUDY_ARGS) || code=$$?; \
 	if [ $$code -le 1 ]; then \
 	  $(BIN)/python -m plots $(2) "$(RESULTS)/$(1).csv" || code=$$?; \
 	fi; \
@@ -94,6 +105,20 @@ strategies: $(READY)
 staleness: $(READY)
 	$(call run-study,staleness,staleness)
 
+robustness: $(READY)
+	$(call run-study,robustness,robustness)
+
+openmp: $(READY)
+	$(call run-study,openmp,openmp)
+
+# A table is not overwritten: remove it to draw another network's pictures.
+gallery: $(READY)
+	@test -n "$(CHECKPOINT)" || { \
+	  echo "error: name a checkpoint: make gallery CHECKPOINT=results/checkpoints/....pt" >&2; exit 2; }
+	@test -e "$(RESULTS)/gallery.csv" || $(if $(DATA),SPARRING_DATA="$(DATA)") \
+	  $(BIN)/python -m sparring gallery "$(CHECKPOINT)" --out "$(RESULTS)/gallery.csv"
+	@$(BIN)/python -m plots gallery "$(RESULTS)/gallery.csv"
+
 # Roofs that are not in the folder yet are measured; what was simulated before is read again.
 roofline: $(READY)
 	@$(BIN)/python -m kernels stages --results "$(RESULTS)"
@@ -102,13 +127,19 @@ roofline: $(READY)
 	@$(BIN)/python -m kernels machines --csv "$(RESULTS)/machines.csv"
 	@$(BIN)/python -m plots roofline "$(RESULTS)/roofline.csv"
 
+# Machines are described in experiments/simulation.toml; this one's calibration is the newest in
+# the folder's calibration/, if `python -m sparring calibrate` has made one.
+simulation: $(READY)
+	@$(BIN)/python -m experiments.simulation --results "$(RESULTS)" $(SIMULATION_ARGS)
+	@$(BIN)/python -m plots simulation "$(RESULTS)/simulation.csv"
+
 report: $(READY)
 	@$(BIN)/python -m plots report "$(RESULTS)"
 
 # Competitors that are not installed are named and left out; `make peers` installs them. Every run of
 # the small benchmarks becomes a numbered file, and the attack's is added to a table.
 bench: $(DEV)
-	@$(BIN)/python -m pytest benchmarks --quiet --benchmark-autosave \
+	@$(BIN)/python -m pytest benchmarks --quiet --benchmark-autosave --benchmark-compare \
 	  --benchmark-storage="file://$(abspath $(RESULTS))/benchmarks" \
 	  --benchmark-columns=min,median,iqr,rounds
 	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m sparring attack --benchmark \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -11,13 +13,12 @@ from mpi4py import MPI
 from experiments.training import Training
 
 
-def main(parameters: str, output: str) -> None:
-    """Train with the parameters (JSON); rank 0 writes the flat weights to ``output`` (.npy).
+def main(comm: MPI.Intracomm, chosen: dict[str, Any], output: Path) -> None:
+    """Train with the chosen parameters; rank 0 writes the flat weights to ``output`` (.npy).
 
     ``updates = 0`` leaves the initial weights.
     """
-    comm, chosen = MPI.COMM_WORLD, json.loads(parameters)
-    updates = chosen.pop("updates")
+    updates = chosen["updates"]
     workload = Training()
     workload.setup(comm, {**chosen, "updates": max(1, updates)})
     workload.prepare(False)
@@ -31,7 +32,7 @@ def main(parameters: str, output: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        main(MPI.COMM_WORLD, json.loads(sys.argv[1]), Path(sys.argv[2]))
     except BaseException:
         import traceback
 

@@ -12,7 +12,15 @@ from harness.tables import write_whole
 from plots import (
     attack_benchmark,
     attack_benchmark_files,
+    openmp,
+    openmp_attack,
+    openmp_figure,
+    openmp_text,
+    reference,
     report,
+    robustness,
+    robustness_figure,
+    robustness_text,
     roofline,
     roofline_claims,
     roofline_figure,
@@ -20,9 +28,12 @@ from plots import (
     roofline_text,
     scaling_figure,
     scaling_text,
+    simulation,
+    simulation_figure,
     staleness,
     staleness_figure,
 )
+from plots import gallery as pictures
 from plots.observations import select
 from plots.scaling import analyse
 
@@ -131,6 +142,29 @@ def staleness_command(
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
 
 
+@plots.command("openmp")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option("--environment", metavar="ID", help="Draw the rows of this environment.")
+@click.option("--all-points", is_flag=True, help="Draw all points of the table.")
+def openmp_command(csv: Path, out: Path | None, environment: str | None, all_points: bool) -> None:
+    """Draw threads against each other: chains of Jacobians, input gradients, attacks.
+
+    Reads CSV and, beside it, <study>.details.csv (one row for each time). Ratios are of times in
+    the same round. Writes <study>_chains, _random, _gradient and _attack, as far as they were
+    measured, each as .svg and .png.
+
+    \b
+    Example:
+      python -m plots openmp results/openmp.csv
+    """  # noqa: D301  (click reads the escape)
+    found = openmp.analyse(select(csv, environment=environment, all_points=all_points))
+    study = openmp_attack.study(reference.find(csv, None))
+    written = openmp_figure.save(found, study, out or csv.parent / "figures")
+    click.echo(openmp_text.describe(found, study))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
 @plots.command("attack-benchmark")
 @click.argument("csv", type=EXISTING)
 @click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
@@ -193,6 +227,81 @@ def roofline_command(
     written = roofline_figure.save(study, folder, variant, roofline_claims.load(csv))
     click.echo(roofline_text.describe(study, variant))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("robustness")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", callback=_pair,
+    help="Use only rows with this value in column KEY; may be given several times.",
+)  # fmt: skip
+@click.option("--environment", metavar="ID", help="Use the rows of this environment.")
+@click.option("--all-points", is_flag=True, help="Use all points of the table.")
+def robustness_command(
+    csv: Path, out: Path | None, where: list[tuple[str, str]], environment: str | None,
+    all_points: bool,
+) -> None:  # fmt: skip
+    """Say which ways of training keep the baseline's robust accuracy, and draw it.
+
+    Reads CSV and, beside it, <study>.details.csv (accuracy on the way). Differences are paired by
+    seed; margin, alpha and endpoint stand in the table, since the study fixed them before it ran.
+    Writes <study>.verdicts.csv, <study>.svg and <study>.png.
+
+    \b
+    Example:
+      python -m plots robustness results/robustness.csv
+    """  # noqa: D301  (click reads the escape)
+    selection = select(csv, environment=environment, where=where, all_points=all_points)
+    study = robustness.analyse(selection)
+    folder = out or csv.parent / "figures"
+    table = (out or csv.parent) / f"{selection.study}.verdicts.csv"
+    written = [*robustness_figure.save(study, folder), table]
+    write_whole(table, robustness_text.verdicts_table(study))
+    click.echo(robustness_text.describe(study))
+    click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("gallery")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+def gallery_command(csv: Path, out: Path | None) -> None:
+    """Draw images and adversaries before and after adversarial training.
+
+    Reads the CSV that `python -m sparring gallery CHECKPOINT` wrote. Writes <table>.svg and .png:
+    image, perturbation and adversary, each with the predicted class and its probability; and
+    <table>_perturbations.*: the perturbations alone, side by side.
+
+    \b
+    Example:
+      python -m plots gallery results/gallery.csv
+    """  # noqa: D301  (click reads the escape)
+    found = pictures.load(csv)
+    written = pictures.save(found, out or csv.parent / "figures")
+    click.echo("\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("simulation")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option("--measured", type=EXISTING, help="Table of strong scaling whose measured and "
+              "emulated points are drawn beside this machine's [default: strong_scaling.csv next "
+              "to CSV].")  # fmt: skip
+@click.option("--reference", type=FOLDER, help="Folder with the original study's rows.")
+def simulation_command(
+    csv: Path, out: Path | None, measured: Path | None, reference: Path | None
+) -> None:
+    """Draw how far strategies scale by simulation, beside what was measured and emulated.
+
+    Reads the CSV that `python -m experiments.simulation` wrote. Writes <table>.svg and <table>.png.
+
+    \b
+    Example:
+      python -m plots simulation results/simulation.csv
+    """  # noqa: D301  (click reads the escape)
+    study = simulation.analyse(csv, measured, reference)
+    written = simulation_figure.save(study, out or csv.parent / "figures")
+    click.echo("\n".join(f"wrote {path}" for path in written))
 
 
 @plots.command("report")

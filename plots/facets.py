@@ -21,6 +21,10 @@ PROBLEM = (
     "batch_size", "updates", "epochs",
 )  # fmt: skip
 
+#: How long a run is. Emulated and measured points of one problem may differ in it, since speed-ups
+#: compare points of one source.
+LENGTHS = ("updates", "epochs")
+
 DEFINITIONS = {
     "slides": "the slides' definition: adversary steps = p",
     "report": "the report's definition: steps = p - 1, one update step of work per generator",
@@ -110,7 +114,7 @@ def _facet_names(
     derived: list[str] = []
     for name in dict.fromkeys(("backend", *parameters)):
         values = {text(row.get(name)) for row in rows if row.get(name) is not None}
-        if name in AXES or len(values) < 2:
+        if name in AXES or len(values) < 2 or _goes_by_source(rows, name):
             continue
         if kind == "weak":
             follows = _is_function(rows, name, ("definition", "size", *_unsized(rows)))
@@ -120,6 +124,23 @@ def _facet_names(
             )
         (derived if follows else names).append(name)
     return tuple(names), tuple(derived)
+
+
+def _goes_by_source(rows: Sequence[Row], name: str) -> bool:
+    """Whether the length of a run depends on nothing but whether it was emulated."""
+    kinds = [{**row, "source": row["source"].replace("oversubscribed", "measured")} for row in rows]
+    return name in LENGTHS and _is_function(kinds, name, ("source",))
+
+
+def lengths(rows: Sequence[Row]) -> tuple[str, ...]:
+    """For every length that differs between sources, what it is in each, in words."""
+    told = []
+    for name in LENGTHS:
+        values = {text(row["source"]): text(row[name]) for row in rows if row.get(name) is not None}
+        if len(set(values.values())) > 1 and _goes_by_source(rows, name):
+            each = ", ".join(f"{value} ({source})" for source, value in sorted(values.items()))
+            told.append(f"{name}: {each}")
+    return tuple(told)
 
 
 def _unsized(rows: Sequence[Row]) -> tuple[str, ...]:

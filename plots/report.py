@@ -14,10 +14,20 @@ from harness.tables import ROW_COLUMNS, details_path, read_cells
 from plots import (
     attack_benchmark,
     attack_benchmark_files,
+    gallery,
+    openmp,
+    openmp_attack,
+    openmp_figure,
+    openmp_text,
     provenance,
+    reference,
+    robustness,
+    robustness_figure,
+    robustness_text,
     roofline,
     roofline_claims,
     roofline_figure,
+    roofline_points,
     roofline_roofs,
     roofline_text,
     scaling_figure,
@@ -28,7 +38,7 @@ from plots.observations import Selection, select
 from plots.scaling import Analysis, analyse
 from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
 
-COMPANIONS = (".ranks.csv", ".points.csv", ".details.csv", ".fits.csv")
+COMPANIONS = (".ranks.csv", ".points.csv", ".details.csv", ".fits.csv", ".verdicts.csv")
 SHOWN_ROWS = 100
 
 PAGE = Template("""<!DOCTYPE html>
@@ -91,14 +101,20 @@ def _section(path: Path) -> tuple[str, str | None]:
     cells = [[row[name] for name in header] for row in rows]
     if set(attack_benchmark.REQUIRED) <= set(header):
         return _attack_benchmark(path)
-    if set(roofline.REQUIRED) <= set(header):
+    if set(roofline_points.REQUIRED) <= set(header):
         return _roofline(path)
+    if set(gallery.REQUIRED) <= set(header):
+        return _gallery(path), None
     if not set(ROW_COLUMNS) <= set(header):
         return _table(header, cells[:SHOWN_ROWS]) + _more(len(cells)), None
     try:
         selection = select(path)
         if set(staleness.KEYS) <= set(header) and details_path(path.parent, path.stem).is_file():
             return _staleness(staleness.analyse(selection)), None
+        if set(robustness.KEYS) <= set(header):
+            return _robustness(robustness.analyse(selection)), None
+        if set(openmp.KEYS) <= set(header) and details_path(path.parent, path.stem).is_file():
+            return _openmp(openmp.analyse(selection)), None
         analysis = analyse(selection)
     except InputError:
         raise
@@ -129,6 +145,35 @@ def _roofline(path: Path) -> tuple[str, str | None]:
     figure = roofline_figure.svg(study, (), roofline_claims.load(path))
     text = escape(roofline_text.describe(study))
     return f'{_inline(figure, path.stem)}<pre class="wide">{text}</pre>', None
+
+
+def _openmp(found: openmp.OpenMP) -> str:
+    selection = found.selection
+    study = openmp_attack.study(reference.find(selection.path, None))
+    drawn = openmp_figure.svgs(found, study).items()
+    return "\n".join(
+        (
+            *(_inline(svg, f"{selection.study}-{part}") for part, svg in drawn),
+            f'<pre class="wide">{escape(openmp_text.describe(found, study))}</pre>',
+            _environment(selection),
+        )
+    )
+
+
+def _gallery(path: Path) -> str:
+    figures = gallery.svgs(gallery.load(path))
+    return "\n".join(_inline(svg, name) for name, svg in figures.items())
+
+
+def _robustness(study: robustness.Robustness) -> str:
+    selection = study.selection
+    return "\n".join(
+        (
+            _inline(robustness_figure.svg(study), selection.study),
+            f'<pre class="wide">{escape(robustness_text.describe(study))}</pre>',
+            _environment(selection),
+        )
+    )
 
 
 def _staleness(study: staleness.Staleness) -> str:

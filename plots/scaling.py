@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import UserError
 from harness.tables import RANK_COLUMNS, ranks_path
 from plots import apriori, fits, laws, reference
-from plots.facets import Facet, split
+from plots.facets import Facet, lengths, split
 from plots.observations import Row, Selection, read_rows, text
 from plots.speedup import Cell, Floats, Point, compare
 
@@ -105,6 +105,7 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
     ranks, notes = _read_ranks(selection)
     if kind == "weak" and "definition" not in columns:
         notes.append("classical weak scaling assumed: S = p T(1) / T(p)")
+    notes += lengths(selection.rows)
     if derived and kind == "strong":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
     cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]
@@ -150,10 +151,11 @@ def _cells(rows: Iterable[Row], kind: str) -> list[Cell]:
 def _baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     """The sequential cell of the same problem, else the strategy's own on one core.
 
-    The same source is preferred, then a measured one.
+    It is of the same source, but for oversubscribed points: their T_1 has a core to itself.
     """
+    sources = [cell.source, *(["measured"] if cell.source == "oversubscribed" else [])]
     for strategy in (SEQUENTIAL, cell.strategy):
-        for source in (cell.source, "measured"):
+        for source in sources:
             for other in cells:
                 if (other.strategy, other.source, other.cores) == (strategy, source, 1) and (
                     other.size == cell.size
@@ -171,7 +173,8 @@ def _panel(facet: Facet, kind: str, ranks: Mapping[apriori.Key, list[Row]], larg
             continue
         baseline = _baseline(cell, cells)
         if baseline is None:
-            notes.append(f"{cell.strategy} on {cell.processes} processes left out: no T₁")
+            notes.append(f"{cell.strategy} on {cell.processes} processes ({cell.source}) left out: "
+                         "no T₁")  # fmt: skip
             continue
         assumed = kind == "weak" and cell.size is None
         points.append(compare(cell, baseline, float(cell.processes) if assumed else 1.0))
@@ -179,6 +182,10 @@ def _panel(facet: Facet, kind: str, ranks: Mapping[apriori.Key, list[Row]], larg
     notes += [f"T₁ of {name} is its own run on 1 process" for name in sorted(own)]
     borrowed = {p.cell.source for p in points if p.cell.source != p.baseline.source}
     notes += [f"T₁ of {name} points is a measured one" for name in sorted(borrowed)]
+    limited = sum(point.cell.limited for point in points)
+    if limited:
+        notes.append(f"{limited} emulated points, crossed out, are limited by the emulation: their "
+                     "messages took over a fifth of this machine's CPU time")  # fmt: skip
     curves, missing = _curves(facet, kind, cells, ranks, largest)
     return Panel(facet, tuple(points), curves, tuple(_fits(kind, points)), (*notes, *missing))
 

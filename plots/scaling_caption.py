@@ -37,10 +37,11 @@ def fit_words(panel: Panel) -> str:
     """The fitted parameters, or why there are none, for a corner of the panel."""
     lines = []
     above = above_best(panel.fits)
+    several = len({fit.source for fit in panel.fits}) > 1
     for fit in panel.fits:
         if fit.model not in (AMDAHL, GUSTAFSON):
             continue
-        name = style.plain(fit.series)
+        name = style.plain(fit.series) + (f" ({fit.source})" if several else "")
         if fit.estimates:
             found = f"{fit.model.name.capitalize()} {parameters_in_words(fit)}"
             short = len(name) + len(found) < NOTE_CHARACTERS

@@ -30,6 +30,11 @@ CAPTION_SIZE = 6.3  # points
 TOP = 0.3
 OCTAVES_APART = 0.045  # points of several strategies at one p stand side by side
 DOTS_PER_INCH = 200
+TITLE_ROOM = 400.0  # points of size times characters that fit over a panel
+TITLE_LEAST = 5.5  # points
+
+#: Over the marker of a point that says less than it seems to.
+LIMITED: Any = {"marker": "x", "color": "#444444", "ms": 7.5, "mew": 0.7}
 
 LEGEND: Any = {
     "loc": "lower center", "frameon": False, "handlelength": 2.4, "columnspacing": 1.4,
@@ -114,19 +119,22 @@ def _draw_panel(
     if analysis.reference:
         p, s = np.array(analysis.reference.points, dtype=float).T
         _both(left, right, p, s, color=style.GREY, ls="", marker="x", ms=4.5, mew=1.1, zorder=3)
-    names = [name for name in looks if name != SEQUENTIAL]
+    series = [_series(point) for point in panel.drawn if point.cell.strategy != SEQUENTIAL]
+    slots = sorted(set(series), key=lambda s: (list(looks).index(s[0]), s[1]))
     for point in panel.drawn:
         name = point.cell.series
         place = (
-            names.index(name) - (len(names) - 1) / 2
-            if name in names and point.cell is not point.baseline
+            slots.index(_series(point)) - (len(slots) - 1) / 2
+            if _series(point) in slots and point.cell is not point.baseline
             else 0.0
         )
         _draw_point(left, right, point, looks[name], 2 ** (OCTAVES_APART * 2 * place))
     speedups = [point.low or point.speedup for point in panel.drawn]
     speedups += [value for curve in panel.curves for value in curve.speedup]
     _axes(analysis, left, right, min(speedups), max(p.efficiency for p in panel.drawn))
-    left.set_title(title(panel), loc="left", pad=7)
+    words = title(panel)
+    size = min(style.SETTINGS["axes.titlesize"], TITLE_ROOM / len(words))
+    left.set_title(words, loc="left", pad=7, fontsize=max(TITLE_LEAST, size))
     left.text(
         0.025, 0.985, fit_words(panel), transform=left.transAxes, fontsize=6.2, va="top",
         linespacing=1.3, zorder=6,
@@ -158,6 +166,13 @@ def _draw_point(left: Axes, right: Axes, point: Point, look: style.Look, aside: 
             axis.vlines(x, *ends, color=look.colour, lw=1.0, zorder=4)
             axis.plot([x, x], ends, ls="", marker="_", color=look.colour, ms=4, mew=1.0, zorder=4)
         axis.plot(x, point.speedup / scale, ls="", zorder=5, **_marker(look, point.cell.source))
+        if point.cell.limited:
+            axis.plot(x, point.speedup / scale, ls="", zorder=6, **LIMITED)
+
+
+def _series(point: Point) -> tuple[str, str]:
+    """What stands side by side at one p. Oversubscribed points go on where measured ones end."""
+    return point.cell.series, point.cell.source.replace("oversubscribed", "measured")
 
 
 def _marker(look: style.Look, source: str) -> dict[str, Any]:
@@ -232,6 +247,9 @@ def _legend(analysis: Analysis, looks: dict[str, style.Look]) -> list[Line2D]:
             Line2D([], [], ls="", label=style.SOURCE_MEANINGS[s], **_marker(neutral, s))
             for s in sources
         ]
+    if any(point.cell.limited for point in drawn):
+        label = "limited by the emulation (messages take the CPU)"
+        handles.append(Line2D([], [], ls="", label=label, **LIMITED))
     return handles
 
 

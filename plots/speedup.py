@@ -65,6 +65,12 @@ class Cell:
         return summarize(self.launches)
 
     @property
+    def limited(self) -> bool:
+        """Whether most launches were flagged: emulated ranks waited for this machine's cores."""
+        flags = [str(row.get("emulation_limited")).lower() == "true" for row in self.rows]
+        return 2 * sum(flags) > len(flags)
+
+    @property
     def has_interval(self) -> bool:
         """Whether there are enough launches for an interval."""
         return self.seconds.low is not None

@@ -45,7 +45,7 @@ FILLS = {
 SOURCE_MEANINGS = {
     "measured": "measured",
     "oversubscribed": "oversubscribed (more processes than cores)",
-    "emulated": "emulated (computing replaced by sleeping)",
+    "emulated": "emulated (real messages, computing replaced by sleeping)",
     "simulated": "simulated (discrete-event model)",
     "reference": "reference",
 }

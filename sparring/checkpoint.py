@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch import nn
 
 from sparring.errors import SparringError
 
-FORMAT = 1
+#: Format 2 added `Checkpoint.about`; format 1 is still read.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Checkpoint:
         torch_random_state: PyTorch's global generator (dropout draws from it); all other random
             numbers are keyed by seed, epoch and image and have no state.
         settings: what must be the same for the run to go on: seed, batch size, images.
+        about: what an evaluation wants to know: ``network`` (its class), ``dataset``, ``bounds``
+            (pixel range) and ``attack`` of the training; empty in files of format 1.
     """
 
     updates: int
@@ -34,6 +37,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     torch_random_state: torch.Tensor
     settings: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -70,12 +74,17 @@ def load(path: Path) -> Checkpoint:
 
 
 def capture(
-    model: nn.Module, optimizer: torch.optim.Optimizer, updates: int, settings: dict[str, Any]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    updates: int,
+    settings: dict[str, Any],
+    about: dict[str, Any] | None = None,
 ) -> Checkpoint:
     """The present state as a checkpoint; its tensors are the live ones: save it at once."""
     return Checkpoint(
-        updates, model.state_dict(), optimizer.state_dict(), torch.get_rng_state(), settings
-    )
+        updates, model.state_dict(), optimizer.state_dict(), torch.get_rng_state(), settings,
+        about or {},
+    )  # fmt: skip
 
 
 def restore(
@@ -90,8 +99,8 @@ def restore(
     Raises:
         SparringError: if it belongs to another network or to other settings, naming the first.
     """
-    for name, wanted in settings.items():
-        found = checkpoint.settings.get(name)
+    for name in {**settings, **checkpoint.settings}:
+        wanted, found = settings.get(name), checkpoint.settings.get(name)
         if found != wanted:
             raise SparringError(f"{path}: was made with {name} = {found}, not {wanted}")
     try:

@@ -14,6 +14,8 @@ import click
 
 from sparring.attack_cli import attack
 from sparring.errors import SparringError
+from sparring.evaluate_cli import evaluate, gallery
+from sparring.modelling.calibrate_cli import calibrate
 
 if TYPE_CHECKING:
     from sparring.attacks.base import Attack
@@ -59,6 +61,9 @@ def main() -> None:
 
 
 main.add_command(attack)
+main.add_command(evaluate)
+main.add_command(gallery)
+main.add_command(calibrate)
 
 
 @main.command()
@@ -98,6 +103,17 @@ main.add_command(attack)
     "--replay",
     type=click.Path(path_type=Path),
     help="Train again what the run with this arrival log trained, on one process.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["pgd", "fast", "clean"]),
+    help="Attack, optimizer and schedules of a paper (sparring/recipes.py); --steps, --epsilon, "
+    "--step-size, --learning-rate and --batch-size still count where they are given.",
+)
+@click.option(
+    "--overfitting",
+    type=click.Choice(["ignore", "warn", "stop"]),
+    help="What to do on catastrophic overfitting  [default: warn with --recipe fast, else ignore]",
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option(
@@ -149,7 +165,8 @@ main.add_command(attack)
     show_default=True,
     help="Test images for the accuracies at the end.",
 )
-def train(**chosen: Any) -> None:  # fmt: skip
+@click.pass_context
+def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
     """Train a network on adversaries and tell its accuracy.
 
     \b
@@ -159,6 +176,8 @@ def train(**chosen: Any) -> None:  # fmt: skip
     import torch
 
     from sparring import data, networks
+    from sparring.overfitting import CatastrophicOverfitting
+    from sparring.recipe_cli import build_recipe
     from sparring.strategies.replay import save_arrivals
     from sparring.trainer import Trainer
 
@@ -171,20 +190,28 @@ def train(**chosen: Any) -> None:  # fmt: skip
     ascent = chosen["attack"] == "ascent"
     dataset = data.load(chosen["dataset"], chosen["data"], normalize=ascent)
     model = networks.build(chosen["network"], chosen["seed"])
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=chosen["learning_rate"], momentum=chosen["momentum"]
+    optimizer: torch.optim.Optimizer = torch.optim.SGD(
+        model.parameters(), lr=chosen["learning_rate"], momentum=chosen["momentum"], fused=True
     )
     attack = _attack(chosen, dataset.bounds)
+    schedules: dict[str, Any] = {}
+    if chosen["recipe"]:
+        recipe = build_recipe(context, chosen, dataset)
+        optimizer, attack = recipe.build_optimizer(model.parameters()), recipe.attack
+        schedules = {"learning_rate": recipe.learning_rate, "epsilon": recipe.epsilon}
+        chosen["batch_size"] = recipe.batch_size
     trainer = Trainer(
         model, optimizer, dataset, attack, _strategy(chosen), batch_size=chosen["batch_size"],
-        seed=chosen["seed"], threads=chosen["threads"], backend=chosen["backend"],
+        seed=chosen["seed"], threads=chosen["threads"], backend=chosen["backend"], **schedules,
     )  # fmt: skip
+    then = chosen["overfitting"] or ("warn" if chosen["recipe"] == "fast" else "ignore")
     if chosen["arrivals"]:
         trainer.refuse_unwritable(chosen["arrivals"])
     history = trainer.fit(
         epochs=chosen["epochs"], updates=chosen["updates"], checkpoint=chosen["checkpoint"],
         checkpoint_interval=chosen["checkpoint_interval"], resume=chosen["resume"],
         timeline=chosen["timeline"], patience_seconds=chosen["patience"],
+        overfitting=None if then == "ignore" else CatastrophicOverfitting(then),
     )  # fmt: skip
     clean = trainer.accuracy(None, chosen["test_images"]) if chosen["test_images"] else None
     robust = trainer.accuracy(attack, chosen["test_images"]) if chosen["test_images"] else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
 from sparring.modes import mode, trainable
 from sparring.randomness import ImageStreams
+from sparring.schedules import Schedule
 
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
@@ -84,14 +86,33 @@ class TorchCompute:
         self.attack_steps = getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
         self.epoch_length = batches.epoch_length
         self._initial = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self._learning_rate: Schedule | None = None
+        self._epsilon: Schedule | None = None
         self.reset()
+        self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def reset(self) -> None:
         """See `Compute`."""
         self.model.load_state_dict(self._initial)
         self.optimizer = self._factory(list(self._parameters))
         self.optimizer_seconds = 0.0
+        #: Updates applied so far: the number of the next one. A run that is resumed sets it.
+        self.applied = 0
         self.model.train()
+
+    def schedule(self, learning_rate: Schedule | None, epsilon: Schedule | None) -> None:
+        """Let learning rate and epsilon follow schedules; None leaves them as they are.
+
+        Args:
+            learning_rate: factor of the optimizer's own rates, by update.
+            epsilon: factor of the attack's epsilon and step, by the minibatch's number.
+
+        Raises:
+            ValueError: if the attack has no epsilon.
+        """
+        if epsilon is not None and not hasattr(self.attack_method, "epsilon"):
+            raise ValueError(f"an attack without epsilon cannot follow one: {self.attack_method}")
+        self._learning_rate, self._epsilon = learning_rate, epsilon
 
     def rows(self, number: int) -> int:
         """See `Compute`."""
@@ -106,7 +127,10 @@ class TorchCompute:
         labels = self._split.labels(chosen)
         x = torch.from_numpy(self._split.images(chosen)).to(self._torch_dtype)
         source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
-        adversaries = self.attack_method(
+        method = self.attack_method
+        if self._epsilon is not None:
+            method = scaled(method, self._epsilon(number))
+        adversaries = method(
             self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step, every=every
         )
         return Batch(number, len(indices), adversaries.contiguous().numpy(), labels)
@@ -114,6 +138,12 @@ class TorchCompute:
     def labels(self, number: int) -> npt.NDArray[np.int64]:
         """See `Compute`."""
         return self._split.labels(self._batches.indices(number)[1])
+
+    def first_images(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first training images ``(n, ...)`` and their labels ``(n,)``; n <= count."""
+        which = slice(0, min(count, len(self._split)))
+        images = torch.from_numpy(self._split.images(which)).to(self._torch_dtype)
+        return images, torch.from_numpy(self._split.labels(which))
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
@@ -201,6 +231,11 @@ class TorchCompute:
     def apply(self, gradients: Array) -> None:
         """See `Compute`."""
         started = time.perf_counter()
+        if self._learning_rate is not None:
+            factor = self._learning_rate(self.applied)
+            for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = factor * rate
+        self.applied += 1
         flat = torch.from_numpy(gradients)
         for parameter, part in zip(
             self._parameters,
@@ -224,6 +259,17 @@ class TorchCompute:
             self._state, torch.split(flat, [t.numel() for t in self._state]), strict=True
         ):
             tensor.copy_(part.view_as(tensor))
+
+
+def scaled(attack: Attack, factor: float) -> Attack:
+    """The attack with a fraction of its epsilon, and of its step, so that it reaches as far."""
+    if factor == 1.0:
+        return attack
+    names = [name for name in ("epsilon", "step_size") if hasattr(attack, name)]
+    changed: Any = attack
+    return cast(
+        Attack, replace(changed, **{name: factor * getattr(attack, name) for name in names})
+    )
 
 
 def mixes_images(model: nn.Module) -> str | None:

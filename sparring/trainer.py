@@ -24,6 +24,8 @@ from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.fused.compute import compute_for
+from sparring.overfitting import CatastrophicOverfitting
+from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
 from sparring.strategies.base import Run, shard
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
@@ -72,6 +74,8 @@ class Trainer:
         backend: what computes the updates: ``"torch"``, ``"fused"`` (`sparring.compile`), or
             ``"auto"``, the fused engine where it can; ``trainer.compute.backend`` tells which it
             was. The attack has a backend of its own, which is chosen in the same way.
+        learning_rate: factor of the optimizer's learning rate, by update; see `sparring.recipes`.
+        epsilon: factor of the attack's epsilon and step, by minibatch.
         comm: the ranks; None means ``MPI.COMM_WORLD``.
 
     Raises:
@@ -91,6 +95,8 @@ class Trainer:
         seed: int = 0,
         threads: int | None = None,
         backend: str = "auto",
+        learning_rate: Schedule | None = None,
+        epsilon: Schedule | None = None,
         comm: MPI.Intracomm | None = None,
     ) -> None:
         if comm is None:
@@ -125,12 +131,21 @@ class Trainer:
         try:
             batches = Batches(len(split), batch_size, seed)
             self.compute = compute_for(backend, model, split, batches, attack, lambda _: optimizer)
+            self.compute.schedule(learning_rate, epsilon)
         except ValueError as error:
             raise SparringError(str(error)) from None
         self._own_checkpoint: Path | None = None
         self._settings = {
             "seed": seed, "batch_size": batch_size, "images": len(split),
             "optimizer": type(optimizer).__name__,
+        }  # fmt: skip
+        for name, schedule in (("learning_rate", learning_rate), ("epsilon", epsilon)):
+            if schedule is not None:
+                self._settings[name] = repr(schedule)
+        self._about = {
+            "network": type(model).__name__, "attack": repr(attack),
+            "dataset": data.name if isinstance(data, Dataset) else "",
+            "bounds": list(data.bounds) if isinstance(data, Dataset) else [],
         }  # fmt: skip
 
     def fit(
@@ -145,6 +160,7 @@ class Trainer:
         record_strength: bool = False,
         patience_seconds: float | None = 600.0,
         on_update: Callable[[BatchRecord], None] | None = None,
+        overfitting: CatastrophicOverfitting | None = None,
     ) -> History:
         """Train on; collective.
 
@@ -159,6 +175,7 @@ class Trainer:
             record_strength: also tell each batch's loss under the weights that made it.
             patience_seconds: give up when a rank is silent for so long; None waits for ever.
             on_update: called after every update on the ranks that update.
+            overfitting: watches for catastrophic overfitting on the ranks that update.
 
         Raises:
             SparringError: if the arguments are wrong or, on one process, training fails. On
@@ -183,9 +200,12 @@ class Trainer:
         elif path is not None:
             self._refuse_to_overwrite(path)
         self._agree_on_weights()
+        self.compute.applied = self.updates
 
         def after_update(record: BatchRecord) -> None:
             done = record.update + 1
+            if overfitting is not None:
+                overfitting.look(self.compute, done)
             if path and self.comm.rank == 0 and done % checkpoint_interval == 0:
                 self._save(path, done)
             if on_update is not None:
@@ -272,7 +292,9 @@ class Trainer:
         self._own_checkpoint = path
 
     def _save(self, path: Path, updates: int) -> None:
-        state = checkpoints.capture(self.model, self.optimizer, updates, self._settings)
+        state = checkpoints.capture(
+            self.model, self.optimizer, updates, self._settings, self._about
+        )
         checkpoints.save(path, state)
 
     def _resume(self, path: Path) -> None:

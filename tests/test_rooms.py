@@ -83,12 +83,16 @@ def test_protocol_code_imports_no_torch():
     assert not offences(files, in_rooms("torch"))
 
 
-@pytest.mark.parametrize("module", ["harness.cli", "harness.worker", "sparring.strategies"])
-def test_import_loads_no_torch(module):
+@pytest.mark.parametrize(
+    "module",
+    ["harness.cli", "harness.worker", "sparring.strategies", "sparring.modelling.simulator"],
+)
+def test_import_loads_neither_torch_nor_scipy(module):
+    """What every task, rank and emulated rank waits for before it begins."""
     code = f"import {module}, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = result.stdout.split()
     assert module in loaded
-    assert "torch" not in loaded
+    assert not {"torch", "scipy", "pandas"}.intersection(loaded)

@@ -33,7 +33,7 @@ class GradientAscent(Attack):
     Attributes:
         step_size: what the gradient is multiplied by; above 0.
         steps: gradient steps, 1 or more.
-        objective: ``"study"`` or ``"cross_entropy"``.
+        objective: ``"study"``, ``"margin"`` or ``"cross_entropy"``.
         bounds: the pixel range (low, high) that every step is clamped to, in the units of x.
         backend: see `Attack`.
 

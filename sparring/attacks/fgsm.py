@@ -31,7 +31,7 @@ class FGSM(Attack):
     Attributes:
         epsilon: the step and L-infinity radius, in the units of x; 0 or more.
         targeted: if true, y is the class wanted and the step is ``x - epsilon sign(g)``.
-        objective: ``"cross_entropy"`` or ``"study"``.
+        objective: ``"cross_entropy"``, ``"margin"`` or ``"study"``.
         bounds: the valid pixel range (low, high), in the units of x.
         backend: see `Attack`.
 

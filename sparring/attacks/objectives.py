@@ -63,10 +63,22 @@ def study(logits: Tensor, y: Tensor) -> Tensor:
     return logits.sum(1) - 2 * true_logits(logits, y)
 
 
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """How far the best other class leads, ``max_{j != y} z_j - z_y``, ``(n,)``; above 0: fooled.
+
+    It is blind to the scale of the logits, by which a network can flatten its cross-entropy
+    (Carlini and Wagner, "Towards Evaluating the Robustness of Neural Networks", S&P 2017, section
+    V.A, f_6 without its cut).
+    """
+    others = logits.scatter(1, y.unsqueeze(1), float("-inf"))
+    return others.max(1).values - true_logits(logits, y)
+
+
 #: The objectives by the names that attacks take.
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         "cross_entropy": Objective(loss=cross_entropy, surrogate=log_odds),
         "study": Objective(loss=study, surrogate=study),
+        "margin": Objective(loss=margin, surrogate=margin),
     }
 )

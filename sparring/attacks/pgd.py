@@ -47,7 +47,7 @@ class PGD(Attack):
         momentum: decay of the accumulated gradient, 0 or more; each gradient is divided by its
             L1 norm before it is added.
         targeted: if true, y is the class wanted, and the objective is made small.
-        objective: ``"cross_entropy"`` or ``"study"``.
+        objective: ``"cross_entropy"``, ``"margin"`` or ``"study"``.
         bounds: the valid pixel range (low, high), in the units of x.
         backend: see `Attack`.
 

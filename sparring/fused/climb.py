@@ -8,7 +8,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from sparring.attacks.base import Climb, OnStep, Step
-from sparring.attacks.objectives import Function, cross_entropy, log_odds, study
+from sparring.attacks.objectives import Function, cross_entropy, log_odds, margin, study
 from sparring.attacks.validation import check_classes, check_logits_shape
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine
 from sparring.fused.library import Settings
@@ -18,6 +18,7 @@ _NUMBERS: Mapping[Function, int] = MappingProxyType(
         cross_entropy: OBJECTIVE_NUMBERS["cross_entropy"],
         log_odds: OBJECTIVE_NUMBERS["log_odds"],
         study: OBJECTIVE_NUMBERS["study"],
+        margin: OBJECTIVE_NUMBERS["margin"],
     }
 )
 

@@ -250,6 +250,6 @@ class SelfCheckError(SparringError):
 
 
 #: Numbers of the objectives, as ``cpp/objective.hpp`` has them.
-OBJECTIVE_NUMBERS = {"cross_entropy": 0, "log_odds": 1, "study": 2}
+OBJECTIVE_NUMBERS = {"cross_entropy": 0, "log_odds": 1, "study": 2, "margin": 3}
 #: Numbers of the steps' rules, as ``cpp/ascent.hpp`` has them.
 RULE_NUMBERS = {"sign": 0, "l2": 1, "raw": 2}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from sparring.attacks.objectives import cross_entropy, log_odds, study
+from sparring.attacks.objectives import cross_entropy, log_odds, margin, study
 from sparring.fused.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.header import header
@@ -18,7 +18,7 @@ from sparring.fused.library import Library
 from sparring.fused.recognise import recognise
 from sparring.networks import Normalize
 
-FUNCTIONS = {"cross_entropy": cross_entropy, "log_odds": log_odds, "study": study}
+FUNCTIONS = {"cross_entropy": cross_entropy, "log_odds": log_odds, "study": study, "margin": margin}
 
 
 def head(*sizes, bias=True):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from sparring import FGSM, PGD, GradientAscent
-from sparring.attacks.objectives import OBJECTIVES, cross_entropy, log_odds, study
+from sparring.attacks.objectives import OBJECTIVES, cross_entropy, log_odds, margin, study
 
 
 def gradient(function, logits, y):
@@ -122,3 +122,32 @@ def test_signs_are_right_where_even_the_loss_underflows():
 
     step = FGSM(0.1, bounds=(-100, 100))(single, x, y) - x
     np.testing.assert_array_equal(np.sign(step.numpy().reshape(16, -1)), np.sign(direction))
+
+
+def test_the_margin_is_positive_exactly_where_the_network_is_fooled():
+    logits, y = logits_and_labels(2.0)
+    found = margin(logits, y)
+    assert ((found > 0) == (logits.argmax(1) != y)).all()
+    slope = gradient(margin, logits, y)
+    assert (slope.sum(1) == 0).all()
+    assert (slope.gather(1, y[:, None]) == -1).all()
+    assert ((slope == 1).sum(1) == 1).all()
+
+
+def test_pgd_on_the_margin_does_not_care_for_the_logits_scale():
+    model, x, y = confident(0.5)
+    x = (x - x.min()) / (x.max() - x.min())
+    louder = nn.Sequential(model, Scaled(1000.0))
+    attack = PGD(0.1, 0.02, 5, objective="margin", backend="torch")
+    assert torch.equal(attack(model, x, y), attack(louder, x, y))
+
+
+class Scaled(nn.Module):
+    """Multiplies logits."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x

@@ -316,7 +316,11 @@ def test_contradicting_options_are_refused(options, sentence):
     ("kind", "options", "sentence"),
     [
         (DataParallel, {"overlap": "maybe"}, "overlap must be true or false, not 'maybe'"),
-        (DataParallel, {"reduction": "x"}, "reduction must be one of auto, shared_memory, messages"),
+        (
+            DataParallel,
+            {"reduction": "x"},
+            "reduction must be one of auto, shared_memory, messages",
+        ),
         (DataParallel, {"overlap": True, "reduction": "shared_memory"}, "by messages"),
         (Sharded, {"overlap": 1}, "overlap must be true or false, not 1"),
         (Sharded, {"broadcast": "x"}, "broadcast must be one of shared_memory, messages, not 'x'"),

@@ -10,6 +10,7 @@ enum Objective {
   CROSS_ENTROPY = 0,  // -log p_y
   LOG_ODDS = 1,       // log((1 - p_y) / p_y): the same direction, and never vanishing
   STUDY = 2,          // sum_j z_j - 2 z_y, the original study's
+  MARGIN = 3,         // max_{j != y} z_j - z_y
 };
 
 // Logits z become the gradient of the objective, for one image of label y; returns -log p_y.
@@ -17,6 +18,15 @@ template <int CLASSES>
 inline float objective_gradient(Objective objective, int64_t y, float* z) {
   if (objective == STUDY) {
     for (int c = 0; c < CLASSES; c++) z[c] = 1.0f;
+    z[y] = -1.0f;
+    return 0.0f;
+  }
+  if (objective == MARGIN) {
+    int best = y == 0;  // the first of equals, as PyTorch's max
+    for (int c = best + 1; c < CLASSES; c++)
+      if (c != y && z[c] > z[best]) best = c;
+    for (int c = 0; c < CLASSES; c++) z[c] = 0.0f;
+    z[best] = 1.0f;
     z[y] = -1.0f;
     return 0.0f;
   }

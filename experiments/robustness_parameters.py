@@ -1,0 +1,120 @@
+"""What the study of robustness may set."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sparring.strategies import STRATEGIES, Strategy
+
+CALIBRATIONS = Path(__file__).parent / "calibrations"
+
+
+class Parameters(BaseModel):
+    """Names are columns of the study's table.
+
+    ``arm`` names a way of training; arms of one seed begin with the same weights and take the same
+    minibatches in the same numbering. Where ``virtual_processes`` is above 1, the order of arrivals
+    of so many ranks is simulated on the machine ``calibration``, and trained in that order on this
+    one (``source`` is ``simulated``). On the simulated clock an attack takes as long as
+    ``clock_steps`` calibrated steps (0: as its own): a laptop's few long steps stand for the many
+    short ones that 32 ranks are needed for.
+
+    ``margin``, ``alpha``, ``power``, ``baseline`` and ``endpoint`` are the test's, stated here
+    before anything is run; `plots robustness` reads them from the table.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    arm: str = Field(pattern=r"^[a-z0-9][a-z0-9_ ,.<>=-]*$")
+    strategy: Literal["sequential", "pipeline", "sharded"]
+    processes: Literal[1] = 1
+    threads_per_process: int = Field(1, ge=1)
+    virtual_processes: int = Field(1, ge=1)
+    calibration: str = "study-node"
+    clock_steps: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    backend: Literal["auto", "torch", "fused"] = "auto"
+
+    dataset: str = "mnist-5k"
+    network: Literal["study", "madry"] = "study"
+    recipe: Literal["pgd", "fast"] = "pgd"
+    updates: int = Field(ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(gt=0)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    momentum: float = Field(0.0, ge=0)
+    epsilon: float = Field(0.3, gt=0)
+    adversary_steps: int = Field(ge=1)
+    step_size: float = Field(gt=0)
+
+    overlap: bool = False
+    receive_interval: int = 1
+    send_interval: int = 1
+    weight_sends: str = "on_change"
+    max_staleness: int = -1  # a negative number is no bound: TOML has no null
+    assignment: str = "static"
+
+    evaluation_images: int = Field(1000, ge=1)
+    curve_images: int = Field(200, ge=1)
+    curve_interval: int = Field(100, ge=1)
+    target: float = Field(0.8, gt=0, lt=1)
+    deep_seed: int = -1  # the seed whose networks are also attacked with restarts; -1: none
+    deep_restarts: int = Field(10, ge=1)
+    autoattack: bool = False
+
+    role: Literal["arm", "sweep"] = "arm"
+    baseline: str = "sequential"
+    endpoint: str = "pgd_40_accuracy"
+    margin: float = Field(0.01, gt=0)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    power: float = Field(0.8, gt=0, lt=1)
+
+
+def parse(parameters: dict[str, Any]) -> Parameters:
+    """The parameters of a point.
+
+    Raises:
+        ValueError: with one sentence, if one of them is unknown, missing or out of range.
+    """
+    try:
+        return Parameters(**parameters)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name, found = detail["loc"][0], detail["input"]
+        if detail["type"] == "missing":
+            raise ValueError(f"the parameter '{name}' is missing") from None
+        if detail["type"] == "extra_forbidden":
+            known = ", ".join(sorted(Parameters.model_fields))
+            raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
+        told = detail["msg"].removeprefix("Input should be ")
+        raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
+
+
+def build_strategy(chosen: Parameters) -> Strategy:
+    """The strategy that the parameters name, with those of its options that they set.
+
+    Raises:
+        ValueError: if the options contradict each other.
+    """
+    kind = STRATEGIES[chosen.strategy]
+    names: set[str] = (
+        {field.name for field in dataclasses.fields(kind)}
+        if dataclasses.is_dataclass(kind)
+        else set()
+    )
+    options: dict[str, Any] = {
+        name: getattr(chosen, name) for name in Parameters.model_fields if name in names
+    }
+    if options.get("max_staleness", 0) < 0:
+        options["max_staleness"] = None
+    return kind(**options)
+
+
+def calibration_file(name: str) -> Path:
+    """A calibration that ships with the studies, by its name, or a path."""
+    shipped = CALIBRATIONS / f"{name}.toml"
+    return shipped if shipped.is_file() else Path(name)

@@ -1,0 +1,39 @@
+"""The recipe that the command line asks for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from sparring.data import Dataset
+from sparring.recipes import RECIPES, Recipe
+
+_GIVEN = click.core.ParameterSource.COMMANDLINE
+
+
+def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Dataset) -> Recipe:
+    """The recipe of ``--recipe``, with the options that were given beside it.
+
+    Raises:
+        click.UsageError: if an option is given that the recipe decides itself.
+    """
+    name = chosen["recipe"]
+
+    def given(*names: str) -> dict[str, Any]:
+        return {n: chosen[n] for n in names if context.get_parameter_source(n) is _GIVEN}
+
+    decided = ("attack", "momentum", *(() if name == "pgd" else ("steps",)))
+    if name == "clean":
+        decided += ("epsilon", "step_size")
+    for option in given(*decided):
+        raise click.UsageError(f"--{option.replace('_', '-')} has no meaning with --recipe {name}")
+    size = given("batch_size").get("batch_size") or RECIPES[name](1).batch_size
+    updates = chosen["updates"] or chosen["epochs"] * math.ceil(len(dataset.train) / size)
+    settings: dict[str, Any] = given("epsilon", "step_size", "steps")
+    if name != "clean":
+        settings |= {"bounds": dataset.bounds, "backend": chosen["backend"]}
+    recipe = RECIPES[name](updates, **settings)
+    rate = given("learning_rate").get("learning_rate", recipe.rate)
+    return recipe.with_changes(batch_size=size, rate=rate)

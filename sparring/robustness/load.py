@@ -1,0 +1,74 @@
+"""A checkpoint's network, and the images that it was trained for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from sparring import checkpoint, data, networks
+from sparring.data import Dataset
+from sparring.errors import SparringError
+
+#: The networks that a checkpoint may name, by their classes.
+_BY_CLASS = {kind.__name__: name for name, kind in (("study", networks.StudyCNN),
+                                                    ("madry", networks.MadryCNN))}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        model: in eval mode.
+        network: ``study`` or ``madry``.
+        dataset: in the units that the network takes.
+        normalized: whether these are normalised pixels.
+        updates: that it was trained for.
+        path, digest: the checkpoint, and 12 hexadecimal digits of its SHA-256.
+        attack: what it was trained against, as far as the checkpoint tells.
+    """
+
+    model: nn.Module
+    network: str
+    dataset: Dataset
+    normalized: bool
+    updates: int
+    path: Path
+    digest: str
+    attack: str
+
+
+def load(
+    path: Path,
+    *,
+    network: str | None = None,
+    dataset: str | None = None,
+    folder: Path | None = None,
+    normalized: bool | None = None,
+) -> Trained:
+    """Read a checkpoint; what is not given is taken from it, or is what `train` does by default.
+
+    Raises:
+        SparringError: if it is no checkpoint, or not of this network.
+    """
+    found = checkpoint.load(path)
+    network = network or _BY_CLASS.get(str(found.about.get("network")), "study")
+    dataset = dataset or str(found.about.get("dataset") or "mnist-5k")
+    bounds = found.about.get("bounds") or [0.0, 1.0]
+    if normalized is None:
+        normalized = bounds[0] < 0
+    model = networks.build(network, 0)
+    try:
+        model.load_state_dict(found.model)
+    except RuntimeError:
+        raise SparringError(
+            f"{path}: holds no weights of network '{network}'; name another with --network"
+        ) from None
+    return Trained(
+        model.eval(), network, data.load(dataset, folder, normalize=normalized), normalized,
+        found.updates, path, hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        str(found.about.get("attack", "")),
+    )  # fmt: skip
