@@ -46,7 +46,7 @@ def draw(found: OpenMP) -> Figure:
         _factors(figure.add_axes((0.62, base, 0.36, size)), chain)
     axes = figure.axes
     axes[-2].set_xlabel("threads")
-    axes[-1].set_xlabel("times the core-seconds of left to right on one thread")
+    axes[-1].set_xlabel("core-seconds over those of left to right, 1 thread")
     handles = {
         label: handle
         for axis in axes[::2]

@@ -71,7 +71,7 @@ def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> 
     chosen = study.computing(variants)
     lines = wrapped(_caption(study, chosen, claims), CAPTION_SIZE, WIDTH - 0.3)
     caption = 0.125 * len(lines) + 0.1
-    legend = 0.3
+    legend = 0.45  # two lines
     count = len(study.panels)
     height = PANEL * count + legend + caption
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
@@ -81,7 +81,7 @@ def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> 
         axis = figure.add_axes((0.075, bottom / height, 0.91, (PANEL - 0.65) / height))
         roofline_panel.draw(figure, axis, panel, chosen, claims if number == count - 1 else {})
     figure.legend(
-        handles=_handles(study, chosen), loc="lower center", ncols=5, frameon=False,
+        handles=_handles(study, chosen), loc="lower center", ncols=3, frameon=False,
         bbox_to_anchor=(0.5, caption / height), handlelength=1.8, columnspacing=1.4,
         borderaxespad=0.2,
     )  # fmt: skip

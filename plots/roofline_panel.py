@@ -89,7 +89,7 @@ def _limits(axis: Axes, roofs: Roofs, placed: Sequence[Placed]) -> None:
     ridge = roofs.peak / min(roofs.bandwidth.values())
     # Room for the names of the ceilings on the left, and for names of kernels above.
     knee = roofs.peak / max(roofs.bandwidth.values())
-    axis.set_xlim(min(low / 3, knee / 60), max(high * 2.5, ridge * 3))
+    axis.set_xlim(min(low / 3, knee / 200), max(high * 2.5, ridge * 3))
     axis.set_ylim(bottom, top * 3.5)
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
