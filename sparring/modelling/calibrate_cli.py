@@ -7,14 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparring.benchmark.machine import cores
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration
-from sparring.modelling.calibration_files import keep
+
+if TYPE_CHECKING:
+    from sparring.modelling.calibration import Calibration
 
 #: Some launcher sets one of these in every process that it starts.
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID")
@@ -74,6 +75,7 @@ def calibrate(results: Path, batch_sizes: tuple[int, ...], **chosen: Any) -> Non
         sys.exit(_start_ranks(max(2, cores())))
     from mpi4py import MPI
 
+    from sparring.modelling.calibration_files import keep
     from sparring.modelling.measuring import BATCH_SIZES, Wanted
     from sparring.modelling.measuring import calibrate as measure
 

@@ -99,7 +99,7 @@ def test_the_clock_can_be_slowed():
     assert slower.work[-1].gradients == machine.work[-1].gradients
 
 
-@pytest.mark.parametrize("preset", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "laptop", "node", "paper"])
 def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
     found = expand(load_study(STUDY, preset))
     arms: dict[str, set[int]] = {}
@@ -111,7 +111,7 @@ def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
         if chosen.role == "arm":
             arms.setdefault(chosen.arm, set()).add(chosen.seed)
     assert {len(seeds) for seeds in arms.values()} == {len(arms["sequential"])}
-    assert len(arms["sequential"]) >= {"smoke": 2, "laptop": 16, "paper": 8}[preset]
+    assert len(arms["sequential"]) >= {"smoke": 2, "laptop": 16, "node": 32, "paper": 8}[preset]
     assert len({point.parameters["updates"] for point in found}) == 1
 
 
