@@ -10,10 +10,10 @@ Adversarial training with a large epsilon may stay for ever at a network that gi
 the same probabilities: on MNIST at epsilon 0.3, the loss of log 10 = 2.3. A small epsilon at first
 leads past it (Liu, Salzmann, Lin, Tomioka and Süsstrunk, "On the Loss Landscape of Adversarial
 Training: Identifying Challenges and How to Overcome Them", NeurIPS 2020: large epsilons and small
-gradients at the beginning; their remedy is a scheduled epsilon). A learning rate that warms up
-keeps first, large updates from leading there, which stale adversaries help to do. How long the
-warm-ups last is ours, from trials on mnist-5k: half of the run, and 15 % of it. Half-way the
-learning rate begins to fall, linearly.
+gradients at the beginning; their remedy is a scheduled epsilon). The
+learning rate warms up, too: our guess, from few trials, is that this matters where adversaries are
+stale. How long the warm-ups last is ours, from trials on mnist-5k: half of the run, and 15 % of it.
+Half-way the learning rate begins to fall, linearly.
 """
 
 from __future__ import annotations
