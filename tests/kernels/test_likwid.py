@@ -182,4 +182,8 @@ def test_comparison_keeps_the_best_of_ours_and_tells_of_what_fails():
     fma, read = compare(rows, "avx2", "likwid-bench", told.append, run)
     assert (fma.ours, fma.theirs) == (70.0, 58.6418)
     assert (read.ours, read.theirs) == (140.0, None)
-    assert told == ["likwid-bench -t load_avx, 1 threads: no such thing"]
+    assert told == [
+        "likwid-bench, round 1 of 2",
+        "likwid-bench -t load_avx, 1 threads: no such thing",
+        "likwid-bench, round 2 of 2",
+    ]
