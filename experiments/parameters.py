@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparring.strategies import STRATEGIES, Strategy
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class Parameters(BaseModel):
@@ -81,37 +83,45 @@ def parse(parameters: dict[str, Any]) -> Parameters:
     """The parameters of a point.
 
     Raises:
+        ValueError: see `validated`.
+    """
+    return validated(Parameters, parameters)
+
+
+def validated(kind: type[Kind], parameters: dict[str, Any]) -> Kind:
+    """Parameters of a point as a model of them.
+
+    Raises:
         ValueError: with one sentence, if one of them is unknown, missing or out of range.
     """
     try:
-        return Parameters(**parameters)
+        return kind(**parameters)
     except ValidationError as error:
         detail = error.errors()[0]
         name, found = detail["loc"][0], detail["input"]
         if detail["type"] == "missing":
             raise ValueError(f"the parameter '{name}' is missing") from None
         if detail["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Parameters.model_fields))
+            known = ", ".join(sorted(kind.model_fields))
             raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
         told = detail["msg"].removeprefix("Input should be ")
         raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
 
 
-def build_strategy(chosen: Parameters) -> Strategy:
-    """The strategy that the parameters name, with those of its options that they set.
+def build_strategy(chosen: BaseModel) -> Strategy:
+    """The strategy that the parameter ``strategy`` names, with its options among the others.
 
     Raises:
         ValueError: if the options contradict each other.
     """
-    kind = STRATEGIES[chosen.strategy]
+    values = dict(chosen)
+    kind = STRATEGIES[values["strategy"]]
     known: set[str] = (
         {field.name for field in dataclasses.fields(kind)}
         if dataclasses.is_dataclass(kind)
         else set()
     )
-    options: dict[str, Any] = {
-        name: getattr(chosen, name) for name in Parameters.model_fields if name in known
-    }
+    options: dict[str, Any] = {name: value for name, value in values.items() if name in known}
     if options.get("max_staleness", 0) < 0:
         options["max_staleness"] = None
     return kind(**options)

@@ -13,12 +13,8 @@ import numpy as np
 import torch
 from mpi4py import MPI
 
-from experiments.robustness_parameters import (
-    Parameters,
-    build_strategy,
-    calibration_file,
-    parse,
-)
+from experiments.parameters import build_strategy
+from experiments.robustness_parameters import Parameters, calibration_file, parse
 from sparring import checkpoint, data, networks
 from sparring.batches import Batches
 from sparring.compute import Array
@@ -67,7 +63,7 @@ class Robustness:
     """
 
     version = 1
-    modules = ("sparring", "experiments.robustness_parameters")
+    modules = ("sparring", "experiments.robustness_parameters", "experiments.parameters")
     packages = ("numpy", "torch")
 
     @staticmethod

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sparring.strategies import STRATEGIES, Strategy
+from experiments.parameters import validated
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 
@@ -78,40 +77,9 @@ def parse(parameters: dict[str, Any]) -> Parameters:
     """The parameters of a point.
 
     Raises:
-        ValueError: with one sentence, if one of them is unknown, missing or out of range.
+        ValueError: see `experiments.parameters.validated`.
     """
-    try:
-        return Parameters(**parameters)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        name, found = detail["loc"][0], detail["input"]
-        if detail["type"] == "missing":
-            raise ValueError(f"the parameter '{name}' is missing") from None
-        if detail["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Parameters.model_fields))
-            raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
-        told = detail["msg"].removeprefix("Input should be ")
-        raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
-
-
-def build_strategy(chosen: Parameters) -> Strategy:
-    """The strategy that the parameters name, with those of its options that they set.
-
-    Raises:
-        ValueError: if the options contradict each other.
-    """
-    kind = STRATEGIES[chosen.strategy]
-    names: set[str] = (
-        {field.name for field in dataclasses.fields(kind)}
-        if dataclasses.is_dataclass(kind)
-        else set()
-    )
-    options: dict[str, Any] = {
-        name: getattr(chosen, name) for name in Parameters.model_fields if name in names
-    }
-    if options.get("max_staleness", 0) < 0:
-        options["max_staleness"] = None
-    return kind(**options)
+    return validated(Parameters, parameters)
 
 
 def calibration_file(name: str) -> Path:
