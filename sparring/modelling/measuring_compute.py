@@ -19,9 +19,7 @@ from sparring.fused.compute import compute_for
 from sparring.modelling.calibration import Duration, Work
 from sparring.torch_compute import TorchCompute
 
-#: Steps that one call takes together, and how many such calls an attack is.
-_CHUNK, _CHUNKS = 4, 2
-_ATTACK_STEPS = _CHUNK * _CHUNKS
+_ATTACK_STEPS = 8
 _LEAST_ROUNDS, _MOST_ROUNDS = 5, 60
 #: Batch size at which the slowdown is measured.
 _SLOWDOWN_BATCH = 64
@@ -60,8 +58,9 @@ def duration(samples: Sequence[float]) -> Duration:
 def measure_work(compute: TorchCompute, sizes: Sequence[int], seconds: float) -> tuple[Work, ...]:
     """Step, gradients and loss times of every batch size, in turn, for so many seconds.
 
-    A sample of a step is the mean of the steps of one call; what a look before every step adds is
-    the difference to steps that are looked before one by one, and its median alone is kept.
+    A sample of a step is the mean over one attack that nobody interrupts: the engine then takes all
+    steps of a few images before the next few, in the cache. What a look adds is the difference to
+    attacks that are interrupted before every step, and its median alone is kept.
     """
     found: dict[int, Samples] = {size: defaultdict(list) for size in sizes}
     gradients = np.empty(compute.gradient_count, compute.dtype)
@@ -78,7 +77,7 @@ def measure_work(compute: TorchCompute, sizes: Sequence[int], seconds: float) ->
 
 def _work(size: int, found: Samples) -> Work:
     step = duration(found["step"])
-    look = float(np.median(found["looked"])) - step.median
+    look = (float(np.median(found["looked"])) - float(np.median(found["whole"]))) / _ATTACK_STEPS
     return Work(
         batch_size=size, step=step, gradients=duration(found["gradients"]),
         loss=duration(found["loss"]), prepare=duration(found["prepare"]),
@@ -88,19 +87,19 @@ def _work(size: int, found: Samples) -> Work:
 
 def _measure_round(compute: TorchCompute, size: int, gradients: Array, found: Samples) -> None:
     part = slice(0, size)
-    stamps: list[float] = []
+    firsts: list[float] = []
 
     def stamp(step: int) -> None:
-        stamps.append(time.perf_counter())
+        if step == 0:
+            firsts.append(time.perf_counter())
 
     began = time.perf_counter()
-    batch: Batch = compute.attack(0, part, stamp, _CHUNK)
-    stamps.append(time.perf_counter())
-    found["prepare"].append(stamps[0] - began)
-    found["step"] += [float(gap) / _CHUNK for gap in np.diff(stamps)]
-    stamps.clear()
-    compute.attack(0, part, stamp)
-    found["looked"] += [float(gap) for gap in np.diff(stamps)]
+    batch: Batch = compute.attack(0, part, stamp, _ATTACK_STEPS)
+    ended = time.perf_counter()
+    found["prepare"].append(firsts[0] - began)
+    found["step"].append((ended - firsts[0]) / _ATTACK_STEPS)
+    found["whole"].append(_timed(lambda: compute.attack(0, part)))
+    found["looked"].append(_timed(lambda: compute.attack(0, part, stamp)))
     found["gradients"].append(_timed(lambda: compute.gradients(batch, gradients)))
     found["loss"].append(_timed(lambda: compute.loss(batch)))
 

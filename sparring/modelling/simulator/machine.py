@@ -105,6 +105,10 @@ class Machine:
         """Seconds of so many ascent steps."""
         return self._draw("step", images).total(count)
 
+    def look(self, images: int) -> float:
+        """Seconds that being interrupted before a step adds to it."""
+        return self._draw("look", images).one()
+
     def attack(self, images: int, steps: int) -> float:
         """Seconds of a whole attack; 0 without images."""
         return self.prepare(images) + self.steps(images, steps) if images else 0.0

@@ -104,7 +104,9 @@ class Generator:
                 versions.append((begin, self.version))
             if bound is not None and self.version - versions[0][1] > bound:
                 return None
-            yield from world.compute(self.rank, "generate", world.machine.steps(rows, end - begin))
+            looked = world.machine.look(rows) if begin in looks else 0.0
+            ascent = looked + world.machine.steps(rows, end - begin)
+            yield from world.compute(self.rank, "generate", ascent)
         if steps in looks:
             self.version = yield from self.flow.take(self.rank, self.version)
         return tuple(versions)

@@ -142,7 +142,8 @@ class Trainer:
                     pass
                 if not versions or world.version != versions[-1][1]:
                     versions.append((step, world.version))
-                yield from world.compute(0, "generate", world.machine.steps(rows, 1))
+                ascent = world.machine.look(rows) + world.machine.steps(rows, 1)
+                yield from world.compute(0, "generate", ascent)
             world.batches[0] += 1
             if not options.drops or bound is None or world.version - versions[0][1] <= bound:
                 break
