@@ -11,6 +11,7 @@ launches (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapte
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,15 +62,33 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A difference in percent, signed, and its interval; None where there are too few launches."""
+
+    percent: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.percent:+.1f} %"
+        return f"{self.percent:+.1f} % ({self.low:+.1f} to {self.high:+.1f})"
+
+
+@dataclass(frozen=True)
 class Difference:
-    """One point under two instruments; ``percent`` is of the second's median, signed."""
+    """One point under two instruments.
+
+    Attributes:
+        seconds: by how much the first takes longer per update.
+        relative: the same with each in units of its own T_1; None where one has none.
+    """
 
     key: Key
     first: Side
     second: Side
-    percent: float
-    low: float | None
-    high: float | None
+    seconds: Estimate
+    relative: Estimate | None
 
     @property
     def notes(self) -> str:
@@ -101,7 +120,13 @@ def compare(paths: Iterable[Path], of: str, against: str) -> list[Difference]:
             f"no point has rows of both sources: {len(first)} points are {of} and {len(second)} "
             f"{against}; expected the same strategies, processes and problem in both"
         )
-    return [_difference(key, first[key], second[key]) for key in sorted(shared, key=_order)]
+    return [
+        Difference(
+            key, first[key], second[key], _estimate([first[key]], [second[key]]),
+            _relative(key, first, second),
+        )
+        for key in sorted(shared, key=_order)
+    ]  # fmt: skip
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -147,15 +172,32 @@ def _sides(rows: Iterable[dict[str, Any]], source: str) -> dict[Key, Side]:
     return sides
 
 
-def _difference(key: Key, first: Side, second: Side) -> Difference:
-    percent = 100.0 * (first.median / second.median - 1.0)
-    if not (first.has_interval and second.has_interval):
-        return Difference(key, first, second, percent, None, None)
-    random = np.random.default_rng(zlib.crc32(repr(key).encode()))
-    ratios = _medians(first.seconds, random) / _medians(second.seconds, random)
+def _relative(key: Key, first: dict[Key, Side], second: dict[Key, Side]) -> Estimate | None:
+    """The difference in units of T_1, if both have the sequential run of the same problem."""
+    changed = {"strategy": "sequential", "variant": "", "processes": "1"}
+    one = tuple(changed.get(name, value) for name, value in zip(KEYS, key, strict=True))
+    if one == key or one not in first or one not in second:
+        return None
+    return _estimate([first[key], second[one]], [second[key], first[one]])
+
+
+def _estimate(over: Sequence[Side], under: Sequence[Side]) -> Estimate:
+    """Product of medians over product of medians, less 1; launches are drawn independently."""
+    percent = 100.0 * (
+        math.prod(side.median for side in over) / math.prod(side.median for side in under) - 1.0
+    )
+    sides = [*over, *under]
+    if not all(side.has_interval for side in sides):
+        return Estimate(percent, None, None)
+    random = np.random.default_rng(zlib.crc32(repr([side.seconds for side in sides]).encode()))
+    ratios = 100.0 * (
+        math.prod(_medians(side.seconds, random) for side in over)
+        / math.prod(_medians(side.seconds, random) for side in under)
+        - 1.0
+    )
     tail = 50.0 * (1.0 - CONFIDENCE)
-    low, high = 100.0 * (np.percentile(ratios, [tail, 100.0 - tail]) - 1.0)
-    return Difference(key, first, second, percent, float(low), float(high))
+    low, high = np.percentile(ratios, [tail, 100.0 - tail])
+    return Estimate(percent, float(low), float(high))
 
 
 def _medians(values: Sequence[float], random: np.random.Generator) -> Any:
@@ -199,27 +241,30 @@ def main(
     found = [d for d in found if processes is None or d.key[place] == str(processes)]
     if not found:
         raise click.ClickException(f"no point with {processes} processes is in both sources")
-    level = f"{100 * CONFIDENCE:g} %"
-    click.echo(f"{of} against {against}, seconds per update; difference with its {level} interval")
+    click.echo(f"{of} against {against}, seconds per update; differences, with intervals of "
+               f"{100 * CONFIDENCE:g} %, in seconds and in units of each one's own T_1")  # fmt: skip
     shown = [i for i, _ in enumerate(KEYS) if len({d.key[i] for d in found}) > 1 or i == 0]
-    heads = [*(KEYS[i] for i in shown), of, against, "n", "difference", "interval", "goal", "note"]
+    heads = [*(KEYS[i] for i in shown), of, against, "n", "difference", "in units of T_1",
+             f"goal {goal:g} %", "note"]  # fmt: skip
     rows = [heads, *(_cells(d, shown, goal) for d in found)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
     for row in rows:
         click.echo("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
     judged = [d for d in found if not (d.first.flagged or d.second.flagged)]
-    within = sum(abs(d.percent) <= goal for d in judged)
+    within = sum(abs(d.seconds.percent) <= goal for d in judged)
     click.echo(f"{within} of {len(judged)} points that are not flagged are within {goal:g} %")
+    scaled = [d.relative for d in judged if d.relative is not None]
+    if scaled:
+        within = sum(abs(relative.percent) <= goal for relative in scaled)
+        click.echo(f"{within} of {len(scaled)} of them in units of T_1")
 
 
 def _cells(d: Difference, shown: Sequence[int], goal: float) -> list[str]:
-    interval = (
-        "n too small" if d.low is None or d.high is None else f"{d.low:+.1f} to {d.high:+.1f} %"
-    )
     return [
         *(d.key[i] for i in shown), f"{d.first.median:.5g}", f"{d.second.median:.5g}",
-        f"{len(d.first.seconds)}, {len(d.second.seconds)}", f"{d.percent:+.1f} %", interval,
-        "met" if abs(d.percent) <= goal else "missed", d.notes,
+        f"{len(d.first.seconds)}, {len(d.second.seconds)}", str(d.seconds),
+        "" if d.relative is None else str(d.relative),
+        "met" if abs(d.seconds.percent) <= goal else "missed", d.notes,
     ]  # fmt: skip
 
 

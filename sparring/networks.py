@@ -46,7 +46,7 @@ class MadryCNN(nn.Module):
     3136->1024, ReLU, linear 1024->10. The weights start from PyTorch's own initialisation.
 
     Source: Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to
-    Adversarial Attacks", ICLR 2018, section 5.
+    Adversarial Attacks", ICLR 2018, section 4.
     """
 
     def __init__(self) -> None:

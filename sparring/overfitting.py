@@ -2,7 +2,7 @@
 
 A network that is trained on single-step adversaries may learn to defeat that one step and nothing
 else: within some hundred updates accuracy under FGSM rises and accuracy under PGD falls to nothing
-(Wong, Rice and Kolter, "Fast is better than free", ICLR 2020, section 5.4; Andriushchenko and
+(Wong, Rice and Kolter, "Fast is better than free", ICLR 2020; Andriushchenko and
 Flammarion, "Understanding and Improving Fast Adversarial Training", NeurIPS 2020).
 """
 

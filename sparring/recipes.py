@@ -109,7 +109,7 @@ def pgd(
     """PGD training: 40 steps of 0.01 from a random start, epsilon 0.3.
 
     Source: Madry and others, "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR
-    2018, section 5 (attack); batch of 50 and Adam with 1e-4 from their published training code
+    2018, section 4 (attack); batch of 50 and Adam with 1e-4 from their published training code
     (MadryLab/mnist_challenge), which runs for 100,000 updates. Shorter runs want a larger rate.
     """
     attack = PGD(epsilon, step_size, steps, random_start=True, bounds=bounds, backend=backend)
@@ -129,8 +129,9 @@ def fast(
     """Fast training: one step of 1.25 epsilon from a random start.
 
     Source: Wong, Rice and Kolter, "Fast is better than free: Revisiting adversarial training", ICLR
-    2020, algorithm 3 (the step of 1.25 epsilon: section 4.1); batch of 100 and Adam with a triangle
-    to 5e-3 from their published ``train_mnist.py``, which runs for 10 epochs.
+    2020 (FGSM with a random start); the step of 1.25 epsilon, the batch of 100 and Adam with a
+    triangle to 5e-3 are those of their published ``train_mnist.py``, which runs for 10 epochs on a
+    smaller network. Unlike there, the start is clipped to the pixel range before its gradient.
     """
     size = 1.25 * epsilon if step_size is None else step_size
     attack = PGD(epsilon, size, 1, random_start=True, bounds=bounds, backend=backend)

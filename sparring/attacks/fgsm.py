@@ -26,7 +26,7 @@ class FGSM(Attack):
 
     Source: Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples",
     ICLR 2015, section 4; the targeted form: Kurakin, Goodfellow and Bengio, "Adversarial Machine
-    Learning at Scale", ICLR 2017, section 2.
+    Learning at Scale", ICLR 2017 (the one-step target class method).
 
     Attributes:
         epsilon: the step and L-infinity radius, in the units of x; 0 or more.

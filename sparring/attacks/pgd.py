@@ -31,7 +31,7 @@ class PGD(Attack):
     into the bounds. The last cannot leave the ball again, since x is within the bounds.
 
     Sources: Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to
-    Adversarial Attacks", ICLR 2018, section 2.1; momentum: Dong and others, "Boosting Adversarial
+    Adversarial Attacks", ICLR 2018, section 3; momentum: Dong and others, "Boosting Adversarial
     Attacks with Momentum", CVPR 2018, algorithm 1 and, for L2, section 3.3.
 
     Attributes:

@@ -28,8 +28,8 @@ class Square(Attack):
 
     Source: Andriushchenko, Croce, Flammarion and Hein, "Square Attack: a query-efficient black-box
     adversarial attack via random search", ECCV 2020, algorithm 1 with the L-infinity sampling of
-    algorithm 2: vertical stripes at first, and squares whose area shrinks as their section 4.4 has
-    it.
+    algorithm 2: vertical stripes at first, and squares whose area is halved when their published
+    code (max-andr/square-attack) does it.
 
     Attributes:
         epsilon: L-infinity radius, in the units of x; 0 or more.

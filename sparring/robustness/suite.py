@@ -68,9 +68,9 @@ def study(steps: int = 32) -> Entry:
 def suite(epsilon: float = EPSILON, restarts: int = 10) -> tuple[Entry, ...]:
     """The attacks in order.
 
-    PGD-40 with steps of 0.01 is Madry and others' (ICLR 2018, section 5); 100 steps, restarts and
-    the margin are what Carlini and others ("On Evaluating Adversarial Robustness", 2019, section 5)
-    ask for: more steps, random restarts, another loss.
+    PGD-40 with steps of 0.01 is Madry and others' (ICLR 2018, section 4). Carlini and others ("On
+    Evaluating Adversarial Robustness", 2019) ask for more steps and random restarts (sections 4.8
+    and 4.9) and for another loss (section 3.1); the margin is one.
     """
     step = epsilon / 30
     return (

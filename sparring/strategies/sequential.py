@@ -10,7 +10,7 @@ from sparring.strategies.telemetry import BatchRecord, RankLog
 
 
 class Sequential(Strategy):
-    """Attack a minibatch, update on it, take the next (Madry et al., ICLR 2018, section 2.1)."""
+    """Attack a minibatch, update on it, take the next (Madry et al., ICLR 2018, section 3)."""
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""

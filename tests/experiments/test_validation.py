@@ -29,8 +29,9 @@ def test_the_difference_is_of_medians_per_update_with_an_interval(tmp_path):
     found = compare([path], "emulated", "measured")
     assert [d.key[-1] for d in found] == ["2", "4"]
     for d in found:
-        assert d.percent == pytest.approx(10, abs=3)
-        assert d.low < d.percent < d.high
+        assert d.seconds.percent == pytest.approx(10, abs=3)
+        assert d.seconds.low < d.seconds.percent < d.seconds.high
+        assert d.relative is None  # no T_1
         assert d.notes == "runs of different length"
 
 
@@ -38,8 +39,24 @@ def test_tables_are_taken_together_and_a_single_launch_has_no_interval(tmp_path)
     emulated = table(tmp_path / "a", emulated=(10.0, {}))
     simulated = table(tmp_path / "b", "simulation", simulated=(9.0, {"launches": 1}))
     found = compare([emulated, simulated], "simulated", "emulated")
-    assert [round(d.percent, -1) for d in found] == [-10, -10]
-    assert {d.low for d in found} == {None}
+    assert [round(d.seconds.percent, -1) for d in found] == [-10, -10]
+    assert {d.seconds.low for d in found} == {None}
+
+
+def test_a_slower_day_is_told_from_a_wrong_model(tmp_path):
+    """Emulated times are 10 % longer, at p = 4 21 %: only half of that is the model."""
+    made = Table("strategies", noise=0.001)
+    problem = {"adversary_steps": 32, "batch_size": 64, "updates": 40}
+    for source, one, four in (("measured", 10.0, 2.5), ("emulated", 11.0, 3.025)):
+        made.add(one, processes=1, strategy="sequential", source=source, **problem)
+        made.add(four, processes=4, strategy="data_parallel", source=source, **problem)
+    path = made.write(tmp_path)
+    four, one = compare([path], "emulated", "measured")
+    assert one.relative is None
+    assert four.seconds.percent == pytest.approx(21, abs=1)
+    assert four.relative.percent == pytest.approx(10, abs=1)
+    assert four.relative.low < four.relative.percent < four.relative.high
+    assert "0 of 1 of them in units of T_1" in CliRunner().invoke(main, [str(path)]).output
 
 
 def test_flagged_rows_are_shown_and_not_judged(tmp_path):

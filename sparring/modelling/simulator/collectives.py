@@ -1,9 +1,9 @@
 """How long collectives take, and messages that one rank takes in one after the other.
 
 Sources: R. Thakur, R. Rabenseifner and W. Gropp, "Optimization of Collective Communication
-Operations in MPICH", IJHPCA 19(1), 2005: recursive doubling (section 4.4), reduce-scatter and
-all-gather by halving and doubling (section 4.5), binomial broadcast (section 4.2), scatter and
-all-gather (section 4.2). The fastest of them is taken, as MPI libraries choose by size.
+Operations in MPICH", IJHPCA 19(1), 2005, sections 4 and 5: recursive doubling; reduce-scatter and
+all-gather by halving and doubling; binomial broadcast; scatter and all-gather. The fastest of them
+is taken, as MPI libraries choose by size.
 """
 
 from __future__ import annotations
@@ -28,6 +28,41 @@ def allreduce_seconds(machine: Machine, size: float) -> float:
 def broadcast_seconds(machine: Machine, size: float) -> float:
     """One broadcast of ``size`` bytes from rank 0, once all have come."""
     return _over_nodes(machine, size, machine.calibration.broadcast, _broadcast, twice=False)
+
+
+def shared_reduction_seconds(machine: Machine, size: float) -> float:
+    """One sum of ``size`` bytes through the memory of each node, once the last rank has come.
+
+    As `sparring.strategies.reduction.SharedReduction` does it: every rank adds up a slice of what
+    its node's ranks have, between two meetings; over nodes the slices are all-reduced, all of them
+    through each node's one interface.
+    """
+    calibration, within = machine.calibration, machine.ranks_on(0)
+    seconds = _inside(calibration, within, size, calibration.shared_reduction, _shared_reduction)
+    if machine.nodes > 1:
+        assert calibration.between is not None
+        seconds += _allreduce(calibration.between, machine.nodes, size)
+    return seconds
+
+
+def shared_broadcast_seconds(machine: Machine, size: float) -> float:
+    """All ranks may read what rank 0 wrote: a meeting in each node, a broadcast between nodes."""
+    calibration, within = machine.calibration, machine.ranks_on(0)
+    seconds = _meeting(calibration.within, within)
+    if machine.nodes > 1:
+        assert calibration.between is not None
+        seconds += _broadcast(calibration.between, machine.nodes, size)
+    return seconds
+
+
+def _meeting(link: Link, processes: int) -> float:
+    """A barrier: a round of messages for each doubling of the ranks."""
+    return math.ceil(math.log2(processes)) * link.seconds(0) if processes > 1 else 0.0
+
+
+def _shared_reduction(link: Link, processes: int, size: float) -> float:
+    # Each rank reads its slice of every rank's numbers: as many bytes as one rank has, whatever p.
+    return 2 * _meeting(link, processes) + link.seconds(size)
 
 
 def _over_nodes(

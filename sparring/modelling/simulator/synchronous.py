@@ -14,6 +14,8 @@ import numpy.typing as npt
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
     broadcast_seconds,
+    shared_broadcast_seconds,
+    shared_reduction_seconds,
     taken_in_turn,
 )
 from sparring.modelling.simulator.job import Job
@@ -87,12 +89,15 @@ def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
     start, times = np.zeros(processes), np.empty(job.updates)
     lost = 2 * np.dtype(calibration.dtype).itemsize  # the losses travel with the gradients
     pieces = [float(calibration.gradient_bytes + lost)]
+    reduce = allreduce_seconds
+    if not strategy.overlap and strategy.reduction != "messages":
+        reduce = shared_reduction_seconds
     if strategy.overlap:
         # Messages progress only while a rank is in the MPI library: early ones hide nothing here,
         # and several cost several latencies.
         pieces = [float(size) for size in calibration.gradient_parts or (pieces[0] - lost,)]
         pieces.append(float(lost))
-    exchange = sum(allreduce_seconds(machine, size) for size in pieces) if processes > 1 else 0.0
+    exchange = sum(reduce(machine, size) for size in pieces) if processes > 1 else 0.0
     seconds = dict.fromkeys(("generation", "update", "communication", "imbalance"), 0.0)
     cache: dict[int, tuple[Groups, Floats]] = {}
     batches = np.zeros(processes, np.int64)
@@ -156,7 +161,9 @@ class _Sharded:
         self.seconds = dict.fromkeys(("generation", "update", "communication", "imbalance"), 0.0)
         self._split: dict[int, tuple[list[int], Groups, Floats, Floats]] = {}
         size = float(machine.calibration.weights_bytes)
-        self.broadcast = broadcast_seconds(machine, size) if machine.processes > 1 else 0.0
+        shared = strategy.broadcast == "shared_memory"
+        broadcast = shared_broadcast_seconds if shared else broadcast_seconds
+        self.broadcast = broadcast(machine, size) if machine.processes > 1 else 0.0
         self.post = machine.calibration.within.seconds(0)
 
     def make(self, number: int) -> Floats:

@@ -39,8 +39,31 @@ def test_data_parallel_waits_for_the_largest_share():
 def test_data_parallel_pays_for_an_allreduce():
     # 4,008 bytes among 4: halving and doubling, 2 (2,004 + 1,002) bytes and 4 latencies; doubling
     # would be 2 (4,008) bytes and 2 latencies.
-    result = simulate(DataParallel(), JOB, machine(latency=1e-3, per_byte=1e-5), 4)
+    costly, strategy = machine(latency=1e-3, per_byte=1e-5), DataParallel(reduction="messages")
+    result = simulate(strategy, JOB, costly, 4)
     exchange = 4e-3 + 2 * 3006e-5
+    assert result.seconds == pytest.approx(UPDATES * ((STEPS + 2) / 4 + exchange))
+
+
+def test_sums_through_shared_memory_cost_two_meetings_and_a_copy():
+    # Two meetings of two rounds, and 4,008 bytes read at the speed of messages.
+    costly = machine(latency=1e-3, per_byte=1e-5)
+    result = simulate(DataParallel(), JOB, costly, 4)
+    exchange = 4 * 1e-3 + (1e-3 + 4008e-5)
+    assert result.seconds == pytest.approx(UPDATES * ((STEPS + 2) / 4 + exchange))
+
+
+def test_measured_sums_through_shared_memory_are_taken_as_they_are():
+    known = {"processes": 4, "bytes": 4008, "seconds": {"median": 0.25}}
+    result = simulate(DataParallel(), JOB, machine(latency=1e-3, shared_reduction=[known]), 4)
+    assert result.seconds == pytest.approx(UPDATES * ((STEPS + 2) / 4 + 0.25))
+
+
+def test_sums_over_nodes_are_made_in_the_nodes_and_then_sent():
+    # Two nodes of two: a meeting before and one behind of a round each, a copy, one exchange.
+    costly = machine(latency=1e-3, network=(1e-2, 1e-4), cores=2, nodes=2)
+    result = simulate(DataParallel(), JOB, costly, 4)
+    exchange = 2 * 1e-3 + 1e-3 + min(1e-2 + 4008e-4, 2 * (1e-2 + 2004e-4))
     assert result.seconds == pytest.approx(UPDATES * ((STEPS + 2) / 4 + exchange))
 
 
@@ -55,9 +78,17 @@ def test_sharded_divides_generation_only(processes):
 def test_sharded_rank_0_takes_shares_one_after_the_other():
     # Three shares of 16 images, 640 bytes each; then 4,000 bytes in two rounds of a binomial tree
     # or 2,000 + 1,000 scattered and 3 times 1,000 gathered.
-    result = simulate(Sharded(), Job(2, STEPS, 64), machine(per_byte=1e-4), 4)
+    strategy = Sharded(broadcast="messages")
+    result = simulate(strategy, Job(2, STEPS, 64), machine(per_byte=1e-4), 4)
     batch = STEPS / 4 + 3 * 640e-4 + 2.0
     assert result.seconds == pytest.approx(2 * batch + 6000e-4)
+
+
+def test_weights_in_shared_memory_cost_a_meeting():
+    result = simulate(Sharded(), Job(2, STEPS, 64), machine(per_byte=1e-4, latency=1e-3), 4)
+    # A share's message is posted, and taken in after its latency and its copy.
+    batch = STEPS / 4 + 1e-3 + 3 * (1e-3 + 640e-4) + 2.0
+    assert result.seconds == pytest.approx(2 * batch + 2 * 1e-3)
 
 
 def test_overlap_hides_generation_behind_the_update():

@@ -47,6 +47,15 @@ def test_enough_generators_divide_generation():
     assert result.seconds == pytest.approx(3 * 8 + 3 * 2)
 
 
+@pytest.mark.parametrize(("interval", "looks"), [(1, 8), (3, 3), (8, 1)])
+def test_every_look_interrupts_the_ascent(interval, looks):
+    share = {"gradients": {"median": 0.0}, "loss": {"median": 0.0}, "look": {"median": 0.25}}
+    work = [{"batch_size": 64, "step": {"median": 1.0}, **share}]
+    strategy = Pipeline(receive_interval=interval)
+    result = simulate(strategy, Job(5, 8, 64), machine(work=work), 2)
+    assert result.seconds == pytest.approx(5 * (8 + looks * 0.25))
+
+
 @pytest.mark.parametrize("options", VARIANTS)
 def test_arrivals_can_be_replayed(options):
     result = simulate(Pipeline(**options), Job(40, 8, 64), machine(**REAL), 4)
