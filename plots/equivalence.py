@@ -119,8 +119,8 @@ def compare(
 def pairs_needed(deviation: float, margin: float, alpha: float, power: float) -> int | None:
     """Pairs with which a one-sided t-test rejects inferiority with this power, at no difference.
 
-    Exact, by the noncentral t distribution, here of paired differences (for trials: Julious, "Sample
-    sizes for clinical trials with Normal data", Statistics in Medicine 23, 2004, 1921-1986).
+    Exact, by the noncentral t distribution, here of paired differences (for trials: Julious,
+    "Sample sizes for clinical trials with Normal data", Statistics in Medicine 23, 2004, 1921-1986).
 
     Args:
         deviation: of the paired differences.
