@@ -120,7 +120,7 @@ def pairs_needed(deviation: float, margin: float, alpha: float, power: float) ->
     """Pairs with which a one-sided t-test rejects inferiority with this power, at no difference.
 
     Exact, by the noncentral t distribution, here of paired differences (for trials: Julious,
-    "Sample sizes for clinical trials with Normal data", Statistics in Medicine 23, 2004, 1921-1986).
+    "Sample sizes for clinical trials with Normal data", Statistics in Medicine 23, 2004).
 
     Args:
         deviation: of the paired differences.
