@@ -241,8 +241,8 @@ def main(
     found = [d for d in found if processes is None or d.key[place] == str(processes)]
     if not found:
         raise click.ClickException(f"no point with {processes} processes is in both sources")
-    click.echo(f"{of} against {against}: seconds per update; differences in seconds and in units of "
-               f"each one's T_1, with {100 * CONFIDENCE:g} % intervals")  # fmt: skip
+    click.echo(f"{of} against {against}: seconds per update; differences in seconds and in units "
+               f"of each one's T_1, with {100 * CONFIDENCE:g} % intervals")  # fmt: skip
     shown = [i for i, _ in enumerate(KEYS) if len({d.key[i] for d in found}) > 1 or i == 0]
     heads = [*(KEYS[i] for i in shown), of, against, "n", "difference", "in units of T_1",
              f"goal {goal:g} %", "note"]  # fmt: skip
