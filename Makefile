@@ -9,6 +9,7 @@
 #                                    messages, and ranks that sleep instead of computing
 #   CHECKPOINT=file                  the trained network that `make gallery` attacks
 #   SIMULATION_ARGS="..."            passed on to `experiments.simulation`, such as --processes 32
+#   VIRTUAL_ARGS="..."               what `make virtual` trains (default: 1 to 32 processes, 3 seeds)
 #   TORCH_INDEX=url                  a package index with CPU builds of PyTorch, tried first
 PYTHON ?= python3
 PRESET ?=
@@ -20,6 +21,7 @@ CHECKPOINT ?=
 BENCH_ARGS ?=
 TORCH_INDEX ?=
 SIMULATION_ARGS ?=
+VIRTUAL_ARGS ?= -p 1 -p 2 -p 4 -p 8 -p 16 -p 32 --both --seed 0 --seed 1 --seed 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,7 +36,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
-  openmp roofline simulation report bench peers test test-slurm check format clean
+  openmp roofline simulation virtual report bench peers test test-slurm check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -46,6 +48,7 @@ help:
 	@echo "make openmp           threads inside operators, between them, and processes instead"
 	@echo "make roofline         the kernels under this machine's roofs, and under the study's node's"
 	@echo "make simulation       how far each strategy scales, on described machines: table and figure"
+	@echo "make virtual          the models that 1 to 32 processes would have trained, beside the study's"
 	@echo "make report           one HTML page from all tables in $(RESULTS)"
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
@@ -132,6 +135,12 @@ roofline: $(READY)
 simulation: $(READY)
 	@$(BIN)/python -m experiments.simulation --results "$(RESULTS)" $(SIMULATION_ARGS)
 	@$(BIN)/python -m plots simulation "$(RESULTS)/simulation.csv"
+
+# Points that the table has are not trained again.
+virtual: $(READY)
+	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m experiments.virtual \
+	  $(if $(DATA),--dataset mnist) $(VIRTUAL_ARGS) --out "$(RESULTS)/virtual.csv"
+	@$(BIN)/python -m plots virtual "$(RESULTS)/virtual.csv"
 
 report: $(READY)
 	@$(BIN)/python -m plots report "$(RESULTS)"

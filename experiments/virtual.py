@@ -17,8 +17,9 @@ import click
 import numpy as np
 
 from harness.errors import UserError
-from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_cells, text_of, write_whole
+from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.errors import SparringError
+from sparring.tables import Table
 
 STUDY = "virtual"
 MACHINE = Path(__file__).parent / "calibrations" / "m4.16xlarge.toml"
@@ -185,8 +186,6 @@ def main(
     import torch
 
     torch.set_num_threads(threads)
-    header, rows = read_cells(out, COLUMNS) if out.exists() else (list(COLUMNS), [])
-    done = {_key(dict(row)) for row in rows}
     name = flow if flow in ("credits", "drain") or per_look == 1 else f"{flow} {per_look}"
     for p in processes:
         for interval in receive_interval if p > 1 else (1,):
@@ -202,12 +201,14 @@ def main(
                     }  # fmt: skip
                     told = f"p = {p}, interval {interval}, {'with' if partial else 'without'} " \
                            f"the defect, seed {chosen}"  # fmt: skip
+                    # Read anew each time: another process may add to the same table.
+                    rows = Table(out, COLUMNS).rows() if out.exists() else []
+                    done = {_key(row) for row in rows}
                     if _key({**parameters, "seed": chosen}) in done:
                         click.echo(f"{told}: done already")
                         continue
                     found = train({**parameters, "flow": flow}, machine, chosen, per_look, backend)
-                    rows.append(_row(parameters, chosen, found))
-                    write_whole(out, format_csv(header, rows))
+                    Table(out, COLUMNS).append([_row(parameters, chosen, found)])
                     click.echo(
                         f"{told}: accuracy {found['robust_accuracy']:.4f}, simulated "
                         f"{found['seconds']:.1f} s, loss of the last epoch "

@@ -32,6 +32,8 @@ from plots import (
     simulation_figure,
     staleness,
     staleness_figure,
+    virtual,
+    virtual_figure,
 )
 from plots import gallery as pictures
 from plots.observations import select
@@ -301,6 +303,25 @@ def simulation_command(
     """  # noqa: D301  (click reads the escape)
     study = simulation.analyse(csv, measured, reference)
     written = simulation_figure.save(study, out or csv.parent / "figures")
+    click.echo("\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("virtual")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+@click.option("--reference", type=FOLDER, help="Folder with the original study's rows.")
+def virtual_command(csv: Path, out: Path | None, reference: Path | None) -> None:
+    """Draw the accuracy of virtual executions beside the original study's.
+
+    Reads the CSV that `python -m experiments.virtual` wrote. Writes <table>.svg and <table>.png.
+
+    \b
+    Example:
+      python -m plots virtual results/virtual.csv
+    """  # noqa: D301  (click reads the escape)
+    study = virtual.analyse(csv, reference)
+    click.echo("\n".join(virtual.describe(study)))
+    written = virtual_figure.save(study, out or csv.parent / "figures")
     click.echo("\n".join(f"wrote {path}" for path in written))
 
 

@@ -1,0 +1,92 @@
+"""The figure of virtual executions: robust accuracy over processes, and over receive intervals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from harness.tables import write_whole
+from plots import style
+from plots.virtual import Group, Virtual, flows
+
+WIDTH, HEIGHT = 7.2, 3.1  # inches
+DOTS_PER_INCH = 200
+
+_FLOWS = {
+    "live": "newest at a look", "fifo": "oldest of a queue", "news": "oldest, new ones only",
+    "drain": "all of a queue", "credits": "credits",
+}  # fmt: skip
+
+
+def save(study: Virtual, folder: Path) -> list[Path]:
+    """Write ``virtual.svg`` and ``virtual.png``; equal input gives equal bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{study.path.stem}.{ending}" for ending in ("svg", "png")]
+    buffer = io.StringIO()
+    with mpl.rc_context(style.SETTINGS):
+        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
+    write_whole(paths[0], buffer.getvalue())
+    return paths
+
+
+def draw(study: Virtual) -> Figure:
+    """A panel for what the table has: one epoch over p, several epochs over the interval."""
+    scaling, intervals = study.scaling(), study.intervals()
+    panels = [groups for groups in (scaling, intervals) if groups]
+    figure = Figure(figsize=(WIDTH if len(panels) > 1 else WIDTH / 1.6, HEIGHT))
+    axes = list(figure.subplots(1, max(1, len(panels)), squeeze=False)[0])
+    if scaling:
+        axis = axes.pop(0)
+        _draw(axis, study, scaling, lambda g: g.processes)
+        axis.set_title(f"one epoch of {study.dataset}", loc="left")
+        axis.set_xlabel("processes p")
+    if intervals:
+        axis, one = axes.pop(0), intervals[0]
+        _draw(axis, study, intervals, lambda g: g.interval)
+        axis.set_title(f"{one.epochs} epochs on {one.processes} processes", loc="left")
+        axis.set_xlabel("ascent steps between looks for weights")
+    figure.tight_layout()
+    return figure
+
+
+def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Group], int]) -> None:
+    known = {(g.processes, g.epochs, g.interval): place(g) for g in groups}
+    measured = sorted(
+        (x, study.measured[key]) for key, x in known.items() if key in study.measured
+    )  # fmt: skip
+    if measured:
+        axis.plot(*zip(*measured, strict=True), color="black", marker="x", ms=5, mew=1.2, ls="",
+                  zorder=4, label="Tumma et al. 2022 (reference)")  # fmt: skip
+    lines = flows(groups)
+    for (flow, defect), look in zip(lines, style.looks([str(line) for line in lines]).values(),
+                                    strict=True):  # fmt: skip
+        line = [g for g in groups if (g.flow, g.defect) == (flow, defect) or g.processes == 1]
+        line.sort(key=place)
+        name, _, count = flow.partition(" ")
+        told = "partial batches as in the study" if defect else "partial batches correct"
+        if len({f for f, _ in lines}) > 1:
+            told = _FLOWS.get(name, name) + (f", {count} a look" if count else "")
+        for g in line:
+            axis.plot([place(g)] * len(g.accuracies), g.accuracies, ls="", marker=look.marker,
+                      ms=2.5, color=look.colour, alpha=0.5, zorder=3)  # fmt: skip
+        axis.plot([place(g) for g in line], [g.mean for g in line], color=look.colour,
+                  ls=look.dashes, marker=look.marker, fillstyle=style.FILLS["simulated"],
+                  markerfacecoloralt="white", ms=4.5, lw=0.9, zorder=2,
+                  label=f"virtual execution, {told}")  # fmt: skip
+    axis.set_xscale("log", base=2)
+    ticks = sorted({*known.values()})
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticklabels([str(tick) for tick in ticks])
+    axis.set_ylim(-0.02, 1.0)
+    axis.set_ylabel("robust accuracy, the study's metric")
+    axis.grid(True, color="#e6e6e6", lw=0.5)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, loc="upper right")
