@@ -185,7 +185,8 @@ def _panel(facet: Facet, kind: str, ranks: Mapping[apriori.Key, list[Row]], larg
     limited = sum(point.cell.limited for point in points)
     if limited:
         notes.append(f"{limited} emulated points, crossed out, are limited by the emulation: their "
-                     "messages took over a fifth of this machine's CPU time")  # fmt: skip
+                     "messages took over a fifth of this machine's CPU time; no law is fitted to "
+                     "them")  # fmt: skip
     curves, missing = _curves(facet, kind, cells, ranks, largest)
     return Panel(facet, tuple(points), curves, tuple(_fits(kind, points)), (*notes, *missing))
 
@@ -232,7 +233,8 @@ def _curves(
 def _fits(kind: str, points: Sequence[Point]) -> list[fits.Fit]:
     series: dict[tuple[str, str, int], list[Point]] = {}
     for point in points:
-        if point.cell.strategy != SEQUENTIAL:
+        # What the emulation itself slows down follows no law of the strategy.
+        if point.cell.strategy != SEQUENTIAL and not point.cell.limited:
             key = (point.cell.strategy, point.cell.source, point.cell.threads)
             series.setdefault(key, []).append(point)
     models = laws.WEAK_MODELS if kind == "weak" else laws.STRONG_MODELS

@@ -78,6 +78,15 @@ def test_flagged_points_are_crossed_out_and_told_of(tmp_path):
     assert svg(found) != svg(plain)
 
 
+def test_no_law_is_fitted_to_flagged_points(tmp_path):
+    (panel,) = analysis(tmp_path / "a", limited=(16, 32)).panels
+    fitted = {f.source: f for f in panel.fits if f.model.name == "amdahl"}
+    assert fitted["emulated"].observations == 24
+    assert fitted["emulated"].extent == 8
+    (panel,) = analysis(tmp_path / "b", limited=(1, 2, 4, 8, 16, 32)).panels
+    assert not [f for f in panel.fits if f.source == "emulated"]
+
+
 def test_another_problem_is_another_panel(tmp_path):
     found = analysis(tmp_path, batch_size=128)
     assert len(found.panels) == 2
