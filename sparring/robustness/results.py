@@ -23,8 +23,8 @@ class Row:
     Attributes:
         kind: ``attack``, ``worst_case`` (over attacks) or ``check``.
         name: of the attack or check.
-        status: of an attack ``ok``, ``skipped`` or ``failed``; of a check ``passed``, ``warning``
-            or ``failed``.
+        status: of an attack ``ok``, ``skipped`` or ``failed``; of a check ``passed``, ``warning``,
+            ``failed`` or, where it needs a library that is absent, ``skipped``.
         value: accuracy (a fraction of the images), or what the check found.
         images: how many it was measured on.
         expected: of a check, in words.
