@@ -114,7 +114,7 @@ def _facet_names(
     derived: list[str] = []
     for name in dict.fromkeys(("backend", *parameters)):
         values = {text(row.get(name)) for row in rows if row.get(name) is not None}
-        if name in AXES or len(values) < 2 or _goes_by_source(rows, name):
+        if name in AXES or len(values) < 2 or _goes_by_source(rows, name, kind):
             continue
         if kind == "weak":
             follows = _is_function(rows, name, ("definition", "size", *_unsized(rows)))
@@ -126,19 +126,30 @@ def _facet_names(
     return tuple(names), tuple(derived)
 
 
-def _goes_by_source(rows: Sequence[Row], name: str) -> bool:
-    """Whether the length of a run depends on nothing but whether it was emulated."""
+def _goes_by_source(rows: Sequence[Row], name: str, kind: str) -> bool:
+    """Whether the length of a run depends on nothing but whether it was emulated.
+
+    In weak scaling also on the size: T_1 is of the same size.
+    """
     kinds = [{**row, "source": row["source"].replace("oversubscribed", "measured")} for row in rows]
-    return name in LENGTHS and _is_function(kinds, name, ("source",))
+    of = ("source", "definition", "size") if kind == "weak" else ("source",)
+    return name in LENGTHS and _is_function(kinds, name, of)
 
 
-def lengths(rows: Sequence[Row]) -> tuple[str, ...]:
+def lengths(rows: Sequence[Row], kind: str) -> tuple[str, ...]:
     """For every length that differs between sources, what it is in each, in words."""
     told = []
     for name in LENGTHS:
-        values = {text(row["source"]): text(row[name]) for row in rows if row.get(name) is not None}
-        if len(set(values.values())) > 1 and _goes_by_source(rows, name):
-            each = ", ".join(f"{value} ({source})" for source, value in sorted(values.items()))
+        known: dict[str, set[int]] = {}
+        for row in rows:
+            if row.get(name) is not None:
+                known.setdefault(text(row["source"]), set()).add(int(row[name]))
+        if len(set().union(*known.values())) > 1 and _goes_by_source(rows, name, kind):
+            each = ", ".join(
+                f"{min(values)} ({source})" if len(values) == 1
+                else f"{min(values)} to {max(values)} by size ({source})"
+                for source, values in sorted(known.items())
+            )  # fmt: skip
             told.append(f"{name}: {each}")
     return tuple(told)
 

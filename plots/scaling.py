@@ -105,7 +105,7 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
     ranks, notes = _read_ranks(selection)
     if kind == "weak" and "definition" not in columns:
         notes.append("classical weak scaling assumed: S = p T(1) / T(p)")
-    notes += lengths(selection.rows)
+    notes += lengths(selection.rows, kind)
     if derived and kind == "strong":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
     cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]

@@ -31,12 +31,14 @@ class Mark:
         speedup: T_1 / T_p (scaled speed-up in weak scaling).
         source: which instrument.
         limit: what limits a simulated one.
+        limited: whether an emulated one is limited by the emulation.
     """
 
     processes: int
     speedup: float
     source: str
     limit: str = ""
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,23 @@ def analyse(path: Path, measured: Path | None = None, reference: Path | None = N
 def _others(path: Path) -> dict[str, list[Mark]]:
     """Medians of measured and emulated speed-ups, by strategy."""
     seconds: dict[tuple[str, int, str], list[float]] = {}
+    flags: dict[tuple[str, int, str], list[bool]] = {}
     for row in read_rows(path):
         if row["status"] != "ok" or str(row["warmup"]).lower() == "true":
             continue
         name = str(row.get("variant") or row.get("strategy"))
         key = (name, int(row["processes"]), str(row["source"]))
         seconds.setdefault(key, []).append(float(row["seconds"]))
+        flags.setdefault(key, []).append(str(row.get("emulation_limited")).lower() == "true")
     medians = {key: statistics.median(values) for key, values in seconds.items()}
     marks: dict[str, list[Mark]] = {}
     for (name, processes, source), value in sorted(medians.items()):
+        flagged = flags[name, processes, source]
         own = medians.get(("sequential", 1, source)) or medians.get(("sequential", 1, "measured"))
         if name != "sequential" and own:
-            marks.setdefault(name, []).append(Mark(processes, own / value, source))
+            marks.setdefault(name, []).append(
+                Mark(processes, own / value, source, limited=2 * sum(flagged) > len(flagged))
+            )
     return marks
 
 

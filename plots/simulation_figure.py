@@ -18,6 +18,10 @@ from plots.simulation import DEFINITIONS, Epochs, Panel, Simulations
 
 WIDTH, ROW_HEIGHT, BELOW = 7.2, 2.6, 1.15  # inches
 DOTS_PER_INCH = 200
+#: Drawn over what the emulation itself slows down.
+CROSS: dict[str, Any] = {
+    "ls": "", "marker": "x", "color": "#444444", "ms": 7.0, "mew": 0.8, "zorder": 5,
+}  # fmt: skip
 
 
 def save(study: Simulations, folder: Path) -> list[Path]:
@@ -68,6 +72,8 @@ def draw(study: Simulations) -> Figure:
                **_marker(neutral, s))
         for s in style.SOURCE_MEANINGS if s in {*sources}
     ]  # fmt: skip
+    if any(m.limited for p in study.panels for marks in p.series.values() for m in marks):
+        handles.append(Line2D([], [], label="limited by the emulation", **CROSS))
     figure.legend(
         handles=handles, ncols=3, loc="lower center", frameon=False, handlelength=3.0,
         bbox_to_anchor=(0.5, 0.02 / height),
@@ -88,6 +94,8 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
             front = 3 + (mark.source != "simulated")
             line = _marker(look, mark.source)
             axis.plot(mark.processes, mark.speedup, ls="", color=look.colour, zorder=front, **line)
+            if mark.limited:
+                axis.plot(mark.processes, mark.speedup, **CROSS)
     axis.set_title(f"{panel.machine}: {DEFINITIONS[panel.definition]}", loc="left")
     _logarithmic(axis, largest)
     axis.set_xlabel("processes p")

@@ -90,3 +90,19 @@ def test_no_law_is_fitted_to_flagged_points(tmp_path):
 def test_another_problem_is_another_panel(tmp_path):
     found = analysis(tmp_path, batch_size=128)
     assert len(found.panels) == 2
+
+
+def test_in_weak_scaling_the_length_may_go_by_size(tmp_path):
+    """One panel a definition, although emulated runs are longer at a larger size."""
+    made = Table("weak_scaling")
+    for source, sizes in (("measured", (1, 2)), ("emulated", (1, 2, 4, 8))):
+        for size in sizes:
+            for strategy, processes in (("sequential", 1), ("data_parallel", size)):
+                made.add(
+                    10.0 * size / processes, processes=processes, strategy=strategy, size=size,
+                    definition="classical", source=source, batch_size=64 * size,
+                    adversary_steps=4, updates=40 if source == "measured" else 20 * size,
+                )  # fmt: skip
+    found = analyse(select(made.write(tmp_path)))
+    assert [panel.facet.configuration for panel in found.panels] == [()]
+    assert "updates: 20 to 160 by size (emulated), 40 (measured)" in describe(found)
