@@ -106,6 +106,11 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
     if kind == "weak" and "definition" not in columns:
         notes.append("classical weak scaling assumed: S = p T(1) / T(p)")
     notes += lengths(selection.rows, kind)
+    calibrations = {
+        Path(str(r["calibration"])).name for r in selection.rows if r.get("calibration")
+    }
+    if calibrations:
+        notes.append(f"emulated with the calibration {', '.join(sorted(calibrations))}")
     if derived and kind == "strong":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
     cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]

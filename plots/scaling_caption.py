@@ -14,6 +14,7 @@ from plots.scaling import Analysis, Panel
 from plots.scaling_text import parameters_in_words, seconds
 
 PREFERRED = {"amdahl+communication": "Amdahl + communication", "power": "a power of p"}
+NOTE_LINES = 6
 NOTE_CHARACTERS = 52
 CLEARLY_WORSE = 2.0  # in AICc (Burnham and Anderson 2002, section 2.6)
 TOO_FEW = "too few p for a fit "
@@ -35,7 +36,8 @@ def wrapped(words: str, size: float, width: float) -> list[str]:
 
 def fit_words(panel: Panel) -> str:
     """The fitted parameters, or why there are none, for a corner of the panel."""
-    lines = []
+    lines: list[str] = []
+    refused: list[str] = []
     above = above_best(panel.fits)
     several = len({fit.source for fit in panel.fits}) > 1
     for fit in panel.fits:
@@ -50,8 +52,9 @@ def fit_words(panel: Panel) -> str:
                 best = min((f for f in above if f.data == fit.data), key=lambda f: above[f])
                 lines.append(f"   (AICc prefers {PREFERRED.get(best.model.name, best.model.name)})")
         elif fit.refusal and fit.refusal.startswith("too few"):
-            lines += [f"{name}: too few p for a fit", f"   {fit.refusal.removeprefix(TOO_FEW)}"]
-    return "\n".join(lines)
+            refused += [f"{name}: too few p for a fit", f"   {fit.refusal.removeprefix(TOO_FEW)}"]
+    # Many of them would cover the points; the table that is printed has them all.
+    return "\n".join([*lines, *refused] if len(lines) + len(refused) <= NOTE_LINES else lines)
 
 
 def title(panel: Panel) -> str:

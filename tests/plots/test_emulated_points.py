@@ -65,6 +65,7 @@ def test_legend_and_caption_tell_them_apart(tmp_path):
     assert "measured" in labels
     assert not any("limited" in label for label in labels)
     assert "Updates: 620 (emulated), 40 (measured)" in caption(found)
+    assert "Emulated with the calibration c.json" in caption(found)
 
 
 def test_flagged_points_are_crossed_out_and_told_of(tmp_path):
