@@ -106,11 +106,10 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
     if kind == "weak" and "definition" not in columns:
         notes.append("classical weak scaling assumed: S = p T(1) / T(p)")
     notes += lengths(selection.rows, kind)
-    calibrations = {
-        Path(str(r["calibration"])).name for r in selection.rows if r.get("calibration")
-    }
+    known = [Path(str(row["calibration"])) for row in selection.rows if row.get("calibration")]
+    calibrations = sorted({path.name for path in known})
     if calibrations:
-        notes.append(f"emulated with the calibration {', '.join(sorted(calibrations))}")
+        notes.append(f"emulated with the calibration {', '.join(calibrations)}")
     if derived and kind == "strong":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
     cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]
