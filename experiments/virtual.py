@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
+from experiments.virtual_training import CURVE_IMAGES, FLOWS, train
 from harness.errors import UserError
 from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.errors import SparringError
@@ -35,82 +34,8 @@ FOUND = (
     "waiting_weights", "backend_used", "data_digest", "computing_seconds",
 )  # fmt: skip
 COLUMNS = (*ROW_COLUMNS, *PARAMETERS, *FOUND)
-
-#: How weights travel: by credits, or in the study's unbounded queues.
-FLOWS = ("credits", "live", "fifo", "news", "drain")
-
-
-def queues_of(flow: str, per_look: int) -> Any:
-    """The study's queues of a flow; None for credits."""
-    from sparring.modelling.simulator import StudyQueues
-
-    if flow == "credits":
-        return None
-    return StudyQueues(
-        per_look=0 if flow == "drain" else per_look,
-        content="live" if flow == "live" else "sent",
-        only_news=flow == "news",
-    )
-
-
-def train(parameters: dict[str, Any], machine: Path, seed: int, per_look: int, backend: str,
-          ) -> dict[str, Any]:  # fmt: skip
-    """Train one point; what was found, by the columns of the table."""
-    import torch
-
-    from sparring import data, networks
-    from sparring.attacks import GradientAscent
-    from sparring.batches import Batches
-    from sparring.data.dataset import Split
-    from sparring.evaluation import count_correct
-    from sparring.fused.compute import compute_for
-    from sparring.modelling.calibration import load
-    from sparring.modelling.study_split import StudySplit
-    from sparring.modelling.virtual import execute
-    from sparring.strategies import Pipeline, Sequential, Strategy
-
-    processes, batch_size = parameters["processes"], parameters["batch_size"]
-    calibration = load(machine)
-    dataset = data.load(parameters["dataset"], normalize=True)
-    size = min(parameters["images"] or len(dataset.train), len(dataset.train))
-    split = Split(dataset.train.pixels[:size], dataset.train.classes[:size], dataset.train.values)
-    strategy: Strategy = Sequential()
-    batches, queues = Batches(size, batch_size, seed), None
-    if processes > 1:
-        batches = StudySplit(size, batch_size, seed, processes - 1)
-        queues = queues_of(parameters["flow"], per_look)
-        strategy = Pipeline(
-            receive_interval=parameters["receive_interval"], max_probes=200,
-            study_partial_batches=parameters["study_partial_batches"],
-        )  # fmt: skip
-    model = networks.build("study", seed)
-    attack = GradientAscent(steps=parameters["adversary_steps"], backend=backend)
-    compute = compute_for(
-        backend, model, split, batches, attack,
-        lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5),
-    )  # fmt: skip
-    length, epochs = batches.epoch_length, parameters["epochs"]
-    began = time.perf_counter()
-    result, _ = execute(
-        strategy, compute, epochs * length, calibration, processes, seed=seed, queues=queues
-    )
-    tested = min(parameters["evaluation_images"], len(dataset.test))
-    correct = count_correct(
-        model, dataset.test, range(tested), GradientAscent(steps=32, backend=backend), seed=seed
-    )
-    ends = [0.0, *result.update_times[length - 1 :: length]]
-    losses = [record.loss for record in result.records]
-    return {
-        "seconds": result.seconds, "updates": epochs * length, "batches": epochs * length,
-        "images_per_second": epochs * size / result.seconds,
-        "staleness_mean": float(result.staleness.mean()),
-        "staleness_max": int(result.staleness.max()), "loss": float(np.mean(losses)),
-        "robust_accuracy": correct / tested, "first_epoch_seconds": ends[1],
-        "last_epoch_seconds": ends[-1] - ends[-2],
-        "last_epoch_loss": float(np.sum(losses[-length:])), "limit": result.limit.name,
-        "waiting_weights": result.waiting_weights, "backend_used": compute.backend,
-        "data_digest": dataset.digest, "computing_seconds": time.perf_counter() - began,
-    }  # fmt: skip
+#: Accuracies on the way, of the table of details.
+CURVE = ("point", "seed", "update", "simulated_seconds", "robust_accuracy", "loss", "staleness")
 
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
@@ -158,6 +83,14 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
 @click.option("--images", type=click.IntRange(0), default=0, show_default=True,
               help="Train on the first so many images; 0: on all.")  # fmt: skip
 @click.option("--evaluation-images", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option(
+    "--curve",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Also the accuracy "
+    f"on the first {CURVE_IMAGES} test images after every N updates, in NAME.details.csv.",
+)
 @click.option("--machine", type=click.Path(path_type=Path), default=MACHINE,
               help="Calibration of the machine [default: the study's node].")  # fmt: skip
 @click.option("--backend", type=click.Choice(["auto", "torch", "fused"]), default="auto",
@@ -169,7 +102,8 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
 def main(
     processes: tuple[int, ...], epochs: int, receive_interval: tuple[int, ...],
     adversary_steps: int, batch_size: int, defect: bool, both: bool, flow: str, per_look: int,
-    seed: tuple[int, ...], dataset: str, images: int, evaluation_images: int, machine: Path,
+    seed: tuple[int, ...], dataset: str, images: int, evaluation_images: int, curve: int,
+    machine: Path,
     backend: str, threads: int, out: Path,
 ) -> None:  # fmt: skip
     """Train the original study's pipeline as so many processes would have trained it.
@@ -207,8 +141,15 @@ def main(
                     if _key({**parameters, "seed": chosen}) in done:
                         click.echo(f"{told}: done already")
                         continue
-                    found = train({**parameters, "flow": flow}, machine, chosen, per_look, backend)
-                    Table(out, COLUMNS).append([_row(parameters, chosen, found)])
+                    found, looks = train(
+                        {**parameters, "flow": flow}, machine, chosen, per_look, backend, curve
+                    )
+                    row = _row(parameters, chosen, found)
+                    shared: dict[str, Any] = {"point": row["point"], "seed": chosen}
+                    if looks:
+                        details = Table(out.with_suffix(".details.csv"), CURVE)
+                        details.append([{**shared, **each} for each in looks])
+                    Table(out, COLUMNS).append([row])
                     click.echo(
                         f"{told}: accuracy {found['robust_accuracy']:.4f}, simulated "
                         f"{found['seconds']:.1f} s, loss of the last epoch "

@@ -18,6 +18,7 @@ COLUMNS = (
     "study_partial_batches", "flow", "robust_accuracy", "staleness_mean", "seconds",
 )  # fmt: skip
 REFERENCE = ("processes", "epochs", "robust_accuracy")
+DETAILS = ("point", "seed", "update", "robust_accuracy")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Accuracy as one run went on.
+
+    Attributes:
+        processes, defect, seed: of the run.
+        points: pairs of updates done and accuracy.
+    """
+
+    processes: int
+    defect: bool
+    seed: int
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class Virtual:
     """One table, and the study's accuracies for the same number of epochs.
 
@@ -56,12 +72,14 @@ class Virtual:
         dataset: with the number of images, if not all were trained on.
         groups: of the table.
         measured: the study's accuracy by (processes, epochs, receive interval).
+        curves: of runs of one epoch that were looked at on the way.
     """
 
     path: Path
     dataset: str
     groups: tuple[Group, ...]
     measured: dict[tuple[int, int, int], float]
+    curves: tuple[Curve, ...] = ()
 
     def scaling(self) -> list[Group]:
         """One epoch with a look at every step: what is drawn over processes."""
@@ -100,7 +118,7 @@ def analyse(path: Path, reference: Path | None = None) -> Virtual:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
     made = [_group(members) for members in groups.values()]
     made.sort(key=lambda g: (g.epochs, g.flow, g.defect, g.processes, g.interval))
-    return Virtual(path, name, tuple(made), _measured(path, reference))
+    return Virtual(path, name, tuple(made), _measured(path, reference), _curves(path, rows))
 
 
 def _group(rows: Sequence[Row]) -> Group:
@@ -112,6 +130,28 @@ def _group(rows: Sequence[Row]) -> Group:
         fmean(float(row["staleness_mean"]) for row in rows),
         fmean(float(row["seconds"]) for row in rows),
     )  # fmt: skip
+
+
+def _curves(path: Path, rows: Sequence[Row]) -> tuple[Curve, ...]:
+    """From the table of details beside the table, where there is one."""
+    details = path.with_suffix(".details.csv")
+    if not details.is_file():
+        return ()
+    runs = {(row["point"], int(row["seed"])): row for row in rows if int(row["epochs"]) == 1}
+    found: dict[tuple[object, int], dict[int, float]] = {}
+    for row in read_rows(details, DETAILS):
+        key = (row["point"], int(row["seed"]))
+        if key in runs:
+            found.setdefault(key, {})[int(row["update"])] = float(row["robust_accuracy"])
+    curves = [
+        Curve(
+            int(runs[key]["processes"]),
+            str(runs[key]["study_partial_batches"]).lower() == "true",
+            key[1], tuple(sorted(points.items())),
+        )
+        for key, points in found.items()
+    ]  # fmt: skip
+    return tuple(sorted(curves, key=lambda c: (c.processes, c.defect, c.seed)))
 
 
 def _measured(path: Path, reference: Path | None) -> dict[tuple[int, int, int], float]:

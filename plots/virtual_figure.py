@@ -39,9 +39,11 @@ def save(study: Virtual, folder: Path) -> list[Path]:
 def draw(study: Virtual) -> Figure:
     """A panel for what the table has: one epoch over p, several epochs over the interval."""
     scaling, intervals = study.scaling(), study.intervals()
-    panels = [groups for groups in (scaling, intervals) if groups]
-    figure = Figure(figsize=(WIDTH if len(panels) > 1 else WIDTH / 1.6, HEIGHT))
-    axes = list(figure.subplots(1, max(1, len(panels)), squeeze=False)[0])
+    top = (scaling != []) + (intervals != [])
+    rows = 1 + bool(study.curves)
+    figure = Figure(figsize=(WIDTH if top > 1 else WIDTH / 1.6, rows * HEIGHT))
+    grid = figure.add_gridspec(rows, max(1, top))
+    axes = [figure.add_subplot(grid[0, column]) for column in range(max(1, top))]
     if scaling:
         axis = axes.pop(0)
         _draw(axis, study, scaling, lambda g: g.processes)
@@ -52,8 +54,32 @@ def draw(study: Virtual) -> Figure:
         _draw(axis, study, intervals, lambda g: g.interval)
         axis.set_title(f"{one.epochs} epochs on {one.processes} processes", loc="left")
         axis.set_xlabel("ascent steps between looks for weights")
+    if study.curves:
+        _draw_curves(figure.add_subplot(grid[1, :]), study)
     figure.tight_layout()
     return figure
+
+
+def _draw_curves(axis: Axes, study: Virtual) -> None:
+    """Accuracy on the way, of the first seed of each point."""
+    first = {(c.processes, c.defect): c for c in reversed(study.curves)}
+    shown = [first[key] for key in sorted(first)]
+    looks = style.looks([str(number) for number in range(len(shown))])
+    for curve, look in zip(shown, looks.values(), strict=True):
+        told = f"p = {curve.processes}"
+        if curve.processes > 1:
+            told += ", partial batches " + ("as in the study" if curve.defect else "correct")
+        axis.plot(*zip(*curve.points, strict=True), color=look.colour, ls=look.dashes, lw=0.9,
+                  marker=look.marker, ms=2.5, label=told)  # fmt: skip
+    seeds = sorted({curve.seed for curve in shown})
+    told = f"seed {seeds[0]}" if len(seeds) == 1 else "the first seed of each"
+    axis.set_title(f"during the epoch ({told}; fewer test images)", loc="left")
+    axis.set_xlabel("updates")
+    axis.set_ylabel("robust accuracy, the study's metric")
+    axis.set_ylim(-0.02, 1.0)
+    axis.grid(True, color="#e6e6e6", lw=0.5)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, ncols=2, loc="upper left")
 
 
 def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Group], int]) -> None:

@@ -7,6 +7,7 @@ that it would have seen: the model that so many processes would have trained, de
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from sparring.compute import Compute
@@ -16,6 +17,10 @@ from sparring.modelling.simulator import Job, Result, StudyQueues, simulate
 from sparring.strategies import RankLog, Run, Strategy
 from sparring.strategies.pipeline import Pipeline
 from sparring.strategies.replay import Replay
+from sparring.strategies.telemetry import BatchRecord
+
+#: What was trained on, and the simulated seconds at the end of its update.
+OnUpdate = Callable[[BatchRecord, float], None]
 
 
 def job_of(compute: Compute, updates: int) -> Job:
@@ -32,6 +37,7 @@ def execute(
     *,
     seed: int = 0,
     queues: StudyQueues | None = None,
+    on_update: OnUpdate | None = None,
 ) -> tuple[Result, RankLog]:
     """Train ``compute`` as ``processes`` ranks of the calibrated machine would have trained it.
 
@@ -43,6 +49,8 @@ def execute(
         processes: ranks that are simulated.
         seed: of the simulated durations.
         queues: see `simulate`.
+        on_update: called after each update with its record and the simulated second in which it
+            ended; ``compute`` then has the new weights, and may be read.
 
     Returns:
         the simulation, its records with the losses that were computed; and the log of computing.
@@ -59,6 +67,11 @@ def execute(
     result = simulate(
         strategy, job_of(compute, updates), calibration, processes, seed=seed, queues=queues
     )
-    run = Run(MPI.COMM_SELF, compute, updates)
+
+    def tell(record: BatchRecord) -> None:
+        assert on_update is not None
+        on_update(record, float(result.update_times[record.update]))
+
+    run = Run(MPI.COMM_SELF, compute, updates, on_update=tell if on_update else None)
     log = Replay(result.records, study_partial_batches=partial).train(run)
     return replace(result, records=tuple(log.records)), log

@@ -79,6 +79,29 @@ def test_the_figure_is_the_same_each_time_and_has_a_panel_for_each_question(writ
     ]  # fmt: skip
 
 
+def test_accuracies_on_the_way_have_a_panel_of_their_own(write, tmp_path):
+    path = write([row(1, 0.5, point="pa"), row(32, 0.5, point="pb"),
+                  row(32, 0.5, epochs=10, point="pc")])  # fmt: skip
+    looks = [
+        {"schema_version": "1", "point": point, "seed": "0", "update": str(update),
+         "robust_accuracy": str(accuracy)}
+        for point, update, accuracy in (
+            ("pb", 20, 0.4), ("pb", 10, 0.2), ("pa", 10, 0.1), ("pc", 10, 0.9), ("gone", 10, 0.9),
+        )
+    ]  # fmt: skip
+    text = format_csv(("schema_version", *virtual.DETAILS), looks)
+    (tmp_path / "virtual.details.csv").write_text(text, encoding="utf-8")
+    study = virtual.analyse(path)
+    assert [(c.processes, c.points) for c in study.curves] == [
+        (1, ((10, 0.1),)), (32, ((10, 0.2), (20, 0.4)))
+    ]  # fmt: skip
+    figure = virtual_figure.draw(study)
+    assert "during the epoch" in figure.axes[-1].get_title(loc="left")
+    assert [line.get_label() for line in figure.axes[-1].lines] == [
+        "p = 1", "p = 32, partial batches correct"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
