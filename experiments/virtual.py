@@ -10,11 +10,11 @@ import hashlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from experiments.virtual_training import CURVE_IMAGES, FLOWS, train
+from experiments.virtual_training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
 from harness.errors import UserError
 from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.errors import SparringError
@@ -76,6 +76,9 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
               "it.")  # fmt: skip
 @click.option("--per-look", type=click.IntRange(1), default=1, show_default=True,
               help="Models that a look takes from the queue (live, fifo, news).")  # fmt: skip
+@click.option("--copied-by", type=click.Choice(COPIES), default="both", show_default=True,
+              help="Who spends the time of a copy of the weights, but for credits: both ends, or "
+              "the receiver alone.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), multiple=True, default=(0,), show_default=True,
               help="May be given several times.")  # fmt: skip
 @click.option("--dataset", type=click.Choice(["mnist-5k", "mnist", "fashion-mnist"]),
@@ -102,6 +105,7 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
 def main(
     processes: tuple[int, ...], epochs: int, receive_interval: tuple[int, ...],
     adversary_steps: int, batch_size: int, defect: bool, both: bool, flow: str, per_look: int,
+    copied_by: Literal["both", "receiver"],
     seed: tuple[int, ...], dataset: str, images: int, evaluation_images: int, curve: int,
     machine: Path,
     backend: str, threads: int, out: Path,
@@ -120,7 +124,7 @@ def main(
     import torch
 
     torch.set_num_threads(threads)
-    name = flow if flow in ("credits", "drain") or per_look == 1 else f"{flow} {per_look}"
+    name = flow_name(flow, per_look, copied_by)
     for p in processes:
         for interval in receive_interval if p > 1 else (1,):
             for partial in (False, True) if both and p > 1 else (defect and p > 1,):
@@ -142,7 +146,12 @@ def main(
                         click.echo(f"{told}: done already")
                         continue
                     found, looks = train(
-                        {**parameters, "flow": flow}, machine, chosen, per_look, backend, curve
+                        parameters,
+                        machine,
+                        chosen,
+                        queues_of(flow, per_look, copied_by),
+                        backend,
+                        curve,
                     )
                     row = _row(parameters, chosen, found)
                     shared: dict[str, Any] = {"point": row["point"], "seed": chosen}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,21 @@ CURVE_IMAGES = 1000
 FLOWS = ("credits", "live", "fifo", "news", "drain")
 
 
-def queues_of(flow: str, per_look: int) -> Any:
+#: Who spends the time of a copy of the weights; see `StudyQueues`.
+COPIES = ("both", "receiver")
+
+
+def flow_name(flow: str, per_look: int, copied_by: str) -> str:
+    """How weights travel, in the words of the table."""
+    words = [flow]
+    if per_look > 1 and flow not in ("credits", "drain"):
+        words.append(str(per_look))
+    if copied_by != "both" and flow != "credits":
+        words.append(copied_by)
+    return " ".join(words)
+
+
+def queues_of(flow: str, per_look: int, copied_by: Literal["both", "receiver"]) -> Any:
     """The study's queues of a flow; None for credits."""
     from sparring.modelling.simulator import StudyQueues
 
@@ -24,14 +38,16 @@ def queues_of(flow: str, per_look: int) -> Any:
         per_look=0 if flow == "drain" else per_look,
         content="live" if flow == "live" else "sent",
         only_news=flow == "news",
+        copied_by=copied_by,
     )
 
 
-def train(parameters: dict[str, Any], machine: Path, seed: int, per_look: int, backend: str,
+def train(parameters: dict[str, Any], machine: Path, seed: int, queues: Any, backend: str,
           every: int = 0) -> tuple[dict[str, Any], list[dict[str, Any]]]:  # fmt: skip
     """Train one point; what was found, by the columns of the table, and the curve.
 
-    The curve has the accuracy on the first test images after every so many updates (0: none).
+    ``queues`` are the study's, or None. The curve has the accuracy on the first test images after
+    every so many updates (0: none).
     """
     import torch
 
@@ -53,10 +69,9 @@ def train(parameters: dict[str, Any], machine: Path, seed: int, per_look: int, b
     size = min(parameters["images"] or len(dataset.train), len(dataset.train))
     split = Split(dataset.train.pixels[:size], dataset.train.classes[:size], dataset.train.values)
     strategy: Strategy = Sequential()
-    batches, queues = Batches(size, batch_size, seed), None
+    batches = Batches(size, batch_size, seed)
     if processes > 1:
         batches = StudySplit(size, batch_size, seed, processes - 1)
-        queues = queues_of(parameters["flow"], per_look)
         strategy = Pipeline(
             receive_interval=parameters["receive_interval"], max_probes=200,
             study_partial_batches=parameters["study_partial_batches"],
@@ -81,8 +96,8 @@ def train(parameters: dict[str, Any], machine: Path, seed: int, per_look: int, b
             })  # fmt: skip
 
     result, _ = execute(
-        strategy, compute, epochs * length, calibration, processes, seed=seed, queues=queues,
-        on_update=look,
+        strategy, compute, epochs * length, calibration, processes, seed=seed,
+        queues=queues if processes > 1 else None, on_update=look,
     )  # fmt: skip
     tested = min(parameters["evaluation_images"], len(dataset.test))
     correct = count_correct(model, dataset.test, range(tested), metric, seed=seed)

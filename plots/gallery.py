@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.errors import InputError
-from harness.tables import write_whole
-from plots import style
+from plots import files
 from plots.observations import read_rows
 
 REQUIRED = (
@@ -25,7 +23,6 @@ REQUIRED = (
     "height", "width", "clean_pixels", "adversary_pixels",
 )  # fmt: skip
 SCHEMA_VERSION = 1
-DOTS_PER_INCH = 200
 CELL = 0.92  # inches
 RIGHT, WRONG = "#00795A", "#C14A00"
 
@@ -99,26 +96,19 @@ def _pixels(path: Path, row: dict[str, Any], column: str) -> Pixels:
 
 def save(gallery: Gallery, folder: Path) -> list[Path]:
     """Write ``<table>.svg`` and ``.png``, and ``<table>_perturbations`` likewise."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in svgs(gallery).items():
-        write_whole(folder / f"{name}.svg", text)
-        with mpl.rc_context(style.SETTINGS):
-            figure = _figures()[name.removeprefix(gallery.path.stem)](gallery)
-            figure.savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-        written += [folder / f"{name}.{ending}" for ending in ("svg", "png")]
+    for suffix, draw in _figures().items():
+        name = f"{gallery.path.stem}{suffix}"
+        written += files.save(partial(draw, gallery), folder, name)
     return written
 
 
 def svgs(gallery: Gallery) -> dict[str, str]:
     """Both figures as SVG text without a date, by name."""
-    texts = {}
-    for suffix, draw in _figures().items():
-        buffer = io.StringIO()
-        with mpl.rc_context(style.SETTINGS):
-            draw(gallery).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        texts[f"{gallery.path.stem}{suffix}"] = buffer.getvalue()
-    return texts
+    return {
+        f"{gallery.path.stem}{suffix}": files.as_svg(partial(draw, gallery))
+        for suffix, draw in _figures().items()
+    }
 
 
 def _figures() -> dict[str, Callable[[Gallery], Figure]]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from harness.tables import write_whole
-from plots import provenance, style
+from plots import files, provenance, style
 from plots.facets import in_words
 from plots.robustness import Arm, Robustness
 from plots.scaling_caption import wrapped
 
 WIDTH = 7.2  # inches
-DOTS_PER_INCH = 200
 #: Colour and marker of each arm, in the order of `Robustness.arms`.
 LOOKS = (
     (style.BLACK, "s"), ("#009E73", "D"), ("#0072B2", "o"), ("#D55E00", "^"), ("#CC79A7", "v"),
@@ -28,20 +25,12 @@ LOOKS = (
 
 def save(study: Robustness, folder: Path) -> list[Path]:
     """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{study.selection.study}.{ending}" for ending in ("svg", "png")]
-    write_whole(paths[0], svg(study))
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
+    return files.save(lambda: draw(study), folder, study.selection.study)
 
 
 def svg(study: Robustness) -> str:
     """The figure as SVG text without a date."""
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return files.as_svg(lambda: draw(study))
 
 
 def draw(study: Robustness) -> Figure:
@@ -113,7 +102,7 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
     ticks = [t for t in (linear / 4, 10.0, 100.0) if t <= far]
     axis.set_xticks(sorted({0.0, *ticks, *(-t for t in ticks)}))
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    axis.xaxis.set_minor_locator(NullLocator())
     _rows(study, axis, labels=False)
     axis.set_xlabel("paired difference [points]", labelpad=1)
     axis.set_title("against the baseline, 95 %; dashed: margin", loc="left", pad=4)

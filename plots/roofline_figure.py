@@ -7,17 +7,14 @@ large ones is a thin line.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.tables import write_whole
-from plots import roofline_panel, style
+from plots import files, roofline_panel
 from plots.roofline import Study
 from plots.roofline_panel import SHAPES, short
 from plots.roofline_points import BYTES_SOURCES
@@ -25,7 +22,6 @@ from plots.scaling_caption import wrapped
 
 WIDTH = 7.2  # inches: two columns of a journal page
 PANEL = 4.0  # inches: height of a panel
-DOTS_PER_INCH = 200
 CAPTION_SIZE = 6.3  # points
 
 SOURCE_WORDS = {
@@ -38,25 +34,12 @@ SOURCE_WORDS = {
 def save(study: Study, folder: Path, variants: Sequence[str], claims: Mapping[str, float]
          ) -> list[Path]:  # fmt: skip
     """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{study.path.stem}.{ending}" for ending in ("svg", "png")]
-    with mpl.rc_context(style.SETTINGS):
-        figure = draw(study, variants, claims)
-        write_whole(paths[0], _svg(figure))
-        figure.savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
+    return files.save(lambda: draw(study, variants, claims), folder, study.path.stem)
 
 
 def svg(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> str:
     """The figure as SVG text without a date."""
-    with mpl.rc_context(style.SETTINGS):
-        return _svg(draw(study, variants, claims))
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return files.as_svg(lambda: draw(study, variants, claims))
 
 
 def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> Figure:
@@ -74,7 +57,7 @@ def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> 
     legend = 0.45  # two lines
     count = len(study.panels)
     height = PANEL * count + legend + caption
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=(WIDTH, height), dpi=files.DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     for number, panel in enumerate(study.panels):
         bottom = caption + legend + PANEL * (count - 1 - number) + 0.4

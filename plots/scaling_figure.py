@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from harness.tables import write_whole
-from plots import style
+from plots import files, style
 from plots.apriori import amdahl_speedup
 from plots.fits import Fit
 from plots.reference import CLAIMED_FRACTION
@@ -29,7 +26,6 @@ CAPTION_LINE = 0.125
 CAPTION_SIZE = 6.3  # points
 TOP = 0.3
 OCTAVES_APART = 0.045  # points of several strategies at one p stand side by side
-DOTS_PER_INCH = 200
 TITLE_ROOM = 400.0  # points of size times characters that fit over a panel
 TITLE_LEAST = 5.5  # points
 
@@ -44,20 +40,12 @@ LEGEND: Any = {
 
 def save(analysis: Analysis, folder: Path) -> list[Path]:
     """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{analysis.selection.study}.{ending}" for ending in ("svg", "png")]
-    write_whole(paths[0], svg(analysis))
-    with mpl.rc_context(style.SETTINGS):
-        draw(analysis).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
+    return files.save(lambda: draw(analysis), folder, analysis.selection.study)
 
 
 def svg(analysis: Analysis) -> str:
     """The figure as SVG text without a date."""
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(analysis).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return files.as_svg(lambda: draw(analysis))
 
 
 def draw(analysis: Analysis) -> Figure:

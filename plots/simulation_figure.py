@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from harness.tables import write_whole
-from plots import style
+from plots import files, style
 from plots.simulation import DEFINITIONS, Epochs, Panel, Simulations
 
 WIDTH, ROW_HEIGHT, BELOW = 7.2, 2.6, 1.15  # inches
-DOTS_PER_INCH = 200
 #: Drawn over what the emulation itself slows down.
 CROSS: dict[str, Any] = {
     "ls": "", "marker": "x", "color": "#444444", "ms": 7.0, "mew": 0.8, "zorder": 5,
@@ -25,15 +21,8 @@ CROSS: dict[str, Any] = {
 
 
 def save(study: Simulations, folder: Path) -> list[Path]:
-    """Write ``simulation.svg`` and ``simulation.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{study.path.stem}.{ending}" for ending in ("svg", "png")]
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    write_whole(paths[0], buffer.getvalue())
-    return paths
+    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
+    return files.save(lambda: draw(study), folder, study.path.stem)
 
 
 def draw(study: Simulations) -> Figure:

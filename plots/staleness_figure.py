@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness.tables import write_whole
-from plots import provenance, style
+from plots import files, provenance
 from plots.facets import in_words
 from plots.scaling_caption import wrapped
 from plots.staleness import FEWEST, Configuration, Staleness
 
 WIDTH = 7.2  # inches
 ROW = 0.19  # inches for a configuration
-DOTS_PER_INCH = 200
 #: Colours and markers by number of processes, in order of appearance.
 LOOKS = (
     ("#000000", "s"), ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "D"), ("#CC79A7", "v"),
@@ -29,20 +25,12 @@ LOOKS = (
 
 def save(study: Staleness, folder: Path) -> list[Path]:
     """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{study.selection.study}.{ending}" for ending in ("svg", "png")]
-    write_whole(paths[0], svg(study))
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return paths
+    return files.save(lambda: draw(study), folder, study.selection.study)
 
 
 def svg(study: Staleness) -> str:
     """The figure as SVG text without a date."""
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return files.as_svg(lambda: draw(study))
 
 
 def draw(study: Staleness) -> Figure:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from harness.tables import write_whole
-from plots import style
+from plots import files, style
 from plots.virtual import Group, Virtual, flows
 
 WIDTH, HEIGHT = 7.2, 3.1  # inches
-DOTS_PER_INCH = 200
 
 _FLOWS = {
     "live": "newest at a look", "fifo": "oldest of a queue", "news": "oldest, new ones only",
@@ -25,15 +21,8 @@ _FLOWS = {
 
 
 def save(study: Virtual, folder: Path) -> list[Path]:
-    """Write ``virtual.svg`` and ``virtual.png``; equal input gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{study.path.stem}.{ending}" for ending in ("svg", "png")]
-    buffer = io.StringIO()
-    with mpl.rc_context(style.SETTINGS):
-        draw(study).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        draw(study).savefig(paths[1], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    write_whole(paths[0], buffer.getvalue())
-    return paths
+    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
+    return files.save(lambda: draw(study), folder, study.path.stem)
 
 
 def draw(study: Virtual) -> Figure:
@@ -82,6 +71,14 @@ def _draw_curves(axis: Axes, study: Virtual) -> None:
     axis.legend(frameon=False, ncols=2, loc="upper left")
 
 
+def _told(flow: str) -> str:
+    """A flow in words: `live`, `news 2`, `live receiver` ..."""
+    name, *rest = flow.split()
+    told = [_FLOWS.get(name, name)]
+    told += [f"{word} a look" if word.isdecimal() else f"{word} copies" for word in rest]
+    return ", ".join(told)
+
+
 def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Group], int]) -> None:
     known = {(g.processes, g.epochs, g.interval): place(g) for g in groups}
     measured = sorted(
@@ -95,10 +92,9 @@ def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Grou
                                     strict=True):  # fmt: skip
         line = [g for g in groups if (g.flow, g.defect) == (flow, defect) or g.processes == 1]
         line.sort(key=place)
-        name, _, count = flow.partition(" ")
         told = "partial batches as in the study" if defect else "partial batches correct"
         if len({f for f, _ in lines}) > 1:
-            told = _FLOWS.get(name, name) + (f", {count} a look" if count else "")
+            told = _told(flow)
         for g in line:
             axis.plot([place(g)] * len(g.accuracies), g.accuracies, ls="", marker=look.marker,
                       ms=2.5, color=look.colour, alpha=0.5, zorder=3)  # fmt: skip

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 
 import numpy as np
 from mpi4py import MPI
 
+from sparring.modelling.measuring_messages import half_round_trips
 from sparring.strategies.waiting import Waiting
-
-
-def half_round_trips(comm: MPI.Intracomm, waiting: Waiting, size: int, times: int) -> list[float]:
-    """Seconds of half a round trip of ``size`` bytes, ``times`` times."""
-    buffer, other = np.zeros(size, np.uint8), 1 - comm.rank
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        for sending in (comm.rank == 0, comm.rank != 0):
-            request = comm.Isend(buffer, other) if sending else comm.Irecv(buffer, other)
-            waiting.finish(request, "the other rank")
-        seconds.append((time.perf_counter() - began) / 2)
-    return seconds
 
 
 def main(job: dict[str, list[int]]) -> None:
