@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.tables import DETAIL_COLUMNS, details_path
-from plots.equivalence import NON_INFERIOR, NOT_SHOWN, Comparison, compare
+from plots.equivalence import FEWEST, NON_INFERIOR, NOT_SHOWN, Comparison, compare
 from plots.observations import Row, Selection, read_rows
 
 #: Columns that tell a table of this kind.
@@ -97,11 +97,11 @@ class Robustness:
     def hurts_from(self) -> float | None:
         """Mean staleness from which on every arm is worse than the baseline, beyond doubt.
 
-        Beyond doubt: the 95 % interval of the paired difference lies below 0. None where the oldest
-        arm is not.
+        Beyond doubt: the 95 % interval of the paired difference lies below 0. Arms with fewer seeds
+        than a verdict needs decide nothing. None where the oldest of the others is not.
         """
         aged = sorted(
-            (a for a in self.arms if a.comparison is not None),
+            (a for a in self.arms if a.comparison is not None and a.comparison.n >= FEWEST),
             key=lambda a: a.mean("staleness_mean") or 0.0,
         )
         found = None

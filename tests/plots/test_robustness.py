@@ -90,7 +90,7 @@ def test_pairing_removes_what_seeds_share(folder):
 
 
 def test_staleness_hurts_from_the_youngest_arm_that_is_worse(folder):
-    assert study(folder).hurts_from == 40.0
+    assert study(folder).hurts_from == 300.0  # three seeds at 40 decide nothing
 
 
 def test_a_seed_that_failed_is_told_and_forbids_a_favourable_verdict(tmp_path):
@@ -144,7 +144,7 @@ def test_the_command_writes_figures_and_table_alike_each_time(folder, capsys):
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "stale" in printed
-    assert "staleness hurts from a mean of 40.0 updates on" in printed
+    assert "staleness hurts from a mean of 300.0 updates on" in printed
     first = (folder / "figures" / "robustness.svg").read_bytes()
     assert main(command) == 0
     assert (folder / "figures" / "robustness.svg").read_bytes() == first
