@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scaling_tables import BATCHES, Table, amdahl, pipeline
 
-from plots import scaling_figure, style
+from plots import files, scaling_figure, style
 from plots.observations import select
 from plots.scaling import analyse
 from plots.scaling_text import FIT_COLUMNS, fits_table
@@ -51,7 +51,7 @@ def analysis_of(build, folder, noise=0.02):
 def test_nothing_is_clipped_or_on_top_of_something_else(tmp_path, build):
     with mpl.rc_context(style.SETTINGS):
         figure = scaling_figure.draw(analysis_of(build, tmp_path))
-        figure.set_dpi(scaling_figure.DOTS_PER_INCH)
+        figure.set_dpi(files.DOTS_PER_INCH)
         FigureCanvasAgg(figure).draw()
         page = figure.bbox
         legend = figure.legends[0].get_window_extent()
