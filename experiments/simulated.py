@@ -19,11 +19,11 @@ from typing import Any
 import click
 import pandas as pd
 
+from experiments.commands import run_command
 from experiments.emulated import TRAINING_IMAGES
 from experiments.parameters import Parameters, build_strategy, parse
 from harness.errors import UserError
 from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_frame, text_of, write_whole
-from sparring.errors import SparringError
 from sparring.modelling.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 
@@ -126,20 +126,7 @@ def main(table: Path, launches: int) -> None:
 
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
-    try:
-        main(prog_name="python -m experiments.simulated", standalone_mode=False)
-    except click.ClickException as error:
-        click.echo(error.format_message().replace("\n", " "), err=True)
-        return 2
-    except (UserError, SparringError, ValueError) as error:
-        click.echo(str(error), err=True)
-        return 2
-    except OSError as error:
-        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
-        return 2
-    except click.Abort:
-        return 130
-    return 0
+    return run_command(main, "experiments.simulated")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from typing import Any
 
 import click
 
+from experiments.commands import run_command
 from experiments.simulation_study import COLUMNS, machine_of, point, read, study_point
-from harness.errors import UserError
 from harness.tables import format_csv, write_whole
-from sparring.errors import SparringError
 from sparring.modelling.calibration import load
 
 HERE = Path(__file__).parent
@@ -124,20 +123,7 @@ def main(description: Path, results: Path, calibration: Path | None, processes: 
 
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
-    try:
-        main(prog_name="python -m experiments.simulation", standalone_mode=False)
-    except click.ClickException as error:
-        click.echo(error.format_message().replace("\n", " "), err=True)
-        return 2
-    except (UserError, SparringError) as error:
-        click.echo(str(error), err=True)
-        return 2
-    except OSError as error:
-        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
-        return 2
-    except click.Abort:
-        return 130
-    return 0
+    return run_command(main, "experiments.simulation")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 import click
 
+from experiments.commands import run_command
 from experiments.virtual_training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
-from harness.errors import UserError
 from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
-from sparring.errors import SparringError
 from sparring.tables import Table
 
 STUDY = "virtual"
@@ -171,20 +170,7 @@ def main(
 
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
-    try:
-        main(prog_name="python -m experiments.virtual", standalone_mode=False)
-    except click.ClickException as error:
-        click.echo(error.format_message().replace("\n", " "), err=True)
-        return 2
-    except (UserError, SparringError, ValueError) as error:
-        click.echo(str(error), err=True)
-        return 2
-    except OSError as error:
-        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
-        return 2
-    except click.Abort:
-        return 130
-    return 0
+    return run_command(main, "experiments.virtual")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,12 @@ def draw(study: Virtual) -> Figure:
 
 
 def _draw_curves(axis: Axes, study: Virtual) -> None:
-    """Accuracy on the way, of the first seed of each point."""
-    first = {(c.processes, c.defect): c for c in reversed(study.curves)}
+    """Accuracy on the way, of the first seed of each point.
+
+    With the study's partial batches only the end of an epoch differs: not drawn, if there is both.
+    """
+    correct = [c for c in study.curves if not c.defect]
+    first = {(c.processes, c.defect): c for c in reversed(correct or study.curves)}
     shown = [first[key] for key in sorted(first)]
     looks = style.looks([str(number) for number in range(len(shown))])
     for curve, look in zip(shown, looks.values(), strict=True):

@@ -1,0 +1,26 @@
+"""A command's exit code; bad input becomes one sentence on stderr."""
+
+from __future__ import annotations
+
+import click
+
+from harness.errors import UserError
+from sparring.errors import SparringError
+
+
+def run_command(command: click.Command, name: str) -> int:
+    """Run ``command`` as ``python -m NAME``; its exit code, 2 for bad input."""
+    try:
+        command.main(prog_name=f"python -m {name}", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(error.format_message().replace("\n", " "), err=True)
+        return 2
+    except (UserError, SparringError, ValueError) as error:
+        click.echo(str(error), err=True)
+        return 2
+    except OSError as error:
+        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
+        return 2
+    except click.Abort:
+        return 130
+    return 0
