@@ -60,6 +60,8 @@ class Parameters(BaseModel):
     staleness_policy: str = "wait"
     study_partial_batches: bool = False
     overlap: bool = False
+    refresh_steps: int = 0
+    refresh_scale: float = 1.0
     reduction: str = "auto"
     trainer_share: float = 1.0
     broadcast: str = "shared_memory"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from sparring.compute import Array
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.fused.compute import compute_for
-from sparring.modelling.calibration import Calibration, Duration, load
+from sparring.modelling.calibration import load
 from sparring.modelling.simulator import Job, Result, simulate
+from sparring.modelling.virtual import replay_of
 from sparring.recipes import RECIPES
 from sparring.robustness.evaluate import Evaluation
 from sparring.robustness.measure import Subject
@@ -30,7 +32,6 @@ from sparring.robustness.scale import Scale
 from sparring.robustness.suite import linf, study, suite
 from sparring.strategies import Run
 from sparring.strategies.base import Strategy
-from sparring.strategies.replay import Replay
 from sparring.strategies.telemetry import BatchRecord
 
 #: Training that ends with a loss within this of log 10 never left the plateau at which all classes
@@ -152,7 +153,7 @@ class Robustness:
             "backend_used": self.compute.backend,
             "data_digest": self.dataset.digest,
         }  # fmt: skip
-        if chosen.seed == chosen.deep_seed:
+        if chosen.seed == chosen.deep_seed and chosen.role == "arm":
             metrics |= self._deep()
         return metrics
 
@@ -166,21 +167,21 @@ class Robustness:
     def _simulate(self) -> Result:
         """When each update would end, and which weights each ascent step would see."""
         chosen = self.parameters
+        steps = chosen.clock_steps or chosen.adversary_steps
         job = Job(
-            chosen.updates, chosen.adversary_steps, chosen.batch_size,
-            self.compute.epoch_length, self.compute.rows,
-        )  # fmt: skip
-        machine = load(calibration_file(chosen.calibration))
-        if chosen.clock_steps:
-            machine = _slower(machine, chosen.clock_steps / chosen.adversary_steps)
-        return simulate(
-            build_strategy(chosen), job, machine, chosen.virtual_processes, seed=chosen.seed
+            chosen.updates, steps, chosen.batch_size, self.compute.epoch_length, self.compute.rows
         )
+        result = simulate(
+            build_strategy(chosen), job, load(calibration_file(chosen.calibration)),
+            chosen.virtual_processes, seed=chosen.seed,
+        )  # fmt: skip
+        records = (coarser(record, steps, chosen.adversary_steps) for record in result.records)
+        return replace(result, records=tuple(records))
 
     def _strategy(self) -> Strategy:
         if self.parameters.virtual_processes == 1:
             return build_strategy(self.parameters)
-        return Replay(self.simulated.records)
+        return replay_of(build_strategy(self.parameters), self.simulated)
 
     def _curve(self) -> list[dict[str, Any]]:
         """Accuracy and strength as training went on; the trained weights are back afterwards."""
@@ -256,14 +257,19 @@ class Robustness:
         return path.name
 
 
-def _slower(machine: Calibration, factor: float) -> Calibration:
-    """The machine with ascent steps that take ``factor`` times as long."""
+def coarser(record: BatchRecord, clock_steps: int, steps: int) -> BatchRecord:
+    """The record of an attack of ``clock_steps`` steps as one of ``steps`` longer ones.
 
-    def times(step: Duration) -> Duration:
-        return Duration(median=factor * step.median, samples=[factor * s for s in step.samples])
-
-    work = tuple(w.model_copy(update={"step": times(w.step)}) for w in machine.work)
-    return machine.model_copy(update={"work": work})
+    Each long step begins when the first of the short ones does that it stands for, and sees the
+    weights of that moment.
+    """
+    versions: list[tuple[int, int]] = []
+    for step in range(steps):
+        begun = step * clock_steps // steps
+        version = [seen for change, seen in record.versions if change <= begun][-1]
+        if not versions or versions[-1][1] != version:
+            versions.append((step, version))
+    return replace(record, versions=tuple(versions))
 
 
 def _strength(records: list[BatchRecord]) -> float:

@@ -18,9 +18,9 @@ class Parameters(BaseModel):
     ``arm`` names a way of training; arms of one seed begin with the same weights and take the same
     minibatches in the same numbering. Where ``virtual_processes`` is above 1, the order of arrivals
     of so many ranks is simulated on the machine ``calibration``, and trained in that order on this
-    one (``source`` is ``simulated``). On the simulated clock an attack takes as long as
-    ``clock_steps`` calibrated steps (0: as its own): a laptop's few long steps stand for the many
-    short ones that 32 ranks are needed for.
+    one (``source`` is ``simulated``). On the simulated clock an attack has ``clock_steps`` steps
+    (0: its own): a laptop's few long steps stand for the many short ones that 32 ranks are needed
+    for. A step of a refresh is one step of that clock.
 
     ``margin``, ``alpha``, ``power``, ``baseline`` and ``endpoint`` are the test's, stated here
     before anything is run; `plots robustness` reads them from the table.
@@ -56,6 +56,8 @@ class Parameters(BaseModel):
     weight_sends: str = "on_change"
     max_staleness: int = -1  # a negative number is no bound: TOML has no null
     assignment: str = "static"
+    refresh_steps: int = 0
+    refresh_scale: float = 1.0
 
     evaluation_images: int = Field(1000, ge=1)
     curve_images: int = Field(200, ge=1)

@@ -48,5 +48,9 @@ class Slowed(Attack):
 
         return self.attack(model, x, y, generator=generator, on_step=slow_step)
 
+    def further(self, start: Tensor, steps: int, scale: float) -> Slowed:
+        """See `Attack`."""
+        return Slowed(self.attack.further(start, steps, scale), self.seconds)
+
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         return self.attack._perturb(climb, x, source)

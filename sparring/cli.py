@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ main.add_command(calibrate)
 @click.option(
     "--replay",
     type=click.Path(path_type=Path),
-    help="Train again what the run with this arrival log trained, on one process.",
+    help="Train again what the run with this arrival log trained, on one process; give --option "
+    "refresh_steps, refresh_scale and study_partial_batches as that run had them.",
 )
 @click.option(
     "--recipe",
@@ -253,16 +255,25 @@ def _strategy(chosen: dict[str, Any]) -> str | Strategy:
     from sparring.strategies.replay import Replay, load_arrivals
 
     if chosen["replay"]:
-        return Replay(load_arrivals(chosen["replay"]))
+        known = ["study_partial_batches", "refresh_steps", "refresh_scale"]
+        options = _options(chosen["options"], "replay", known)
+        return Replay(load_arrivals(chosen["replay"]), **options)
     name = chosen["strategy"]
     if not chosen["options"] or name not in STRATEGIES:
         return str(name)
     kind = STRATEGIES[name]
-    known: list[str] = (
-        [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-    )
+    known = [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return kind(**_options(chosen["options"], name, known))
+
+
+def _options(settings: Sequence[str], name: str, known: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--option``.
+
+    Raises:
+        SparringError: for a setting that is none, or of an option that is not known.
+    """
     options: dict[str, Any] = {}
-    for setting in chosen["options"]:
+    for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or key not in known:
             told = ", ".join(known) or "none"
@@ -273,4 +284,4 @@ def _strategy(chosen: dict[str, Any]) -> str | Strategy:
             options[key] = tomllib.loads(f"v = {text}")["v"]
         except tomllib.TOMLDecodeError:
             options[key] = text
-    return kind(**options)
+    return options

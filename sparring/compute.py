@@ -73,6 +73,19 @@ class Compute(Protocol):
         newer weights.
         """
 
+    def refresh(self, batch: Batch, part: slice, steps: int, scale: float) -> Batch:
+        """Adversaries after further ascent steps at the present weights.
+
+        Args:
+            batch: what `attack` made of the images ``part``, here or elsewhere.
+            part: which rows of the minibatch they are.
+            steps: how many, from 1.
+            scale: length of each, in steps of the attack.
+
+        Raises:
+            SparringError: if the attack has no further steps.
+        """
+
     def labels(self, number: int) -> npt.NDArray[np.int64]:
         """The labels of a whole minibatch, int64 ``(rows,)``."""
 

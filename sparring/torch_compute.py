@@ -20,6 +20,7 @@ from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
+from sparring.errors import SparringError
 from sparring.modes import mode, trainable
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
@@ -122,14 +123,31 @@ class TorchCompute:
         self, number: int, part: slice, on_step: OnStep | None = None, every: int = 1
     ) -> Batch:
         """See `Compute`."""
+        return self._attacked(self._method(number), number, part, on_step, every)
+
+    def refresh(self, batch: Batch, part: slice, steps: int, scale: float) -> Batch:
+        """See `Compute`."""
+        start = torch.from_numpy(batch.images)
+        try:
+            method = self._method(batch.number).further(start, steps, scale)
+        except ValueError as error:
+            raise SparringError(f"adversaries cannot be refreshed: {error}") from None
+        return self._attacked(method, batch.number, part)
+
+    def _method(self, number: int) -> Attack:
+        method = self.attack_method
+        return method if self._epsilon is None else scaled(method, self._epsilon(number))
+
+    def _attacked(
+        self, method: Attack, number: int, part: slice, on_step: OnStep | None = None,
+        every: int = 1,
+    ) -> Batch:  # fmt: skip
+        """What an attack makes of the images ``part`` of a minibatch."""
         epoch, indices = self._batches.indices(number)
         chosen = indices[part]
         labels = self._split.labels(chosen)
         x = torch.from_numpy(self._split.images(chosen)).to(self._torch_dtype)
         source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
-        method = self.attack_method
-        if self._epsilon is not None:
-            method = scaled(method, self._epsilon(number))
         adversaries = method(
             self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step, every=every
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Climb, Step
+from sparring.attacks.further import Further
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (
@@ -55,6 +56,15 @@ class GradientAscent(Attack):
         check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        return self._ascend(climb, x, x)
+
+    def further(self, start: Tensor, steps: int, scale: float) -> Further:
+        """See `Attack`."""
+        rest = replace(self, steps=steps, step_size=scale * self.step_size)
+        return Further(rest._ascend, start, steps, self.backend)
+
+    def _ascend(self, climb: Climb, clean: Tensor, x: Tensor) -> Tensor:
+        """All steps from ``x``; the clean images do not matter."""
         loss = OBJECTIVES[self.objective].loss
         step = Step("raw", loss, self.step_size, math.inf, self.bounds)
         if (whole := climb.ascend(x, x, step, self.steps)) is not None:

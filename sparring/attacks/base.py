@@ -87,6 +87,23 @@ class Attack(ABC):
 
     backend: str = "torch"
 
+    def further(self, start: Tensor, steps: int, scale: float) -> Attack:
+        """Further steps of this attack, on the same clean images, from adversaries of them.
+
+        Args:
+            start: adversaries ``(n, ...)`` to go on from.
+            steps: how many, from 1.
+            scale: length of each, in steps of this attack; above 0.
+
+        Raises:
+            ValueError: if this attack has no further steps, or when the result is called with
+                other images than ``start`` in number or shape.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no further steps: only PGD and GradientAscent can go on "
+            "from adversaries"
+        )
+
     @abstractmethod
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         """The attack itself; runs with gradients off and must not write to ``x``."""

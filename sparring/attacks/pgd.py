@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Climb, Step
+from sparring.attacks.further import Further
 from sparring.attacks.norms import NORMS, unit
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
@@ -87,12 +88,12 @@ class PGD(Attack):
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         check_pixels(x, self.bounds)
-        best = self._ascend(climb, x, source)
+        best = self._ascend(climb, x, self._start(x, source))
         if self.restarts == 1:
             return best
         best_fooled, best_height = self._judge(climb, best)
         for _ in range(1, self.restarts):
-            x_adv = self._ascend(climb, x, source)
+            x_adv = self._ascend(climb, x, self._start(x, source))
             fooled, height = self._judge(climb, x_adv)
             better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (height > best_height))
             best[better] = x_adv[better]
@@ -100,14 +101,21 @@ class PGD(Attack):
             best_height = torch.where(better, height, best_height)
         return best
 
-    def _ascend(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
-        """One run from one start."""
+    def further(self, start: Tensor, steps: int, scale: float) -> Further:
+        """See `Attack`; one run, whose momentum begins anew."""
+        rest = replace(self, steps=steps, step_size=scale * self.step_size)
+        return Further(rest._ascend, start, steps, self.backend)
+
+    def _start(self, x: Tensor, source: RandomSource) -> Tensor:
+        if not self.random_start:
+            return x
+        return self._confine(NORMS[self.norm].start(x, self.epsilon, source), x)
+
+    def _ascend(self, climb: Climb, x: Tensor, x_adv: Tensor) -> Tensor:
+        """One run from ``x_adv``."""
         norm = NORMS[self.norm]
         surrogate = OBJECTIVES[self.objective].surrogate
         step = -self.step_size if self.targeted else self.step_size
-        x_adv = x
-        if self.random_start:
-            x_adv = self._confine(norm.start(x, self.epsilon, source), x)
         if not self.momentum:
             rule = "sign" if self.norm == "linf" else "l2"
             whole = Step(rule, surrogate, step, self.epsilon, self.bounds)

@@ -38,6 +38,7 @@ class _Draw(IntEnum):
     APPLY = 4
     READ = 5
     WRITE = 6
+    REFRESH = 7
 
 
 @dataclass
@@ -195,6 +196,15 @@ class EmulatedCompute:
                 self.sleeper.pass_time(look + float(steps[step : step + every].sum()))
         return Batch(number, rows, self._images[:count], np.zeros(count, np.int64))
 
+    def refresh(self, batch: Batch, part: slice, steps: int, scale: float) -> Batch:
+        """See `Compute`; one sleep."""
+        if count := len(batch.labels):
+            times = self._times(count)
+            random = self._random(_Draw.REFRESH, batch.number, part.indices(batch.rows)[0])
+            due = times.prepare.draw(random) + float(times.step.draws(random, steps).sum())
+            self.sleeper.pass_time(self._factor * due + steps * self._delay)
+        return batch
+
     def labels(self, number: int) -> npt.NDArray[np.int64]:
         """See `Compute`; zeros."""
         return np.zeros(self.rows(number), np.int64)
@@ -264,6 +274,7 @@ def expected_active_cores(
     batch_size: int,
     steps: int,
     trainer_generates: bool = False,
+    refresh_steps: int = 0,
 ) -> float:
     """Cores of a node that compute at a time, on average: what the slowdown is asked for.
 
@@ -276,5 +287,7 @@ def expected_active_cores(
         times = calibration.times(batch_size)
         generate = times.prepare.mean + steps * times.step.mean
         update = times.gradients.mean + calibration.apply.mean
+        if refresh_steps:
+            update += times.prepare.mean + refresh_steps * times.step.mean
         active = processes - 1 + min(1.0, (processes - 1) * update / generate if generate else 1.0)
     return min(active, float(calibration.cores_per_node))

@@ -14,8 +14,7 @@ from sparring.compute import Compute
 from sparring.errors import SparringError
 from sparring.modelling.calibration import Calibration
 from sparring.modelling.simulator import Job, Result, StudyQueues, simulate
-from sparring.strategies import RankLog, Run, Strategy
-from sparring.strategies.pipeline import Pipeline
+from sparring.strategies import Pipeline, RankLog, Run, Sharded, Strategy
 from sparring.strategies.replay import Replay
 from sparring.strategies.telemetry import BatchRecord
 
@@ -26,6 +25,24 @@ OnUpdate = Callable[[BatchRecord, float], None]
 def job_of(compute: Compute, updates: int) -> Job:
     """What a compute would train in so many updates, for the simulator."""
     return Job(updates, compute.attack_steps, compute.rows(0), compute.epoch_length, compute.rows)
+
+
+def replay_of(strategy: Strategy, result: Result) -> Replay:
+    """What trains on one process as a simulated strategy would have trained.
+
+    Raises:
+        SparringError: if batches are not received as `Replay` needs it.
+    """
+    if isinstance(strategy, Pipeline):
+        if strategy.study_partial_batches and strategy.receive == "completion":
+            raise SparringError("study_partial_batches needs receive 'probe', which has one buffer")
+        return Replay(
+            result.records, strategy.study_partial_batches,
+            strategy.refresh_steps, strategy.refresh_scale,
+        )  # fmt: skip
+    if isinstance(strategy, Sharded):
+        return Replay(result.records, False, strategy.refresh_steps, strategy.refresh_scale)
+    return Replay(result.records)
 
 
 def execute(
@@ -61,9 +78,6 @@ def execute(
     """
     from mpi4py import MPI
 
-    partial = isinstance(strategy, Pipeline) and strategy.study_partial_batches
-    if partial and isinstance(strategy, Pipeline) and strategy.receive == "completion":
-        raise SparringError("study_partial_batches needs receive 'probe', which has one buffer")
     result = simulate(
         strategy, job_of(compute, updates), calibration, processes, seed=seed, queues=queues
     )
@@ -73,5 +87,5 @@ def execute(
         on_update(record, float(result.update_times[record.update]))
 
     run = Run(MPI.COMM_SELF, compute, updates, on_update=tell if on_update else None)
-    log = Replay(result.records, study_partial_batches=partial).train(run)
+    log = replay_of(strategy, result).train(run)
     return replace(result, records=tuple(log.records)), log

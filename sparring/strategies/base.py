@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -117,6 +118,29 @@ def check_types(strategy: Any) -> None:
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
             raise ValueError(f"{option.name} must be {_KINDS[kind]}, not {value!r}")
+
+
+def check_refresh_options(steps: int, scale: float) -> None:
+    """See whether the options of a refresh are in their ranges.
+
+    Raises:
+        ValueError: if not, naming the option.
+    """
+    if steps < 0:
+        raise ValueError(f"refresh_steps must be at least 0, not {steps}")
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"refresh_scale must be finite and above 0, not {scale}")
+
+
+def check_refresh(run: Run, steps: int, scale: float) -> None:
+    """See whether a run's attack can be refreshed. Every rank finds the same.
+
+    Raises:
+        SparringError: if it has no further steps.
+    """
+    if steps:
+        nothing = slice(0, 0)
+        run.compute.refresh(run.compute.attack(run.start, nothing), nothing, steps, scale)
 
 
 def shard(rows: int, parts: int, part: int) -> slice:

@@ -19,7 +19,13 @@ import numpy as np
 
 from sparring.compute import Array, Batch, Compute
 from sparring.errors import SparringError
-from sparring.strategies.base import Run, Strategy
+from sparring.strategies.base import (
+    Run,
+    Strategy,
+    check_refresh,
+    check_refresh_options,
+    check_types,
+)
 from sparring.strategies.telemetry import BatchRecord, RankLog
 
 
@@ -36,13 +42,23 @@ class Replay(Strategy):
         arrivals: one record per update, from the first update of the run.
         study_partial_batches: train on whole receive buffers, as `Pipeline` does with this option
             and ``receive = "probe"``: a partial batch leaves rows of the batch before behind it.
+        refresh_steps, refresh_scale: of the run, as in `Pipeline` and `Sharded`.
         room_bytes: weights that are still needed are kept in memory up to this size, beyond it in
             a temporary file.
+
+    Raises:
+        ValueError: for an option out of range or of another type.
     """
 
     arrivals: Sequence[BatchRecord]
     study_partial_batches: bool = False
+    refresh_steps: int = 0
+    refresh_scale: float = 1.0
     room_bytes: int = 2**31
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_refresh_options(self.refresh_steps, self.refresh_scale)
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
@@ -56,6 +72,7 @@ class Replay(Strategy):
             SparringError: also if the log does not hold the updates that are due, in order.
         """
         self.check(run.comm.size)
+        check_refresh(run, self.refresh_steps, self.refresh_scale)
         updates = [record.update for record in self.arrivals]
         if updates != list(range(run.start, run.updates)):
             raise SparringError(
@@ -84,6 +101,10 @@ class Replay(Strategy):
             if buffer is not None:
                 batch = buffer.received(batch)
             with log.phase("update"):
+                if self.refresh_steps:
+                    batch = compute.refresh(
+                        batch, slice(None), self.refresh_steps, self.refresh_scale
+                    )
                 loss = compute.gradients(batch, gradients)
                 compute.apply(gradients)
             log.batches += 1

@@ -1,7 +1,8 @@
 """Every rank attacks its share of each minibatch; rank 0 gathers them and updates.
 
 A minibatch takes 1/p of the time, so batches stay young: without overlap the staleness is 0, with
-overlap (minibatch n + 1 is attacked while rank 0 updates on n) it is 1.
+overlap (minibatch n + 1 is attacked while rank 0 updates on n) it is 1. A refresh then takes
+further steps with the weights after that update, on all ranks at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import numpy as np
 
 from sparring.compute import Array, Batch
 from sparring.errors import SparringError
-from sparring.strategies.base import Run, Strategy, check_types, shard
+from sparring.strategies.base import (
+    Run,
+    Strategy,
+    check_refresh,
+    check_refresh_options,
+    check_types,
+    shard,
+)
 from sparring.strategies.broadcast import (
     BROADCASTS,
     Broadcast,
@@ -44,15 +52,21 @@ class Sharded(Strategy):
             that update is computed.
         trainer_share: rank 0's share of a minibatch over an equal share, 0 to 1: less than 1
             leaves it time for its updates.
+        refresh_steps: with ``overlap``, further ascent steps on every share, with the weights that
+            its minibatch then updates, 0 or more.
+        refresh_scale: length of such a step, in steps of the attack; above 0.
         broadcast: how rank 0's weights reach the others: ``"shared_memory"``, which the ranks of a
             node read, or ``"messages"``.
 
     Raises:
-        ValueError: if ``trainer_share`` is not within 0 to 1, or ``broadcast`` none of these.
+        ValueError: if ``trainer_share`` is not within 0 to 1, ``broadcast`` none of these, an option
+            of the refresh out of range, or there are ``refresh_steps`` without ``overlap``.
     """
 
     overlap: bool = False
     trainer_share: float = 1.0
+    refresh_steps: int = 0
+    refresh_scale: float = 1.0
     broadcast: str = "shared_memory"
 
     def __post_init__(self) -> None:
@@ -63,6 +77,9 @@ class Sharded(Strategy):
             raise ValueError(
                 f"broadcast must be one of {', '.join(BROADCASTS)}, not {self.broadcast!r}"
             )
+        check_refresh_options(self.refresh_steps, self.refresh_scale)
+        if self.refresh_steps and not self.overlap:
+            raise ValueError("refresh_steps needs overlap: without it, no adversary is stale")
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
@@ -82,6 +99,7 @@ class Sharded(Strategy):
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
         self.check(run.comm.size)
+        check_refresh(run, self.refresh_steps, self.refresh_scale)
         log, waiting = run.begin("both" if run.comm.rank == 0 else "generator")
         rank = _Rank(self, run, log, waiting)
         rank.train()
@@ -91,9 +109,19 @@ class Sharded(Strategy):
 
 @dataclass
 class _Made:
-    """A minibatch in the making: rank 0's buffer and the messages that fill it."""
+    """A minibatch in the making: rank 0's buffer and the messages that fill it.
+
+    Attributes:
+        images: of all shares, on rank 0.
+        own: this rank's share, if it has one.
+        made_loss: summed loss of that share under the weights that made it.
+        requests: the receives of the other shares, on rank 0.
+        strength: each rank's ``made_loss``, on rank 0.
+    """
 
     images: Array
+    own: Batch | None = None
+    made_loss: float = 0.0
     requests: list[MPI.Request] = field(default_factory=list)
     strength: Array = field(default_factory=lambda: np.zeros(0))
 
@@ -133,6 +161,9 @@ class _Rank:
         made = self._make(start)
         for number in range(start, updates):
             ahead = number + 1 < updates
+            if self.strategy.refresh_steps:
+                self._refresh(number, made)
+                self._hand_over(number, made)
             made_next = self._make(number + 1) if ahead else None
             # The weights behind ``made`` had seen all updates but the last one.
             self._consume(number, made, version=max(start, number - 1))
@@ -141,7 +172,10 @@ class _Rank:
                 made = made_next
 
     def _make(self, number: int) -> _Made:
-        """Attack this rank's share; rank 0 has the receives for the others' posted before."""
+        """Attack this rank's share; rank 0 has the receives for the others' posted before.
+
+        What is to be refreshed is handed over later.
+        """
         comm, compute, log = self.comm, self.compute, self.log
         rows, log.batch = compute.rows(number), number
         made = _Made(self.buffers[number % 2][:rows])
@@ -158,19 +192,36 @@ class _Rank:
         part = self.strategy.part(rows, comm.size, comm.rank)
         if part.stop > part.start:
             with log.phase("generate"):
-                batch = compute.attack(number, part)
-                strength = compute.loss(batch) * len(batch.labels) if self._strong() else 0.0
+                made.own = compute.attack(number, part)
+                if self._strong():
+                    made.made_loss = compute.loss(made.own) * len(made.own.labels)
             log.batches += 1
-            if comm.rank == 0:
-                made.images[part] = batch.images
-                made.strength[0] = strength
-            else:
-                self._send(batch.images, Tag.SHARE, number)
-        else:
-            strength = 0.0
-        if comm.rank > 0 and self._strong():
-            self._send(np.array([strength]), Tag.STRENGTH, number)
+        if not self.strategy.refresh_steps:
+            self._hand_over(number, made)
         return made
+
+    def _refresh(self, number: int, made: _Made) -> None:
+        """Take further steps on this rank's share, with the weights that it has now."""
+        strategy, self.log.batch = self.strategy, number
+        if made.own is not None:
+            part = strategy.part(len(made.images), self.comm.size, self.comm.rank)
+            with self.log.phase("generate"):
+                made.own = self.compute.refresh(
+                    made.own, part, strategy.refresh_steps, strategy.refresh_scale
+                )
+
+    def _hand_over(self, number: int, made: _Made) -> None:
+        """Give rank 0 this rank's share, and how strong it was."""
+        if self.comm.rank == 0:
+            made.strength[0] = made.made_loss
+            if made.own is not None:
+                part = self.strategy.part(len(made.images), self.comm.size, 0)
+                made.images[part] = made.own.images
+            return
+        if made.own is not None:
+            self._send(made.own.images, Tag.SHARE, number)
+        if self._strong():
+            self._send(np.array([made.made_loss]), Tag.STRENGTH, number)
 
     def _strong(self) -> bool:
         return self.run.record_strength

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from experiments.robustness import Robustness, _slower
-from experiments.robustness_parameters import calibration_file, parse
+from experiments.robustness import Robustness, coarser
+from experiments.robustness_parameters import parse
 from harness.points import expand
 from harness.study import load_study
 from sparring import checkpoint
-from sparring.modelling.calibration import load
+from sparring.strategies.telemetry import BatchRecord
 
 STUDY = Path(__file__).parents[2] / "experiments" / "robustness.toml"
 SMALL = {
@@ -92,14 +92,34 @@ def test_the_deep_seed_keeps_a_checkpoint_and_never_overwrites_one(tmp_path, mon
     assert kept.updates == 1
 
 
-def test_the_clock_can_be_slowed():
-    machine = load(calibration_file("study-node"))
-    slower = _slower(machine, 8.0)
-    assert slower.work[-1].step.median == pytest.approx(8 * machine.work[-1].step.median)
-    assert slower.work[-1].gradients == machine.work[-1].gradients
+def test_long_steps_see_the_weights_of_the_short_ones_that_they_begin_with():
+    record = BatchRecord(9, 8, 1, ((0, 2), (7, 3), (8, 4), (17, 5), (39, 6)), None, 1.0)
+    assert coarser(record, 40, 5).versions == ((0, 2), (1, 4), (3, 5))
+    assert coarser(record, 40, 40) == record
+    assert coarser(record, 40, 1).versions == ((0, 2),)
 
 
-@pytest.mark.parametrize("preset", ["smoke", "laptop", "node", "paper"])
+def test_a_refresh_is_trained_and_takes_one_step_of_the_clock():
+    found = {}
+    for steps in (0, 1):
+        workload = start("pipeline", refresh_steps=steps, updates=8, batch_size=8)
+        workload.run()
+        seconds = workload.observe(1.0)["simulated_seconds"]
+        found[steps] = (weights(workload), seconds, workload.simulated)
+    assert not (found[0][0] == found[1][0]).all()
+    # Two generators of 40 steps keep the trainer waiting: little of the refresh is seen.
+    assert 0 < found[1][1] - found[0][1] < 8 * 0.0401 * 8 / 64
+    busy = [result.phases["update"][0] for _, _, result in found.values()]
+    assert busy[1] - busy[0] == pytest.approx(8 * 0.0401 * 8 / 64, rel=0.1)
+
+
+def test_the_networks_of_the_sweep_are_not_attacked_with_restarts():
+    workload = start("sequential", deep_seed=0, role="sweep", updates=1)
+    workload.run()
+    assert "worst_case_accuracy" not in workload.observe(1.0)
+
+
+@pytest.mark.parametrize("preset", ["smoke", "laptop", "node", "paper", "madry"])
 def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
     found = expand(load_study(STUDY, preset))
     arms: dict[str, set[int]] = {}
@@ -111,7 +131,10 @@ def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
         if chosen.role == "arm":
             arms.setdefault(chosen.arm, set()).add(chosen.seed)
     assert {len(seeds) for seeds in arms.values()} == {len(arms["sequential"])}
-    assert len(arms["sequential"]) >= {"smoke": 2, "laptop": 16, "node": 32, "paper": 8}[preset]
+    assert (
+        len(arms["sequential"])
+        >= {"smoke": 2, "laptop": 16, "node": 32, "paper": 8, "madry": 8}[preset]
+    )
     assert len({point.parameters["updates"] for point in found}) == 1
 
 

@@ -33,6 +33,7 @@ class Bookkeeping:
         self.rank, self.step_seconds, self.attack_steps = rank, step_seconds, steps
         self.weights = np.zeros(WEIGHTS, np.float32)
         self.trained, self.versions_written, self.attacked = [], [], []
+        self.refreshed = []
 
     def reset(self):
         pass
@@ -54,6 +55,14 @@ class Bookkeeping:
         self.attacked.append(number)
         return Batch(number, self.rows(number), images, rows.astype(np.int64))
 
+    def refresh(self, batch, part, steps, scale):
+        assert batch.labels.tolist() == np.arange(batch.rows)[part].tolist()
+        assert (self.weights == self.weights[0]).all(), "torn weights"
+        images = batch.images.copy()
+        images[:, 3] = self.weights[0]
+        self.refreshed += [steps, scale] if len(images) else []
+        return Batch(batch.number, batch.rows, images, batch.labels)
+
     def labels(self, number):
         return np.arange(self.rows(number))
 
@@ -70,6 +79,7 @@ class Bookkeeping:
                 "rows": batch.labels.tolist(),
                 "whole": batch.rows,
                 "oldest": float(batch.images[:, 2].min()) if len(batch.labels) else None,
+                "newest": float(batch.images[:, 3].min()) if len(batch.labels) else None,
                 "version": float(self.weights[0]),
             }
         )
@@ -118,6 +128,7 @@ def main(name, options, updates, slow_rank):
         "waiting": log.waiting,
         "trained": compute.trained,
         "attacked": compute.attacked,
+        "refreshed": compute.refreshed,
         "versions_written": compute.versions_written,
         "final": float(compute.weights[0]),
     }

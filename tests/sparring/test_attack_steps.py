@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -144,6 +145,44 @@ def test_pgd(model, batch, attack):
         x, y, lambda pixels, label, i: pgd_reference(reference, attack, starts[i], pixels, label)
     )
     torch.testing.assert_close(result, expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        GradientAscent(step_size=0.9, steps=6, bounds=(-0.5, 1.25)),
+        PGD(epsilon=0.3, step_size=0.1, steps=6, random_start=True),
+        PGD(epsilon=0.8, step_size=0.3, steps=6, norm="l2", random_start=True),
+        PGD(epsilon=0.3, step_size=0.1, steps=6, targeted=True),
+    ],
+    ids=str,
+)
+def test_further_steps_end_where_an_attack_of_all_steps_ends(model, batch, attack):
+    x, y = batch
+    source = KeyedSource(ImageStreams(5, 1, IMAGES))
+    whole = attack(model, x, y, generator=KeyedSource(ImageStreams(5, 1, IMAGES)))
+    first = replace(attack, steps=4)(model, x, y, generator=source)
+    assert not torch.equal(first, whole)
+    assert torch.equal(attack.further(first, 2, 1.0)(model, x, y), whole)
+
+
+def test_a_further_step_has_the_length_it_is_told_and_stays_in_the_ball(model, batch):
+    x, y = batch
+    attack = PGD(epsilon=0.3, step_size=0.02, steps=3)
+    first = attack(model, x, y)
+    second = attack.further(first, 1, 4.0)(model, x, y)
+    moved, out = (second - first).abs(), (second - x).abs()
+    assert float(moved.max()) == pytest.approx(0.08)
+    assert float(attack.further(first, 1, 100.0)(model, x, y).sub(x).abs().max()) <= 0.3 + 1e-12
+    assert float(out.max()) > 0.06  # it went on from where the first steps ended
+
+
+def test_further_steps_are_refused_where_there_are_none(model, batch):
+    x, y = batch
+    with pytest.raises(ValueError, match="FGSM has no further steps"):
+        FGSM().further(x, 1, 1.0)
+    with pytest.raises(ValueError, match="need as many clean images"):
+        PGD().further(x[:2], 1, 1.0)(model, x, y)
 
 
 @pytest.mark.parametrize("targeted", [False, True])

@@ -103,6 +103,17 @@ def test_an_attack_sleeps_once_between_two_looks():
     assert 20 <= steps[2] <= 40  # one step is left
 
 
+def test_a_refresh_takes_as_long_as_an_attack_of_its_steps():
+    clock = Clock()
+    compute = emulate(clock)
+    batch = compute.attack(0, slice(None))
+    clock.sleeps.clear()
+    assert compute.refresh(batch, slice(None), 2, 10.0) is batch
+    assert clock.sleeps == pytest.approx([2 * 80 * MICRO])
+    compute.refresh(compute.attack(0, slice(8, 8)), slice(8, 8), 2, 1.0)
+    assert len([s for s in clock.sleeps if s]) == 1
+
+
 def test_draws_depend_on_seed_and_minibatch_alone():
     def slept(seed: int, number: int, before: int = 0) -> list[float]:
         clock = Clock()
@@ -157,13 +168,14 @@ def test_an_epoch_ends_with_a_partial_minibatch():
 def test_active_cores_of_a_pipeline_count_the_trainer_for_its_part():
     known = calibration(cores_per_node=64)
 
-    def active(strategy: str, processes: int) -> float:
+    def active(strategy: str, processes: int, **options: int) -> float:
         return expected_active_cores(
-            known, strategy=strategy, processes=processes, batch_size=8, steps=23
+            known, strategy=strategy, processes=processes, batch_size=8, steps=23, **options
         )
 
     assert active("data_parallel", 4) == 4
     assert active("pipeline", 2) == pytest.approx(1 + 207 / (23 * 80))
+    assert active("pipeline", 2, refresh_steps=1) == pytest.approx(1 + 287 / (23 * 80))
     assert active("pipeline", 33) == 33  # the trainer never rests
     few = calibration()
     assert expected_active_cores(few, strategy="sharded", processes=9, batch_size=8, steps=1) == 2

@@ -227,6 +227,36 @@ def test_sharded_gathers_whole_batches_of_known_age(processes, broadcast, overla
     assert trainer["final"] == UPDATES
 
 
+@pytest.mark.parametrize(
+    ("name", "processes", "options"),
+    [
+        ("pipeline", 3, {}),
+        ("pipeline", 3, {"assignment": "dynamic", "trainer_generates": True}),
+        ("pipeline", 4, {"max_staleness": 2, "messages": "packed", "receive": "completion"}),
+        ("sharded", 1, {"overlap": True}),
+        ("sharded", 3, {"overlap": True}),
+        ("sharded", 5, {"overlap": True, "trainer_share": 0.0}),
+    ],
+)
+def test_a_refresh_sees_the_weights_that_its_batch_updates(name, processes, options):
+    refresh = {"refresh_steps": 2, "refresh_scale": 1.5}
+    ranks = train(name, processes, record_strength=True, **refresh, **options)
+    trainer = ranks[0]
+    assert sorted(t["number"] for t in trainer["trained"]) == list(range(UPDATES))
+    assert all(t["rows"] == list(range(t["whole"])) for t in trainer["trained"])
+    assert [t["newest"] for t in trainer["trained"]] == [t["version"] for t in trainer["trained"]]
+    # Age and strength stay those of the batch as it was made.
+    assert trainer["staleness"] == [t["version"] - t["oldest"] for t in trainer["trained"]]
+    assert max(trainer["staleness"]) > 0
+    for _, _, _, versions, made_loss in trainer["records"]:
+        assert made_loss == pytest.approx(versions[-1][1])
+    refreshing = ranks if name == "sharded" else ranks[:1]
+    for rank in refreshing:
+        times = rank["batches"] if name == "sharded" else UPDATES
+        assert rank["refreshed"] == [2, 1.5] * times
+    assert all(rank["refreshed"] == [] for rank in ranks if rank not in refreshing)
+
+
 @pytest.mark.parametrize("trainer_share", [0.0, 0.25, 0.9])
 def test_the_trainer_may_take_a_smaller_share(trainer_share):
     trainer, other = train("sharded", 2, trainer_share=trainer_share, overlap=True)
@@ -304,6 +334,12 @@ def test_the_studys_defect_trains_left_over_rows_again():
             {"max_staleness": 1, "staleness_policy": "drop", "send": "double_buffered"},
             "'drop' needs",
         ),
+        ({"refresh_steps": -1}, "refresh_steps must be at least 0, not -1"),
+        ({"refresh_scale": 0.0}, "refresh_scale must be finite and above 0, not 0"),
+        (
+            {"refresh_steps": 1, "study_partial_batches": True},
+            "refresh_steps contradicts study_partial_batches",
+        ),
         ({"weights": "pigeon"}, "weights must be 'messages' or 'window', not 'pigeon'"),
     ],
 )
@@ -326,6 +362,8 @@ def test_contradicting_options_are_refused(options, sentence):
         (Sharded, {"broadcast": "x"}, "broadcast must be one of shared_memory, messages, not 'x'"),
         (Sharded, {"trainer_share": "abc"}, "trainer_share must be a number, not 'abc'"),
         (Sharded, {"trainer_share": 2}, "trainer_share must be within 0 to 1, not 2"),
+        (Sharded, {"refresh_steps": 1}, "refresh_steps needs overlap"),
+        (Sharded, {"overlap": True, "refresh_scale": float("inf")}, "must be finite and above 0"),
     ],
 )
 def test_options_of_a_wrong_type_are_refused(kind, options, sentence):

@@ -89,8 +89,12 @@ def test_a_resumed_run_ends_at_the_weights_of_an_uninterrupted_one(strategy, pro
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"assignment": "dynamic", "trainer_generates": True, "weights": "window"}],
-    ids=["study", "generating_trainer"],
+    [
+        {},
+        {"assignment": "dynamic", "trainer_generates": True, "weights": "window"},
+        {"refresh_steps": 1, "refresh_scale": 0.5},
+    ],
+    ids=["study", "generating_trainer", "refreshed"],
 )
 def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     arrivals = tmp_path / "arrivals.jsonl"
@@ -102,7 +106,9 @@ def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
     data = sparring.data.load("mnist-5k", normalize=True)
     attack = sparring.GradientAscent(steps=2)
-    trainer = sparring.Trainer(model, optimizer, data, attack, Replay(records), batch_size=16)
+    refresh = {name: value for name, value in options.items() if "refresh" in name}
+    replay = Replay(records, **refresh)
+    trainer = sparring.Trainer(model, optimizer, data, attack, replay, batch_size=16)
     history = trainer.fit(updates=12)
     weights = np.empty(trainer.compute.weight_count, np.float32)
     trainer.compute.read_weights(weights)
@@ -419,6 +425,23 @@ def test_arrival_logs_that_are_none_are_refused(tmp_path):
         (["--epochs", "1", "--updates", "1"], "not both"),
         (["--resume"], "resume needs the checkpoint"),
         (["--replay", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+        (
+            ["--replay", "nowhere.jsonl", "--option", "credits=2"],
+            "expected key=value with an option of 'replay'",
+        ),
+        (
+            [
+                "--attack",
+                "fgsm",
+                "--strategy",
+                "sharded",
+                "--option",
+                "overlap=true",
+                "--option",
+                "refresh_steps=1",
+            ],
+            "adversaries cannot be refreshed: FGSM has no further steps",
+        ),
     ],
 )
 def test_the_command_line_refuses_in_a_sentence(arguments, sentence):

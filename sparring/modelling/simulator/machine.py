@@ -117,6 +117,10 @@ class Machine:
         """Seconds of gradients and the optimizer's step."""
         return self.gradients(images) + self.apply()
 
+    def refresh(self, images: int, steps: int) -> float:
+        """Seconds of so many further steps on adversaries; 0 if there are none."""
+        return self.attack(images, steps) if steps else 0.0
+
     def gradients(self, images: int) -> float:
         """Seconds of loss and gradients; 0 without images."""
         return self._draw("gradients", images).one() if images else 0.0

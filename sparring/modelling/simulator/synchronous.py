@@ -132,10 +132,13 @@ def sharded(strategy: Sharded, machine: Machine, job: Job) -> Result:
     strategy.check(machine.processes)
     lag = 1 if strategy.overlap else 0
     world = _Sharded(strategy, machine, job)
-    ready = world.make(0)
+    again = strategy.refresh_steps
+    ready = world.make(0, hand_over=not again)
     for number in range(job.updates):
         ahead = number + 1 < job.updates
-        made_next = world.make(number + 1) if lag and ahead else None
+        if again:
+            ready = world.refresh(number)
+        made_next = world.make(number + 1, hand_over=not again) if lag and ahead else None
         world.consume(number, ready)
         world.share_weights(ahead)
         if made_next is not None:
@@ -166,22 +169,35 @@ class _Sharded:
         self.broadcast = broadcast(machine, size) if machine.processes > 1 else 0.0
         self.post = machine.calibration.within.seconds(0)
 
-    def make(self, number: int) -> Floats:
-        """Attack; returns when each rank's share can be taken by rank 0."""
+    def make(self, number: int, *, hand_over: bool = True) -> Floats:
+        """Attack; returns when each rank's share can be taken by rank 0, if it is handed over."""
+        parts = self._ascend(number, self.job.steps)
+        self.batches += np.array(parts) > 0
+        return self._hand_over(parts) if hand_over else self.now
+
+    def refresh(self, number: int) -> Floats:
+        """Take further steps; returns what `make` does."""
+        return self._hand_over(self._ascend(number, self.strategy.refresh_steps))
+
+    def _ascend(self, number: int, steps: int) -> list[int]:
+        """So many steps on every share; returns how many images each rank has."""
         parts, groups, factors, _ = self._parts(self.job.rows(number))
         generate = factors * (self.shares.draw(groups, "prepare", 1)
-                              + self.shares.draw(groups, "step", self.job.steps))  # fmt: skip
+                              + self.shares.draw(groups, "step", steps))  # fmt: skip
         self.phases["generate"] += generate
         self.now = self.now + generate
+        self.seconds["generation"] += float(
+            generate[0] if self.strategy.overlap else generate.mean()
+        )
+        return parts
+
+    def _hand_over(self, parts: list[int]) -> Floats:
+        """Send the shares; returns when rank 0 can take each of them."""
         sends = np.array(parts) > 0
-        self.batches += sends
         sends[0] = False
         ready = np.where(sends, self.now + self.post, -np.inf)
         self.now = self.now + np.where(sends, self.post, 0.0)
         self.phases["send"] += np.where(sends, self.post, 0.0)
-        self.seconds["generation"] += float(
-            generate[0] if self.strategy.overlap else generate.mean()
-        )
         return ready
 
     def consume(self, number: int, ready: Floats) -> None:

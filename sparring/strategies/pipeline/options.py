@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sparring.errors import SparringError
-from sparring.strategies.base import Run, Strategy, check_types
+from sparring.strategies.base import (
+    Run,
+    Strategy,
+    check_refresh,
+    check_refresh_options,
+    check_types,
+)
 from sparring.strategies.telemetry import RankLog
 
 Messages = Literal["two", "packed"]
@@ -52,6 +58,10 @@ class Pipeline(Strategy):
             n - max_staleness or newer, and batches are consumed in order (stale synchronous
             parallel, Ho et al., NIPS 2013); ``drop``: an attack whose first weights have become too
             old is given up and begun again.
+        refresh_steps: further ascent steps that the trainer takes on every batch, with the weights
+            that it then updates, 0 or more: a batch may be old, but it fits the newest weights
+            again. They cost the trainer time.
+        refresh_scale: length of such a step, in steps of the attack; above 0.
         study_partial_batches: train on all rows of the receive buffer, also on those that a
             partial batch left from the batch before: the study's defect, for the record.
 
@@ -73,6 +83,8 @@ class Pipeline(Strategy):
     trainer_generates: bool = False
     max_staleness: int | None = None
     staleness_policy: Policy = "wait"
+    refresh_steps: int = 0
+    refresh_scale: float = 1.0
     study_partial_batches: bool = False
 
     def __post_init__(self) -> None:
@@ -91,6 +103,12 @@ class Pipeline(Strategy):
         self._check_combinations()
 
     def _check_combinations(self) -> None:
+        check_refresh_options(self.refresh_steps, self.refresh_scale)
+        if self.refresh_steps and self.study_partial_batches:
+            raise ValueError(
+                "refresh_steps contradicts study_partial_batches: rows that are left of another "
+                "batch have lost their clean images"
+            )
         bound, waits = self.max_staleness, self.staleness_policy == "wait"
         if self.receive == "completion" and self.messages == "two":
             raise ValueError(
@@ -145,6 +163,7 @@ class Pipeline(Strategy):
         from sparring.strategies.pipeline.trainer import Trainer
 
         self.check(run.comm.size)
+        check_refresh(run, self.refresh_steps, self.refresh_scale)
         role: Trainer | Generator = (Trainer if run.comm.rank == 0 else Generator)(self, run)
         role.train()
         return run.log

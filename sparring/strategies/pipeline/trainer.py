@@ -138,9 +138,15 @@ class Trainer:
                 # Not before: a generator that makes a batch again reserves no further one.
                 self.dispenser.grant(delivery.generator)
         in_hand, log.batch = log.batch, batch.number
+        compute, options = self.run.compute, self.options
+        # A refresh counts as part of the update: all others wait for both alike.
         with log.phase("update"):
-            loss = self.run.compute.gradients(batch, self.gradients)
-            self.run.compute.apply(self.gradients)
+            if options.refresh_steps:
+                batch = compute.refresh(
+                    batch, slice(None), options.refresh_steps, options.refresh_scale
+                )
+            loss = compute.gradients(batch, self.gradients)
+            compute.apply(self.gradients)
         self.run.updated(
             BatchRecord(
                 self.version, batch.number, delivery.generator, delivery.versions,

@@ -98,6 +98,15 @@ def test_overlap_hides_generation_behind_the_update():
     assert result.staleness.tolist() == [0] + [1] * (UPDATES - 1)
 
 
+def test_a_refresh_is_shared_and_waits_for_the_update():
+    # Two ranks take 32 images each: 4 s for the 8 steps, half a second for the further one.
+    strategy = Sharded(overlap=True, refresh_steps=1)
+    result = simulate(strategy, Job(UPDATES, 8, 64), machine(), 2)
+    assert result.seconds == pytest.approx(4.0 + UPDATES * (0.5 + 4.0 + 2.0) - 4.0)
+    assert result.staleness.tolist() == [0] + [1] * (UPDATES - 1)
+    assert result.phases["generate"].tolist() == pytest.approx([UPDATES * 4.5] * 2)
+
+
 def test_more_ranks_than_images_leave_ranks_without_work():
     result = simulate(DataParallel(), Job(2, STEPS, 64), machine(cores=128), 128)
     assert result.seconds == pytest.approx(2 * (STEPS + 2) / 64)

@@ -41,6 +41,14 @@ def test_generators_that_are_faster_than_the_trainer_wait_for_it():
     assert result.waiting_batches.max() <= 4
 
 
+def test_a_refresh_takes_the_trainers_time():
+    # As above, with two further steps of 1 s each before every update.
+    options = Pipeline(refresh_steps=2, refresh_scale=10.0)
+    result = simulate(options, Job(40, 8, 64), machine(gradients=4.0), 5)
+    assert result.seconds == pytest.approx(8 + 40 * 6)
+    assert result.limit.name == "update"
+
+
 def test_enough_generators_divide_generation():
     # Three rounds of three batches, which the first round's updates part by 2 s each.
     result = simulate(Pipeline(), Job(9, 8, 64), machine(), 4)

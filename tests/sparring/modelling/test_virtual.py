@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from simulated_machines import machine
@@ -10,7 +12,7 @@ from sparring.compute import Batch
 from sparring.errors import SparringError
 from sparring.modelling.simulator import Job, StudyQueues, simulate
 from sparring.modelling.virtual import execute
-from sparring.strategies import DataParallel, Pipeline, Sequential
+from sparring.strategies import DataParallel, Pipeline, Sequential, Sharded
 from sparring.strategies.replay import Replay
 
 REAL = {"latency": 1e-3, "per_byte": 1e-7, "read": 1e-3, "write": 1e-3, "probe": 1e-4}
@@ -29,7 +31,7 @@ class Versions:
         self.sizes, self.epoch_length = rows, len(rows)
         self.optimizer_seconds = 0.0
         self.weights = np.zeros(3, np.float32)
-        self.seen, self.trained = {}, []
+        self.seen, self.trained, self.refreshed = {}, [], []
 
     def rows(self, number):
         return self.sizes[number % len(self.sizes)]
@@ -45,6 +47,12 @@ class Versions:
         rows = self.rows(number)
         images = np.full((rows, 1), number, np.float32)
         return Batch(number, rows, images, np.full(rows, number, np.int64))
+
+    def refresh(self, batch, part, steps, scale):
+        if part == slice(None):
+            assert self.weights[0] == len(self.trained)
+            self.refreshed.append((batch.number, steps, scale))
+        return batch
 
     def loss(self, batch):
         return 0.0
@@ -77,6 +85,15 @@ def test_every_ascent_step_sees_the_version_that_the_simulation_says(queues, int
             expected.append(changes.get(step, expected[-1] if expected else None))
         assert compute.seen[record.batch] == expected
         assert record.loss == 1.0
+
+
+@pytest.mark.parametrize("kind", [Pipeline, partial(Sharded, overlap=True)])
+def test_every_batch_is_refreshed_before_its_update(kind):
+    compute = Versions()
+    strategy = kind(refresh_steps=2, refresh_scale=1.5)
+    result, _ = execute(strategy, compute, 20, machine(**REAL), 4)
+    assert compute.refreshed == [(record.batch, 2, 1.5) for record in result.records]
+    assert result.staleness.max() > 0
 
 
 def test_sequential_sees_the_newest():

@@ -99,7 +99,8 @@ class Trainer:
         # The study's defect trains on whole buffers.
         partial = not world.options.study_partial_batches
         rows = made.rows if partial else world.job.batch_size
-        yield from world.compute(0, "update", world.machine.update(rows))
+        refresh = world.machine.refresh(rows, world.options.refresh_steps)
+        yield from world.compute(0, "update", refresh + world.machine.update(rows))
         world.records.append(
             BatchRecord(world.version, made.number, made.rank, made.versions, None, math.nan)
         )

@@ -1,0 +1,40 @@
+"""An attack that goes on from adversaries which it made before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sparring.attacks.base import Attack, Climb
+from sparring.attacks.sources import RandomSource
+
+
+@dataclass(frozen=True)
+class Further(Attack):
+    """Further steps of an attack; see `Attack.further`.
+
+    Attributes:
+        ascend: takes the steps: from the attack's view of the model, the clean images and the
+            adversaries to go on from.
+        start: adversaries ``(n, ...)`` to go on from.
+        steps: how many steps ``ascend`` takes.
+        backend: see `Attack`.
+
+    Raises:
+        ValueError: when called with other images than ``start`` in number or shape.
+    """
+
+    ascend: Callable[[Climb, Tensor, Tensor], Tensor]
+    start: Tensor
+    steps: int
+    backend: str = "auto"
+
+    def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        if self.start.shape != x.shape:
+            raise ValueError(
+                f"further steps from adversaries {tuple(self.start.shape)} need as many clean "
+                f"images, not {tuple(x.shape)}"
+            )
+        return self.ascend(climb, x, self.start)
