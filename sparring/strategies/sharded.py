@@ -59,8 +59,8 @@ class Sharded(Strategy):
             node read, or ``"messages"``.
 
     Raises:
-        ValueError: if ``trainer_share`` is not within 0 to 1, ``broadcast`` none of these, an option
-            of the refresh out of range, or there are ``refresh_steps`` without ``overlap``.
+        ValueError: if ``trainer_share`` is not within 0 to 1, ``broadcast`` none of these, the
+            refresh out of range, or there are ``refresh_steps`` without ``overlap``.
     """
 
     overlap: bool = False
