@@ -130,6 +130,9 @@ def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
         assert point.source == ("simulated" if chosen.virtual_processes > 1 else "measured")
         if chosen.role == "arm":
             arms.setdefault(chosen.arm, set()).add(chosen.seed)
+    stale = arms.pop("very stale")
+    assert stale <= arms["sequential"]
+    assert len(stale) >= {"smoke": 2}.get(preset, 6)
     assert {len(seeds) for seeds in arms.values()} == {len(arms["sequential"])}
     assert (
         len(arms["sequential"])
