@@ -58,6 +58,11 @@ class Arm:
         return sum(str(row["plateau"]).lower() == "true" for row in self.rows.values())
 
     @property
+    def refreshed(self) -> bool:
+        """Whether old batches take further ascent steps before they are trained on."""
+        return any(float(row.get("refresh_steps") or 0) > 0 for row in self.rows.values())
+
+    @property
     def verdict(self) -> str:
         """In words; a seed that failed forbids a favourable one."""
         if self.role != "arm" or self.comparison is None:
@@ -98,10 +103,15 @@ class Robustness:
         """Mean staleness from which on every arm is worse than the baseline, beyond doubt.
 
         Beyond doubt: the 95 % interval of the paired difference lies below 0. Arms with fewer seeds
-        than a verdict needs decide nothing. None where the oldest of the others is not.
+        than a verdict needs decide nothing, nor do refreshed ones. None where the oldest of the
+        others is not.
         """
         aged = sorted(
-            (a for a in self.arms if a.comparison is not None and a.comparison.n >= FEWEST),
+            (
+                a
+                for a in self.arms
+                if a.comparison is not None and a.comparison.n >= FEWEST and not a.refreshed
+            ),
             key=lambda a: a.mean("staleness_mean") or 0.0,
         )
         found = None

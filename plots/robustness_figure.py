@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,10 +18,13 @@ from plots.robustness import Arm, Robustness
 from plots.scaling_caption import wrapped
 
 WIDTH = 7.2  # inches
-#: Colour and marker of each arm, in the order of `Robustness.arms`.
+#: How the name of a refreshed arm ends.
+REFRESHED = ", refreshed"
+#: Colour and marker of the arms, in the order of `Robustness.arms`. A refreshed arm has those of
+#: the arm that it refreshes, and is hollow.
 LOOKS = (
     (style.BLACK, "s"), ("#009E73", "D"), ("#0072B2", "o"), ("#D55E00", "^"), ("#CC79A7", "v"),
-    ("#E69F00", "P"), ("#56B4E9", "X"), ("#8C4600", "<"),
+    ("#E69F00", "P"), ("#56B4E9", "X"), ("#8C4600", "<"), ("#666666", ">"), ("#B3A200", "p"),
 )  # fmt: skip
 
 
@@ -40,8 +45,11 @@ def draw(study: Robustness) -> Figure:
     height = 0.35 + rows + 0.8 + below + 0.45 + caption
     figure = Figure(figsize=(WIDTH, height))
     top = 1 - (0.35 + rows) / height
-    _draw_accuracies(study, figure.add_axes((0.24, top, 0.34, rows / height)))
-    _draw_differences(study, figure.add_axes((0.62, top, 0.36, rows / height)))
+    longest = max(len(_label(arm)) for arm in study.arms)
+    left = max(0.24, 0.0066 * longest + 0.03)  # as wide as the names
+    half = (0.98 - left - 0.04) / 2
+    _draw_accuracies(study, figure.add_axes((left, top, half, rows / height)))
+    _draw_differences(study, figure.add_axes((0.98 - half, top, half, rows / height)))
     base = (caption + 0.45) / height
     _draw_age(study, figure.add_axes((0.085, base, 0.25, below / height)), "difference")
     _draw_age(study, figure.add_axes((0.42, base, 0.22, below / height)), "strength")
@@ -51,8 +59,16 @@ def draw(study: Robustness) -> Figure:
     return figure
 
 
-def _look(index: int) -> tuple[str, str]:
-    return LOOKS[index % len(LOOKS)]
+def looks(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """How each arm is drawn, as keywords of ``Axes.plot``."""
+    places: dict[str, int] = {}
+    found = []
+    for arm in arms:
+        name = arm.name.removesuffix(REFRESHED) if arm.refreshed else arm.name
+        colour, marker = LOOKS[places.setdefault(name, len(places)) % len(LOOKS)]
+        face = "white" if arm.refreshed else colour
+        found.append({"color": colour, "marker": marker, "mfc": face, "mew": 0.9})
+    return found
 
 
 def _rows(study: Robustness, axis: Axes, labels: bool) -> None:
@@ -69,12 +85,11 @@ def _label(arm: Arm) -> str:
 
 
 def _draw_accuracies(study: Robustness, axis: Axes) -> None:
-    for index, arm in enumerate(study.arms):
-        colour, marker = _look(index)
+    for index, (arm, look) in enumerate(zip(study.arms, looks(study.arms), strict=True)):
         values = 100 * np.array(arm.values(study.endpoint))
         offsets = 0.22 * (np.arange(len(values)) / max(1, len(values) - 1) - 0.5)
-        axis.plot(values, index + offsets, ls="", marker=marker, ms=2.6, color=colour, alpha=0.55)
-        axis.plot([values.mean()] * 2, [index - 0.33, index + 0.33], color=colour, lw=1.6)
+        axis.plot(values, index + offsets, **(look | {"ls": "", "ms": 2.6, "mew": 0.6}), alpha=0.55)
+        axis.plot([values.mean()] * 2, [index - 0.33, index + 0.33], color=look["color"], lw=1.6)
     _rows(study, axis, labels=True)
     axis.set_xlabel("accuracy [%]", labelpad=1)
     axis.set_title(f"{_endpoint(study)}, one mark a seed", loc="left", pad=4)
@@ -86,15 +101,14 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
     linear = 4 * 100 * study.margin
     axis.set_xscale("symlog", linthresh=linear, linscale=1.6)
     reach = [100 * study.margin]
-    for index, arm in enumerate(study.arms):
-        colour, marker = _look(index)
-        c = arm.comparison
+    for index, (arm, look) in enumerate(zip(study.arms, looks(study.arms), strict=True)):
+        colour, c = look["color"], arm.comparison
         if c is None:
             continue
         reach += [100 * abs(v) for v in (c.mean, c.low_95, c.high_95) if math.isfinite(v)]
         if math.isfinite(c.low_95):
             axis.hlines(index, 100 * c.low_95, 100 * c.high_95, color=colour, lw=1.3)
-        axis.plot(100 * c.mean, index, marker=marker, ms=4, color=colour)
+        axis.plot(100 * c.mean, index, ms=4, **look)
         axis.text(1.0, index - 0.2, arm.verdict.partition(" with")[0], fontsize=5.6, color=colour,
                   transform=axis.get_yaxis_transform(), ha="right", va="bottom")  # fmt: skip
     far = 1.15 * max(*reach, linear)
@@ -109,19 +123,18 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
 
 
 def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
-    for index, arm in enumerate(study.arms):
-        colour, marker = _look(index)
+    for arm, look in zip(study.arms, looks(study.arms), strict=True):
         age = arm.mean("staleness_mean")
         if age is None:
             continue
         if what == "strength":
             if (height := arm.mean("strength")) is not None:
-                axis.plot(age, height, marker=marker, ms=4.2, color=colour, ls="")
+                axis.plot(age, height, ms=4.2, ls="", **look)
             continue
         c = arm.comparison
         if c is not None and math.isfinite(c.low_95):
-            axis.vlines(age, 100 * c.low_95, 100 * c.high_95, color=colour, lw=1)
-        axis.plot(age, 100 * c.mean if c else 0.0, marker=marker, ms=4.2, color=colour, ls="")
+            axis.vlines(age, 100 * c.low_95, 100 * c.high_95, color=look["color"], lw=1)
+        axis.plot(age, 100 * c.mean if c else 0.0, ms=4.2, ls="", **look)
     axis.set_xscale("symlog", linthresh=1)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlim(left=-0.15)
@@ -139,14 +152,13 @@ def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
 
 
 def _draw_time(study: Robustness, axis: Axes) -> None:
-    for index, arm in enumerate(study.arms):
+    for arm, look in zip(study.arms, looks(study.arms), strict=True):
         if not arm.curves or arm.role != "arm":
             continue
-        colour, marker = _look(index)
         shortest = min(len(curve[1]) for curve in arm.curves.values())
         seconds = np.median([curve[1][:shortest] for curve in arm.curves.values()], axis=0)
         accuracy = np.median([curve[2][:shortest] for curve in arm.curves.values()], axis=0)
-        axis.plot(seconds, 100 * accuracy, color=colour, marker=marker, ms=2.6, lw=1)
+        axis.plot(seconds, 100 * accuracy, ms=2.6, lw=1, **(look | {"mew": 0.6}))
     axis.axhline(100 * study.target, color="#444444", lw=0.8, ls=(0, (3, 2)))
     axis.set_xscale("log")
     axis.set_ylim(0, 100)
@@ -182,6 +194,9 @@ def _caption(study: Robustness) -> str:
                 "* trained on one process in the order in which batches would have arrived on "
                 f"{rows[0].get('calibration', 'a simulated machine')}, simulated."
                 if any(a.source == "simulated" for a in study.arms)
+                else "",
+                "Hollow: refreshed by further ascent steps with the weights that are updated."
+                if any(a.refreshed for a in study.arms)
                 else "",
                 "Seconds are simulated for all arms.",
             ),

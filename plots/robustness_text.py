@@ -54,6 +54,7 @@ def _text(value: object) -> str:
 
 def describe(study: Robustness) -> str:
     """The study in words and columns; accuracies and differences in points (percent)."""
+    width = max(len(arm.name) for arm in study.arms)
     lines = [
         f"{study.selection.study}: {len(study.selection.rows)} of {study.selection.total} rows, "
         f"environment {study.selection.environment}",
@@ -61,7 +62,7 @@ def describe(study: Robustness) -> str:
         f"endpoint {study.endpoint}; margin {100 * study.margin:g} points, alpha {study.alpha:g}; "
         f"paired by seed with '{study.baseline}'; tests are not corrected for the number of arms",
         "",
-        f"{'arm':30} {'source':10} {'seeds':>5} {'stale':>6} {'clean':>6} {'endpoint':>13} "
+        f"{'arm':{width}} {'source':10} {'seeds':>5} {'stale':>6} {'clean':>6} {'endpoint':>13} "
         f"{'study':>6} {'worst*':>7}  {'difference [95 %]':26} verdict",
     ]
     for arm in study.arms:
@@ -69,8 +70,9 @@ def describe(study: Robustness) -> str:
         told = "" if found is None else f"{100 * found:.2f}"
         told += f" ± {100 * deviation:.2f}" if deviation is not None else ""
         lines.append(
-            f"{arm.name:30} {arm.source:10} {len(arm.rows):5} {_one(arm, 'staleness_mean', 1):>6} "
-            f"{_one(arm, 'clean_accuracy'):>6} {told:>13} {_one(arm, 'study_accuracy'):>6} "
+            f"{arm.name:{width}} {arm.source:10} {len(arm.rows):5} "
+            f"{_one(arm, 'staleness_mean', 1):>6} {_one(arm, 'clean_accuracy'):>6} {told:>13} "
+            f"{_one(arm, 'study_accuracy'):>6} "
             f"{_one(arm, 'worst_case_accuracy'):>7}  {_difference(arm):26} "
             f"{arm.verdict}".rstrip()
         )
@@ -82,9 +84,10 @@ def describe(study: Robustness) -> str:
     lines += [_target(study, arm) for arm in study.arms]
     hurts = study.hurts_from
     lines.append(
-        f"staleness hurts from a mean of {hurts:.1f} updates on (95 % intervals below 0)"
+        f"without a refresh staleness hurts from a mean of {hurts:.1f} updates on (95 % intervals "
+        "below 0)"
         if hurts is not None
-        else "no staleness was shown to hurt"
+        else "without a refresh no staleness was shown to hurt"
     )
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from plots.cli import main
 from plots.observations import select
 from plots.report import page
 from plots.robustness import analyse
+from plots.robustness_figure import looks, svg
 from plots.robustness_text import describe, verdicts_table
 
 FIXED = {
@@ -91,6 +92,22 @@ def test_pairing_removes_what_seeds_share(folder):
 
 def test_staleness_hurts_from_the_youngest_arm_that_is_worse(folder):
     assert study(folder).hurts_from == 300.0  # three seeds at 40 decide nothing
+
+
+def test_refreshed_arms_say_nothing_of_age_and_are_drawn_hollow(tmp_path):
+    table = Table("robustness")
+    add(table, "sequential", BASE, refresh_steps=0)
+    add(table, "stale", [b - 0.5 for b in BASE], 30.0, refresh_steps=0)
+    add(table, "stale, refreshed", [b - 0.001 for b in BASE], 40.0, refresh_steps=1)
+    add(table, "other, refreshed", BASE, 50.0, refresh_steps=1)
+    table.write(tmp_path)
+    found = study(tmp_path)
+    assert found.hurts_from == 30.0
+    assert [arm.refreshed for arm in found.arms] == [False, False, True, True]
+    _, stale, refreshed, other = looks(found.arms)
+    assert stale["mfc"] == stale["color"] == refreshed["color"] != other["color"]
+    assert refreshed["mfc"] == other["mfc"] == "white"
+    assert "hollow: refreshed" in svg(found).lower()
 
 
 def test_a_seed_that_failed_is_told_and_forbids_a_favourable_verdict(tmp_path):
