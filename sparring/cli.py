@@ -110,7 +110,12 @@ main.add_command(calibrate)
     "--recipe",
     type=click.Choice(["pgd", "fast", "clean"]),
     help="Attack, optimizer and schedules of a paper (sparring/recipes.py); --steps, --epsilon, "
-    "--step-size, --learning-rate and --batch-size still count where they are given.",
+    "--step-size, --learning-rate, --batch-size and --optimizer still count where they are given.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "sgd"]),
+    help="[default: the recipe's; sgd without one]",
 )
 @click.option(
     "--overfitting",
@@ -195,6 +200,8 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
     optimizer: torch.optim.Optimizer = torch.optim.SGD(
         model.parameters(), lr=chosen["learning_rate"], momentum=chosen["momentum"], fused=True
     )
+    if chosen["optimizer"] == "adam":
+        optimizer = torch.optim.Adam(model.parameters(), lr=chosen["learning_rate"], fused=True)
     attack = _attack(chosen, dataset.bounds)
     schedules: dict[str, Any] = {}
     if chosen["recipe"]:

@@ -24,7 +24,10 @@ def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Datase
     def given(*names: str) -> dict[str, Any]:
         return {n: chosen[n] for n in names if context.get_parameter_source(n) is _GIVEN}
 
-    decided = ("attack", "momentum", *(() if name == "pgd" else ("steps",)))
+    optimizer = chosen["optimizer"]
+    decided: tuple[str, ...] = ("attack", *(() if name == "pgd" else ("steps",)))
+    if optimizer != "sgd":
+        decided += ("momentum",)
     if name == "clean":
         decided += ("epsilon", "step_size")
     for option in given(*decided):
@@ -36,4 +39,12 @@ def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Datase
         settings |= {"bounds": dataset.bounds, "backend": chosen["backend"]}
     recipe = RECIPES[name](updates, **settings)
     rate = given("learning_rate").get("learning_rate", recipe.rate)
+    if optimizer is not None and optimizer != recipe.optimizer:
+        if "learning_rate" not in given("learning_rate"):
+            raise click.UsageError(
+                f"--optimizer {optimizer} with --recipe {name} needs --learning-rate: the recipe's "
+                f"is {recipe.optimizer}'s"
+            )
+        momentum = chosen["momentum"] if optimizer == "sgd" else 0.0
+        recipe = recipe.with_changes(optimizer=optimizer, momentum=momentum)
     return recipe.with_changes(batch_size=size, rate=rate)

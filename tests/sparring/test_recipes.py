@@ -187,9 +187,23 @@ def test_the_command_line_trains_by_recipe():
 @pytest.mark.parametrize(
     "wrong",
     [("--recipe", "fast", "--steps", "3"), ("--recipe", "clean", "--epsilon", "0.1"),
-     ("--recipe", "pgd", "--attack", "fgsm")],
+     ("--recipe", "pgd", "--attack", "fgsm"), ("--recipe", "pgd", "--momentum", "0.9")],
 )  # fmt: skip
 def test_options_that_a_recipe_decides_are_refused(wrong):
     result = run(*wrong)
     assert result.exit_code == 2
     assert f"{wrong[2]} has no meaning with --recipe" in result.output
+
+
+def test_a_recipe_takes_another_optimizer_with_a_rate_of_its_own(tmp_path):
+    refused = run("--recipe", "pgd", "--optimizer", "sgd")
+    assert refused.exit_code == 2
+    assert "--optimizer sgd with --recipe pgd needs --learning-rate" in refused.output
+    state = tmp_path / "run.pt"
+    settings = ("--recipe", "fast", "--batch-size", "8", "--checkpoint", str(state))
+    sgd = ("--optimizer", "sgd", "--learning-rate", "0.02", "--momentum", "0.9")
+    result = run(*settings, *sgd)
+    assert result.exit_code == 0, result.output
+    (group,) = checkpoint.load(state).optimizer["param_groups"]
+    assert group["momentum"] == 0.9
+    assert group["lr"] == pytest.approx(0.02 * recipes.fast(2).learning_rate(1))
