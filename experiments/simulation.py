@@ -36,7 +36,8 @@ def describe(rows: list[dict[str, str]]) -> list[str]:
         if row["definition"] != "study":
             key = (row["machine"], row["definition"], row["variant"])
             groups.setdefault(key, []).append(row)
-    lines = ["machine            scaling    strategy                     S at 32  limit at 32    "
+    width = max((len(variant) for _, _, variant in groups), default=0)
+    lines = [f"machine            scaling    {'strategy':{width}} S at 32  limit at 32    "
              "efficient to p  then limited by  largest p: S"]  # fmt: skip
     for (machine, definition, variant), group in groups.items():
         at32 = next((row for row in group if row["processes"] == "32"), None)
@@ -44,7 +45,7 @@ def describe(rows: list[dict[str, str]]) -> list[str]:
         bad = [row for row in group if float(row["efficiency"]) < STOPPED]
         last = group[-1]
         lines.append(
-            f"{machine[:18]:18} {definition:10} {variant:28} "
+            f"{machine[:18]:18} {definition:10} {variant:{width}} "
             f"{float(at32['speedup']) if at32 else 0:7.1f}  {at32['limit'] if at32 else '':14} "
             f"{good[-1]['processes'] if good else '-':>14}  "
             f"{bad[0]['limit'] if bad else '-':15}  {last['processes']}: "
