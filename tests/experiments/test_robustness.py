@@ -132,7 +132,11 @@ def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
             arms.setdefault(chosen.arm, set()).add(chosen.seed)
     stale = arms.pop("very stale")
     assert stale <= arms["sequential"]
-    assert len(stale) >= {"smoke": 2}.get(preset, 6)
+    if preset in ("paper", "madry"):  # two seeds of what loses elsewhere, and no verdict
+        assert {len(arms.pop(arm)) for arm in ("sharded overlapped", "pipeline 32")} == {len(stale)}
+        assert len(stale) == 2
+    else:
+        assert len(stale) >= {"smoke": 2}.get(preset, 6)
     assert {len(seeds) for seeds in arms.values()} == {len(arms["sequential"])}
     assert (
         len(arms["sequential"])
