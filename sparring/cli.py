@@ -184,7 +184,7 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
 
     from sparring import data, networks
     from sparring.overfitting import CatastrophicOverfitting
-    from sparring.recipe_cli import build_recipe
+    from sparring.recipe_cli import build_recipe, given
     from sparring.strategies.replay import save_arrivals
     from sparring.trainer import Trainer
 
@@ -200,7 +200,11 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
     optimizer: torch.optim.Optimizer = torch.optim.SGD(
         model.parameters(), lr=chosen["learning_rate"], momentum=chosen["momentum"], fused=True
     )
-    if chosen["optimizer"] == "adam":
+    if chosen["optimizer"] == "adam" and not chosen["recipe"]:
+        if given(context, "momentum"):
+            raise click.UsageError("--momentum has no meaning with --optimizer adam")
+        if not given(context, "learning_rate"):
+            raise click.UsageError("--optimizer adam needs --learning-rate: the default is SGD's")
         optimizer = torch.optim.Adam(model.parameters(), lr=chosen["learning_rate"], fused=True)
     attack = _attack(chosen, dataset.bounds)
     schedules: dict[str, Any] = {}

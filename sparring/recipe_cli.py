@@ -10,7 +10,10 @@ import click
 from sparring.data import Dataset
 from sparring.recipes import RECIPES, Recipe
 
-_GIVEN = click.core.ParameterSource.COMMANDLINE
+
+def given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Dataset) -> Recipe:
@@ -21,8 +24,8 @@ def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Datase
     """
     name = chosen["recipe"]
 
-    def given(*names: str) -> dict[str, Any]:
-        return {n: chosen[n] for n in names if context.get_parameter_source(n) is _GIVEN}
+    def told(*names: str) -> dict[str, Any]:
+        return {n: chosen[n] for n in names if given(context, n)}
 
     optimizer = chosen["optimizer"]
     decided: tuple[str, ...] = ("attack", *(() if name == "pgd" else ("steps",)))
@@ -30,17 +33,17 @@ def build_recipe(context: click.Context, chosen: dict[str, Any], dataset: Datase
         decided += ("momentum",)
     if name == "clean":
         decided += ("epsilon", "step_size")
-    for option in given(*decided):
+    for option in told(*decided):
         raise click.UsageError(f"--{option.replace('_', '-')} has no meaning with --recipe {name}")
-    size = given("batch_size").get("batch_size") or RECIPES[name](1).batch_size
+    size = told("batch_size").get("batch_size") or RECIPES[name](1).batch_size
     updates = chosen["updates"] or chosen["epochs"] * math.ceil(len(dataset.train) / size)
-    settings: dict[str, Any] = given("epsilon", "step_size", "steps")
+    settings: dict[str, Any] = told("epsilon", "step_size", "steps")
     if name != "clean":
         settings |= {"bounds": dataset.bounds, "backend": chosen["backend"]}
     recipe = RECIPES[name](updates, **settings)
-    rate = given("learning_rate").get("learning_rate", recipe.rate)
+    rate = told("learning_rate").get("learning_rate", recipe.rate)
     if optimizer is not None and optimizer != recipe.optimizer:
-        if "learning_rate" not in given("learning_rate"):
+        if not given(context, "learning_rate"):
             raise click.UsageError(
                 f"--optimizer {optimizer} with --recipe {name} needs --learning-rate: the recipe's "
                 f"is {recipe.optimizer}'s"

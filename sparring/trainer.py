@@ -134,6 +134,7 @@ class Trainer:
             self.compute.schedule(learning_rate, epsilon)
         except ValueError as error:
             raise SparringError(str(error)) from None
+        self.strategy.check_compute(self.compute)
         self._own_checkpoint: Path | None = None
         self._settings = {
             "seed": seed, "batch_size": batch_size, "images": len(split),

@@ -97,7 +97,7 @@ class Attack(ABC):
 
         Raises:
             ValueError: if this attack has no further steps, or when the result is called with
-                other images than ``start`` in number or shape.
+                images of another number, shape or dtype than ``start``.
         """
         raise ValueError(
             f"{type(self).__name__} has no further steps: only PGD and GradientAscent can go on "

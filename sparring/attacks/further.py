@@ -23,7 +23,7 @@ class Further(Attack):
         backend: see `Attack`.
 
     Raises:
-        ValueError: when called with other images than ``start`` in number or shape.
+        ValueError: when called with images of another number, shape or dtype than ``start``.
     """
 
     ascend: Callable[[Climb, Tensor, Tensor], Tensor]
@@ -32,9 +32,9 @@ class Further(Attack):
     backend: str = "auto"
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
-        if self.start.shape != x.shape:
+        if (self.start.shape, self.start.dtype) != (x.shape, x.dtype):
             raise ValueError(
-                f"further steps from adversaries {tuple(self.start.shape)} need as many clean "
-                f"images, not {tuple(x.shape)}"
+                f"further steps from adversaries {tuple(self.start.shape)} of {self.start.dtype} "
+                f"need as many clean images of that type, not {tuple(x.shape)} of {x.dtype}"
             )
         return self.ascend(climb, x, self.start)

@@ -104,7 +104,12 @@ class PGD(Attack):
     def further(self, start: Tensor, steps: int, scale: float) -> Further:
         """See `Attack`; one run, whose momentum begins anew."""
         rest = replace(self, steps=steps, step_size=scale * self.step_size)
-        return Further(rest._ascend, start, steps, self.backend)
+
+        def ascend(climb: Climb, x: Tensor, x_adv: Tensor) -> Tensor:
+            check_pixels(x, self.bounds)
+            return rest._ascend(climb, x, x_adv)
+
+        return Further(ascend, start, steps, self.backend)
 
     def _start(self, x: Tensor, source: RandomSource) -> Tensor:
         if not self.random_start:

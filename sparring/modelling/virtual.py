@@ -33,9 +33,8 @@ def replay_of(strategy: Strategy, result: Result) -> Replay:
     Raises:
         SparringError: if batches are not received as `Replay` needs it.
     """
+    _check(strategy)
     if isinstance(strategy, Pipeline):
-        if strategy.study_partial_batches and strategy.receive == "completion":
-            raise SparringError("study_partial_batches needs receive 'probe', which has one buffer")
         return Replay(
             result.records, strategy.study_partial_batches,
             strategy.refresh_steps, strategy.refresh_scale,
@@ -43,6 +42,13 @@ def replay_of(strategy: Strategy, result: Result) -> Replay:
     if isinstance(strategy, Sharded):
         return Replay(result.records, False, strategy.refresh_steps, strategy.refresh_scale)
     return Replay(result.records)
+
+
+def _check(strategy: Strategy) -> None:
+    if not isinstance(strategy, Pipeline) or not strategy.study_partial_batches:
+        return
+    if strategy.receive == "completion":
+        raise SparringError("study_partial_batches needs receive 'probe', which has one buffer")
 
 
 def execute(
@@ -78,6 +84,7 @@ def execute(
     """
     from mpi4py import MPI
 
+    _check(strategy)
     result = simulate(
         strategy, job_of(compute, updates), calibration, processes, seed=seed, queues=queues
     )

@@ -85,6 +85,13 @@ class Strategy(ABC):
             SparringError: if not, with the number that it needs.
         """
 
+    def check_compute(self, compute: Compute) -> None:  # noqa: B027  (most take any)
+        """See whether the strategy can work with this model and attack. Every rank finds the same.
+
+        Raises:
+            SparringError: if not, with the reason.
+        """
+
     @abstractmethod
     def train(self, run: Run) -> RankLog:
         """Train; return what this rank did. Collective.
@@ -132,15 +139,15 @@ def check_refresh_options(steps: int, scale: float) -> None:
         raise ValueError(f"refresh_scale must be finite and above 0, not {scale}")
 
 
-def check_refresh(run: Run, steps: int, scale: float) -> None:
-    """See whether a run's attack can be refreshed. Every rank finds the same.
+def check_refresh(compute: Compute, steps: int, scale: float) -> None:
+    """See whether an attack's adversaries can be refreshed.
 
     Raises:
         SparringError: if it has no further steps.
     """
     if steps:
         nothing = slice(0, 0)
-        run.compute.refresh(run.compute.attack(run.start, nothing), nothing, steps, scale)
+        compute.refresh(compute.attack(0, nothing), nothing, steps, scale)
 
 
 def shard(rows: int, parts: int, part: int) -> slice:

@@ -8,6 +8,7 @@ follows from the seed.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import tempfile
 from collections import defaultdict
@@ -27,6 +28,8 @@ from sparring.strategies.base import (
     check_types,
 )
 from sparring.strategies.telemetry import BatchRecord, RankLog
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,18 @@ class Replay(Strategy):
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.refresh_steps and self.study_partial_batches:
+            raise ValueError("refresh_steps contradicts study_partial_batches")
         check_refresh_options(self.refresh_steps, self.refresh_scale)
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
         if processes != 1:
             raise SparringError(f"a replay needs 1 process, not {processes}")
+
+    def check_compute(self, compute: Compute) -> None:
+        """See `Strategy`."""
+        check_refresh(compute, self.refresh_steps, self.refresh_scale)
 
     def train(self, run: Run) -> RankLog:
         """See `Strategy`.
@@ -72,7 +81,7 @@ class Replay(Strategy):
             SparringError: also if the log does not hold the updates that are due, in order.
         """
         self.check(run.comm.size)
-        check_refresh(run, self.refresh_steps, self.refresh_scale)
+        self.check_compute(run.compute)
         updates = [record.update for record in self.arrivals]
         if updates != list(range(run.start, run.updates)):
             raise SparringError(
@@ -108,6 +117,11 @@ class Replay(Strategy):
                 loss = compute.gradients(batch, gradients)
                 compute.apply(gradients)
             log.batches += 1
+            if record.update == run.start and abs(loss - record.loss) > 1e-3 * abs(record.loss):
+                _log.warning(
+                    "the first loss is %.4f, and %.4f in the arrival log: was that run another "
+                    "one, or refreshed?", loss, record.loss,
+                )  # fmt: skip
             run.updated(
                 BatchRecord(
                     record.update, record.batch, record.generator, record.versions, made_loss, loss

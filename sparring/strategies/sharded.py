@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparring.compute import Array, Batch
+from sparring.compute import Array, Batch, Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,
@@ -96,10 +96,14 @@ class Sharded(Strategy):
         rest = shard(rows - own, processes - 1, rank - 1)
         return slice(own + rest.start, own + rest.stop)
 
+    def check_compute(self, compute: Compute) -> None:
+        """See `Strategy`."""
+        check_refresh(compute, self.refresh_steps, self.refresh_scale)
+
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
         self.check(run.comm.size)
-        check_refresh(run, self.refresh_steps, self.refresh_scale)
+        self.check_compute(run.compute)
         log, waiting = run.begin("both" if run.comm.rank == 0 else "generator")
         rank = _Rank(self, run, log, waiting)
         rank.train()
@@ -164,6 +168,9 @@ class _Rank:
             if self.strategy.refresh_steps:
                 self._refresh(number, made)
                 self._hand_over(number, made)
+                # All ranks are in MPI together here. A message that needs its sender's help would
+                # else be held up by the whole attack that follows.
+                self._gather(number, made)
             made_next = self._make(number + 1) if ahead else None
             # The weights behind ``made`` had seen all updates but the last one.
             self._consume(number, made, version=max(start, number - 1))
@@ -223,6 +230,16 @@ class _Rank:
         if self._strong():
             self._send(np.array([made.made_loss]), Tag.STRENGTH, number)
 
+    def _gather(self, number: int, made: _Made) -> None:
+        """On rank 0: wait for the shares; elsewhere: until this rank's are taken."""
+        if self.comm.rank > 0:
+            self._finish_sends()
+            return
+        with self.log.phase("wait"):
+            for request in made.requests:
+                self.waiting.finish(request, f"the other ranks' shares of batch {number}")
+        made.requests.clear()
+
     def _strong(self) -> bool:
         return self.run.record_strength
 
@@ -238,14 +255,12 @@ class _Rank:
                 self.waiting.finish(oldest, f"rank 0 to take a share of batch {number}")
 
     def _consume(self, number: int, made: _Made, version: int) -> None:
-        """On rank 0: wait for the shares, and update."""
+        """On rank 0: wait for the shares that are still to come, and update."""
         if self.comm.rank > 0:
             return
         compute, log, rows = self.compute, self.log, len(made.images)
         log.batch = number
-        with log.phase("wait"):
-            for request in made.requests:
-                self.waiting.finish(request, f"the other ranks' shares of batch {number}")
+        self._gather(number, made)
         batch = Batch(number, rows, made.images, compute.labels(number))
         with log.phase("update"):
             loss = compute.gradients(batch, self.gradients)

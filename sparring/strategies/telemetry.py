@@ -31,7 +31,8 @@ class BatchRecord:
         versions: (ascent step, version) at the first step and wherever newer weights came.
         made_loss: mean loss of the finished adversaries under the weights that made them (the
             last of ``versions``), or None if it was not asked for.
-        loss: mean training loss under the weights that consumed them.
+        loss: mean training loss under the weights that consumed them; after a refresh, if there
+            was one, which ``made_loss`` has not seen.
     """
 
     update: int

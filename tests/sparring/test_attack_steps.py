@@ -181,8 +181,11 @@ def test_further_steps_are_refused_where_there_are_none(model, batch):
     x, y = batch
     with pytest.raises(ValueError, match="FGSM has no further steps"):
         FGSM().further(x, 1, 1.0)
-    with pytest.raises(ValueError, match="need as many clean images"):
-        PGD().further(x[:2], 1, 1.0)(model, x, y)
+    for start in (x[:2], x.float()):
+        with pytest.raises(ValueError, match="need as many clean images of that type"):
+            PGD().further(start, 1, 1.0)(model, x, y)
+    with pytest.raises(ValueError, match="bounds"):
+        PGD().further(x, 1, 1.0)(model, x + 3, y)
 
 
 @pytest.mark.parametrize("targeted", [False, True])

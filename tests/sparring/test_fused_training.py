@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import sparring
-from sparring.attacks import PGD
+from sparring.attacks import PGD, GradientAscent
 from sparring.batches import Batches
 from sparring.compute import Batch
 from sparring.data.arrays import ArrayImages
@@ -53,6 +53,27 @@ def gradients_of(compute, batch, told=None):
 
 def close(mine, theirs):
     return np.abs(mine - theirs).max() < 2e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("method", [
+    PGD(epsilon=0.2, step_size=0.05, steps=3, random_start=True),
+    PGD(epsilon=1.0, step_size=0.3, steps=3, norm="l2", random_start=True),
+    GradientAscent(step_size=0.3, steps=3, bounds=(0.0, 1.0)),
+], ids=lambda method: type(method).__name__ + getattr(method, "norm", ""))  # fmt: skip
+def test_further_steps_go_on_from_their_start_in_both_backends(method):
+    images, labels = (torch.from_numpy(part) for part in arrays(12))
+    model, found = make(), {}
+    start = torch.clamp(
+        images + 0.1 * torch.sin(torch.arange(images.numel())).view_as(images), 0, 1
+    )
+    kept = start.clone()
+    for backend in ("torch", "fused"):
+        further = replace(method, backend=backend).further(start, 2, 1.5)
+        found[backend] = further(model, images, labels)
+    assert torch.equal(start, kept)
+    torch.testing.assert_close(found["torch"], found["fused"], rtol=0, atol=1e-5)
+    elsewhere = replace(method, backend="fused").further(images, 2, 1.5)(model, images, labels)
+    assert (elsewhere - found["fused"]).abs().max() > 0.01
 
 
 def test_which_compute_serves(caplog, monkeypatch):

@@ -87,6 +87,15 @@ def test_a_resumed_run_ends_at_the_weights_of_an_uninterrupted_one(strategy, pro
     assert load(Path(state)).updates == 8
 
 
+def same_trainer(strategy):
+    """What trainer_ranks trains, on one process."""
+    model = sparring.networks.build("study", 0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    data = sparring.data.load("mnist-5k", normalize=True)
+    attack = sparring.GradientAscent(steps=2)
+    return sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -102,18 +111,51 @@ def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     trained = weights_after(3, {**job, "arrivals": str(arrivals)}, tmp_path)
     records = load_arrivals(arrivals)
     assert max(record.staleness for record in records) > 0
-    model = sparring.networks.build("study", 0)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
-    data = sparring.data.load("mnist-5k", normalize=True)
-    attack = sparring.GradientAscent(steps=2)
     refresh = {name: value for name, value in options.items() if "refresh" in name}
     replay = Replay(records, **refresh)
-    trainer = sparring.Trainer(model, optimizer, data, attack, replay, batch_size=16)
+    trainer = same_trainer(replay)
     history = trainer.fit(updates=12)
     weights = np.empty(trainer.compute.weight_count, np.float32)
     trainer.compute.read_weights(weights)
     assert (weights == trained).all()
     assert [record.loss for record in history.records] == [record.loss for record in records]
+
+
+@pytest.mark.parametrize("trainer_share", [0.0, 1.0])
+def test_a_refreshed_overlap_trains_what_its_replay_trains(trainer_share, tmp_path):
+    """Shares round otherwise than whole minibatches: nearly the same weights, and ages alike."""
+    options = {"overlap": True, "trainer_share": trainer_share, "refresh_steps": 2}
+    arrivals = tmp_path / "arrivals.jsonl"
+    job = {"strategy": "sharded", "options": options, "fit": {"updates": 9}}
+    trained = weights_after(3, {**job, "arrivals": str(arrivals)}, tmp_path)
+    found = {}
+    for steps in (0, 2):
+        trainer = same_trainer(Replay(load_arrivals(arrivals), refresh_steps=steps))
+        trainer.fit(updates=9)
+        found[steps] = np.empty(trainer.compute.weight_count, np.float32)
+        trainer.compute.read_weights(found[steps])
+    moved = np.abs(found[2] - found[0]).max()
+    assert np.abs(found[2] - trained).max() < 1e-3 * moved
+    assert moved > 0
+
+
+def test_the_command_line_replays_a_refreshed_run_and_tells_of_a_wrong_one(tmp_path, caplog):
+    arrivals = str(tmp_path / "arrivals.jsonl")
+    same = ["train", "--updates", "4", "--batch-size", "8", "--steps", "2", "--evaluate", "0",
+            "--backend", "torch"]  # fmt: skip
+    refresh = ["--option", "refresh_steps=1", "--option", "refresh_scale=2.0"]
+    overlapped = ["--strategy", "sharded", "--option", "overlap=true"]
+    runs = [
+        [*same, *overlapped, *refresh, "--arrivals", arrivals],
+        [*same, "--replay", arrivals, *refresh],
+    ]
+    told = [CliRunner().invoke(main, arguments) for arguments in runs]
+    assert [result.exit_code for result in told] == [0, 0], told
+    losses = [result.output.partition("loss ")[2].partition(";")[0] for result in told]
+    assert losses[0] == losses[1] != ""
+    assert not caplog.records
+    CliRunner().invoke(main, [*same, "--replay", arrivals])
+    assert "was that run another one, or refreshed?" in caplog.text
 
 
 @pytest.mark.parametrize("strategy", ["data_parallel", "pipeline", "sharded"])
@@ -425,6 +467,11 @@ def test_arrival_logs_that_are_none_are_refused(tmp_path):
         (["--epochs", "1", "--updates", "1"], "not both"),
         (["--resume"], "resume needs the checkpoint"),
         (["--replay", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+        (["--optimizer", "adam"], "--optimizer adam needs --learning-rate"),
+        (
+            ["--optimizer", "adam", "--learning-rate", "0.1", "--momentum", "0.1"],
+            "--momentum has no meaning with --optimizer adam",
+        ),
         (
             ["--replay", "nowhere.jsonl", "--option", "credits=2"],
             "expected key=value with an option of 'replay'",

@@ -133,11 +133,12 @@ def sharded(strategy: Sharded, machine: Machine, job: Job) -> Result:
     lag = 1 if strategy.overlap else 0
     world = _Sharded(strategy, machine, job)
     again = strategy.refresh_steps
-    ready = world.make(0, hand_over=not again)
+    ready: Floats | None = world.make(0, hand_over=not again)
     for number in range(job.updates):
         ahead = number + 1 < job.updates
         if again:
-            ready = world.refresh(number)
+            world.gather(number, world.refresh(number))
+            ready = None
         made_next = world.make(number + 1, hand_over=not again) if lag and ahead else None
         world.consume(number, ready)
         world.share_weights(ahead)
@@ -200,19 +201,30 @@ class _Sharded:
         self.phases["send"] += np.where(sends, self.post, 0.0)
         return ready
 
-    def consume(self, number: int, ready: Floats) -> None:
-        """Rank 0 takes the shares in and updates."""
-        rows = self.job.rows(number)
-        costs = self._parts(rows)[3]
+    def take(self, number: int, ready: Floats) -> Floats:
+        """Rank 0 takes the shares in; returns when each of the others' is."""
         begun = float(self.now[0])
+        taken = taken_in_turn(ready[1:], self._parts(self.job.rows(number))[3][1:], begun)
+        here = max(begun, float(taken.max()))
+        late = max(0.0, float(ready[1:].max()) - begun)
+        self.phases["wait"][0] += here - begun
+        self.seconds["imbalance"] += min(late, here - begun)
+        self.seconds["communication"] += max(0.0, here - begun - late)
+        self.now[0] = here
+        return taken
+
+    def gather(self, number: int, ready: Floats) -> None:
+        """Rank 0 takes the shares in, and every other rank waits until its own is."""
         if self.machine.processes > 1:
-            taken = taken_in_turn(ready[1:], costs[1:], begun)
-            here = max(begun, float(taken.max()))
-            late = max(0.0, float(ready[1:].max()) - begun)
-            self.phases["wait"][0] += here - begun
-            self.seconds["imbalance"] += min(late, here - begun)
-            self.seconds["communication"] += max(0.0, here - begun - late)
-            self.now[0] = here
+            ends = np.maximum(self.now[1:], self.take(number, ready))
+            self.phases["wait"][1:] += ends - self.now[1:]
+            self.now[1:] = ends
+
+    def consume(self, number: int, ready: Floats | None) -> None:
+        """Rank 0 takes the shares in, unless it has them, and updates."""
+        rows = self.job.rows(number)
+        if ready is not None and self.machine.processes > 1:
+            self.take(number, ready)
         update = self.machine.factor(1) * self.machine.update(rows)
         if self.strategy.overlap:  # the others attack meanwhile
             update *= self.machine.factor(self.machine.ranks_on(0)) / self.machine.factor(1)

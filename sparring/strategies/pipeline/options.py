@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sparring.compute import Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,
@@ -157,13 +158,17 @@ class Pipeline(Strategy):
                 f"not {processes}"
             )
 
+    def check_compute(self, compute: Compute) -> None:
+        """See `Strategy`."""
+        check_refresh(compute, self.refresh_steps, self.refresh_scale)
+
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
         from sparring.strategies.pipeline.generator import Generator
         from sparring.strategies.pipeline.trainer import Trainer
 
         self.check(run.comm.size)
-        check_refresh(run, self.refresh_steps, self.refresh_scale)
+        self.check_compute(run.compute)
         role: Trainer | Generator = (Trainer if run.comm.rank == 0 else Generator)(self, run)
         role.train()
         return run.log

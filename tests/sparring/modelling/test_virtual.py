@@ -96,6 +96,11 @@ def test_every_batch_is_refreshed_before_its_update(kind):
     assert result.staleness.max() > 0
 
 
+def test_a_replay_of_the_studys_defect_is_not_refreshed():
+    with pytest.raises(ValueError, match="refresh_steps contradicts study_partial_batches"):
+        Replay([], study_partial_batches=True, refresh_steps=1)
+
+
 def test_sequential_sees_the_newest():
     compute = Versions()
     result, _ = execute(Sequential(), compute, 5, machine(), 1)
