@@ -128,6 +128,8 @@ def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
         if age is None:
             continue
         if what == "strength":
+            if arm.refreshed:  # its later loss is one of other adversaries
+                continue
             if (height := arm.mean("strength")) is not None:
                 axis.plot(age, height, ms=4.2, ls="", **look)
             continue
