@@ -119,7 +119,7 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     _rows(study, axis, labels=False)
     axis.set_xlabel("paired difference [points]", labelpad=1)
-    axis.set_title("against the baseline, 95 %; dashed: margin", loc="left", pad=4)
+    axis.set_title("95 % intervals; dashed: margin", loc="left", pad=4)
 
 
 def _draw_age(study: Robustness, axis: Axes, what: str) -> None:

@@ -79,7 +79,8 @@ def describe(study: Robustness) -> str:
         if arm.failed:
             lines.append(f"  failed: seeds {seeds_in_words(arm.failed)}")
         if arm.plateaus:
-            lines.append(f"  {arm.plateaus} seeds never left the plateau at loss 2.3")
+            seeds = "1 seed" if arm.plateaus == 1 else f"{arm.plateaus} seeds"
+            lines.append(f"  {seeds} never left the plateau at loss 2.3")
     lines += ["* all attacks of the study, the worst image by image, on the deep seed", ""]
     lines += [_target(study, arm) for arm in study.arms]
     hurts = study.hurts_from
