@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from plots import files, provenance, style
+from plots.equivalence import FEWEST
 from plots.facets import in_words
 from plots.robustness import Arm, Robustness
 from plots.scaling_caption import wrapped
@@ -105,9 +106,12 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
         colour, c = look["color"], arm.comparison
         if c is None:
             continue
-        reach += [100 * abs(v) for v in (c.mean, c.low_95, c.high_95) if math.isfinite(v)]
+        # No difference of accuracies exceeds 100 points, though an interval of two seeds may.
+        low, high = (100 * min(1.0, max(-1.0, end)) for end in (c.low_95, c.high_95))
+        reach.append(100 * abs(c.mean))
         if math.isfinite(c.low_95):
-            axis.hlines(index, 100 * c.low_95, 100 * c.high_95, color=colour, lw=1.3)
+            reach += [abs(low), abs(high)]
+            axis.hlines(index, low, high, color=colour, lw=1.3)
         axis.plot(100 * c.mean, index, ms=4, **look)
         axis.text(1.0, index - 0.2, arm.verdict.partition(" with")[0], fontsize=5.6, color=colour,
                   transform=axis.get_yaxis_transform(), ha="right", va="bottom")  # fmt: skip
@@ -134,7 +138,7 @@ def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
                 axis.plot(age, height, ms=4.2, ls="", **look)
             continue
         c = arm.comparison
-        if c is not None and math.isfinite(c.low_95):
+        if c is not None and c.n >= FEWEST:  # an interval of few seeds would hide all others
             axis.vlines(age, 100 * c.low_95, 100 * c.high_95, color=look["color"], lw=1)
         axis.plot(age, 100 * c.mean if c else 0.0, ms=4.2, ls="", **look)
     axis.set_xscale("symlog", linthresh=1)
