@@ -190,10 +190,11 @@ def test_too_many_cores_are_skipped_once_and_oversubscribed_on_demand(tmp_path):
 
 
 def start(study, results):
+    # What a shell without job control starts in the background ignores SIGINT, and so these tests.
     return subprocess.Popen(
         [sys.executable, "-m", "harness", "run", str(study), "--results", str(results)],
         cwd=study.parent, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
+        text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
