@@ -59,8 +59,15 @@ def _convolution(conv: Convolution) -> str:
     return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}>"
 
 
-def _dense(dense: Dense, rows: int, columns: int, channels: int) -> str:
-    return f"Dense<{rows}, {columns}, {channels}, {dense.outputs}, {str(dense.relu).lower()}>"
+def tile_side(conv: Convolution) -> int:
+    """Side of the tiles in which a convolution hands its output on: 1 where it is direct."""
+    side = winograd_outputs(conv) if uses_winograd(conv) else 1
+    return side // 2 if conv.pool and side > 1 else side
+
+
+def _dense(dense: Dense, rows: int, columns: int, channels: int, phase: int) -> str:
+    relu = str(dense.relu).lower()
+    return f"Dense<{rows}, {columns}, {channels}, {phase}, {dense.outputs}, {relu}>"
 
 
 def _numbers(values: list[float]) -> str:
@@ -77,10 +84,10 @@ def header(network: Network) -> str:
     channels, height, columns = network.shape
     if network.convolutions:
         last = network.convolutions[-1]
-        first = (last.out_height, last.out_width, last.out_channels)
+        first = (last.out_height, last.out_width, last.out_channels, tile_side(last))
     else:
-        first = (1, height * columns, channels)
-    inputs = [first, *[(1, dense.inputs, 1) for dense in network.dense[1:]]]
+        first = (1, height * columns, channels, 1)
+    inputs = [first, *[(1, dense.inputs, 1, 1) for dense in network.dense[1:]]]
     denses = ", ".join(
         _dense(dense, *shape) for dense, shape in zip(network.dense, inputs, strict=True)
     )

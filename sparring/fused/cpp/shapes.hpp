@@ -21,10 +21,12 @@ struct Convolution {
 };
 
 // A dense layer whose inputs come in ROWS rows of COLUMNS pixels of CHANNELS channels; a layer
-// behind another dense layer has one row and one channel.
-template <int ROWS_, int COLUMNS_, int CHANNELS_, int OUTPUTS, bool RELU_>
+// behind another dense layer has one row and one channel. PHASE: the side of the tiles in which the
+// layer before hands its pixels on, 1 if it does not.
+template <int ROWS_, int COLUMNS_, int CHANNELS_, int PHASE_, int OUTPUTS, bool RELU_>
 struct Dense {
   static constexpr int ROWS = ROWS_, COLUMNS = COLUMNS_, CHANNELS = CHANNELS_, J = OUTPUTS;
+  static constexpr int PHASE = PHASE_;
   static constexpr int ROW = COLUMNS * CHANNELS, INPUTS = ROWS * ROW;
   static constexpr bool RELU = RELU_;
   static constexpr size_t WEIGHTS = (size_t)INPUTS * J;
