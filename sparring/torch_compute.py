@@ -21,7 +21,7 @@ from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
 from sparring.errors import SparringError
-from sparring.modes import mode, trainable
+from sparring.modes import gradients_kept, mode, trainable, training_modes
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
 
@@ -69,6 +69,8 @@ class TorchCompute:
                 f"{sorted(map(str, dtypes)) or 'none'}"
             )
         self.model, self.attack_method = model, attack
+        #: Each module's mode while losses and gradients are computed.
+        self.modes = training_modes(model)
         self._split, self._batches, self._factory = split, batches, optimizer
         self._torch_dtype = dtypes.pop()
         self.dtype: np.dtype[Any] = _NUMPY[self._torch_dtype]
@@ -99,7 +101,6 @@ class TorchCompute:
         self.optimizer_seconds = 0.0
         #: Updates applied so far: the number of the next one. A run that is resumed sets it.
         self.applied = 0
-        self.model.train()
 
     def schedule(self, learning_rate: Schedule | None, epsilon: Schedule | None) -> None:
         """Let learning rate and epsilon follow schedules; None leaves them as they are.
@@ -168,7 +169,11 @@ class TorchCompute:
         # Measuring must change nothing: in train mode, batch normalisation would count the batch
         # in its statistics, and dropout draw from the generator that training draws from.
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with (
+            mode(self.model, self.modes),
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[]),
+        ):
             loss = self._summed_loss(batch).item() / len(batch.labels)
             for buffer, before in buffers:
                 buffer.copy_(before)
@@ -191,7 +196,8 @@ class TorchCompute:
                 gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
                 torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
             else:
-                self._gradients_as_they_come(loss, torch.from_numpy(out), on_ready)
+                with gradients_kept(self._parameters):
+                    self._gradients_as_they_come(loss, torch.from_numpy(out), on_ready)
         return loss.item()
 
     def _summed_loss(self, batch: Batch) -> Tensor:
@@ -237,10 +243,10 @@ class TorchCompute:
 
     @contextmanager
     def _trainable(self) -> Iterator[None]:
-        """Gradients on, parameters trainable, train mode; on leaving, all is as it was."""
+        """Gradients on, parameters trainable, modes of training; on leaving, all is as it was."""
         with (
             trainable(self._parameters, True),
-            mode(self.model, training=True),
+            mode(self.model, self.modes),
             torch.inference_mode(mode=False),
             torch.enable_grad(),
         ):
@@ -255,15 +261,17 @@ class TorchCompute:
                 group["lr"] = factor * rate
         self.applied += 1
         flat = torch.from_numpy(gradients)
-        for parameter, part in zip(
-            self._parameters,
-            torch.split(flat, [p.numel() for p in self._parameters]),
-            strict=True,
-        ):
-            parameter.grad = part.view_as(parameter)
-        self.optimizer.step()
-        # The gradients are views of a buffer that the strategy will write to again.
-        self.optimizer.zero_grad(set_to_none=True)
+        held = [p for group in self.optimizer.param_groups for p in group["params"]]
+        # The gradients are views of a buffer that the strategy will write to again: none may stay.
+        with gradients_kept([*self._parameters, *held]):
+            self.optimizer.zero_grad(set_to_none=True)
+            for parameter, part in zip(
+                self._parameters,
+                torch.split(flat, [p.numel() for p in self._parameters]),
+                strict=True,
+            ):
+                parameter.grad = part.view_as(parameter)
+            self.optimizer.step()
         self.optimizer_seconds += time.perf_counter() - started
 
     def read_weights(self, out: Array) -> None:

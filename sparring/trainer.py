@@ -24,6 +24,7 @@ from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.fused.compute import compute_for
+from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
@@ -165,6 +166,10 @@ class Trainer:
     ) -> History:
         """Train on; collective.
 
+        Layers that are in eval mode in a model that is in train mode stay so, and their statistics
+        with them; a model in eval mode is trained in train mode. Modes and gradients (``grad``) are
+        as they were afterwards.
+
         Args:
             epochs: passes over the data; give this or ``updates``.
             updates: optimizer steps.
@@ -202,6 +207,7 @@ class Trainer:
             self._refuse_to_overwrite(path)
         self._agree_on_weights()
         self.compute.applied = self.updates
+        self.compute.modes = training_modes(self.model)
 
         def after_update(record: BatchRecord) -> None:
             done = record.update + 1

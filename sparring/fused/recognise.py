@@ -39,9 +39,8 @@ class Recognised:
 def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
     """The network that a model computes, with the parameters from which it computes it.
 
-    The model is left as it was. While its forward is traced (for milliseconds), torch.fx patches
-    ``nn.Module`` for the whole process, so no other thread may run a model meanwhile. What the
-    forward reads from outside the model is taken as it is now.
+    The model is left as it was, and other threads may run models meanwhile. What the forward reads
+    from outside the model is taken as it is now.
 
     Args:
         model: from images ``(n, *image_shape)`` to logits.

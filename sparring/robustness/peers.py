@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparring.attacks.base import frozen
 from sparring.robustness.measure import BATCH, Found, Subject
 
 #: Images that AutoAttack attacks at a time.
@@ -73,8 +74,6 @@ def autoattack(
 
     x, y = subject.x[:images], subject.y[:images]
     began = time.perf_counter()
-    frozen = [p for p in subject.model.parameters() if p.requires_grad]
-    was = subject.model.training
     heard = _Heard(tell)
     logger = logging.getLogger("auto-attack")
     level, propagate = logger.level, logger.propagate
@@ -82,11 +81,12 @@ def autoattack(
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     try:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        subject.model.eval()
-        judge = _Judge(subject).eval()
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        judge = _Judge(subject)
+        with (
+            frozen(judge),
+            torch.random.fork_rng(devices=[]),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             attack = library.AutoAttack(judge, norm="Linf", eps=epsilon, seed=seed, device="cpu")
             found, _ = attack.run_standard_evaluation(x, y, batch_size=AUTOATTACK_BATCH)
@@ -94,9 +94,6 @@ def autoattack(
         logger.removeHandler(heard)
         logger.setLevel(level)
         logger.propagate = propagate
-        for parameter in frozen:
-            parameter.requires_grad_(True)
-        subject.model.train(was)
     return Peer(_found(subject, x, y, found.detach(), began), package)
 
 
@@ -129,26 +126,15 @@ def foolbox_pgd(
 
     x, y = subject.x[:images], subject.y[:images]
     began = time.perf_counter()
-    was = subject.model.training
-    subject.model.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            wrapped = foolbox.PyTorchModel(subject.model, bounds=subject.bounds, device="cpu")
-            attack = foolbox.attacks.LinfPGD(abs_stepsize=step_size, steps=steps, random_start=True)
-            found = torch.cat(
-                [
-                    attack.run(wrapped, part, foolbox.criteria.Misclassification(label),
-                               epsilon=epsilon)
-                    for part, label in zip(
-                        torch.split(x, BATCH), torch.split(y, BATCH), strict=True
-                    )
-                ]
-            )  # fmt: skip
-    finally:
-        subject.model.train(was)
-        for parameter in subject.model.parameters():
-            parameter.grad = None  # its backward pass leaves gradients of the weights
+    with frozen(subject.model), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        wrapped = foolbox.PyTorchModel(subject.model, bounds=subject.bounds, device="cpu")
+        attack = foolbox.attacks.LinfPGD(abs_stepsize=step_size, steps=steps, random_start=True)
+        criterion = foolbox.criteria.Misclassification
+        parts = zip(torch.split(x, BATCH), torch.split(y, BATCH), strict=True)
+        found = torch.cat(
+            [attack.run(wrapped, part, criterion(label), epsilon=epsilon) for part, label in parts]
+        )
     return Peer(_found(subject, x, y, found.detach(), began), package)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import operator
+import threading
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -15,7 +17,28 @@ from sparring.fused.recognition.unsupported import UnsupportedError
 
 
 class _Tracer(fx.Tracer):
-    """Tracing that stops at every layer, and refuses what a graph wouldn't show."""
+    """Tracing that stops at every layer, and refuses what a graph wouldn't show.
+
+    While it runs, torch.fx has patched ``nn.Module`` for the whole process: what other threads
+    call meanwhile comes by here, and is passed on.
+    """
+
+    def __init__(self) -> None:
+        # Without modules of functions to wrap, another thread's call never patches its globals.
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
+        self._thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """A module that is called: a node of the graph, or just a call in another thread."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """A parameter that is read: a node of the graph, or just itself in another thread."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Layers, classes derived from layers, and what else is PyTorch's own."""
