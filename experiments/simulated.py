@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 
 from experiments.commands import run_command
 from experiments.emulated import TRAINING_IMAGES
 from experiments.parameters import Parameters, build_strategy, parse
 from harness.errors import UserError
-from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_frame, text_of, write_whole
+from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_rows, text_of, write_whole
 from sparring.modelling.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 
@@ -40,15 +39,17 @@ def emulated_points(table: Path) -> Iterator[tuple[str, Parameters, str]]:
         UserError: if the table cannot be read, or has no such point.
         ValueError: for a parameter that is out of range.
     """
-    frame = read_frame(table)
-    usable = (frame["source"] == "emulated") & (frame["status"] == "ok")
-    if not usable.any() or "calibration" not in frame.columns:
+    rows = [row for row in read_rows(table) if row["status"] == "ok"]
+    points: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["source"] == "emulated":
+            points.setdefault(row["point"], row)
+    if not points or "calibration" not in rows[0]:
         raise UserError(f"{table}: no emulated points; expected a table of `harness run --emulate`")
-    known = [name for name in frame.columns if name in Parameters.model_fields]
-    for point, rows in frame[usable].groupby("point", sort=False):
-        row = rows.iloc[0]
-        values = {name: row[name] for name in known if not pd.isna(row[name])}
-        yield str(point), parse(values), str(row["calibration"])
+    for point, row in points.items():
+        known = [name for name in Parameters.model_fields if row.get(name) is not None]
+        values = {name: row[name] for name in known}
+        yield point, parse(values), str(row["calibration"])
 
 
 def on_enough_cores(calibration: Calibration, processes: int) -> Calibration:

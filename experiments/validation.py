@@ -21,11 +21,10 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 
 from harness.errors import UserError
 from harness.statistics import CONFIDENCE, summarize
-from harness.tables import SOURCES, read_frame
+from harness.tables import SOURCES, read_rows
 
 #: What makes two points the same; a column that a table lacks counts as empty.
 KEYS = (
@@ -131,13 +130,9 @@ def compare(paths: Iterable[Path], of: str, against: str) -> list[Difference]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The usable rows of a table, of each source those of its newest environment."""
-    frame = read_frame(path)
-    if "updates" not in frame.columns:
+    rows = read_rows(path)
+    if rows and "updates" not in rows[0]:
         raise UserError(f"{path}: lacks the column 'updates'; expected a study of training")
-    rows = [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
     rows = [r for r in rows if r["status"] == "ok" and str(r["warmup"]).lower() != "true"]
     newest: dict[tuple[str, str], Any] = {}
     for row in sorted(rows, key=lambda row: str(row["started_at"])):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,11 @@ from harness.errors import InputError
 from harness.locks import shared_lock
 from harness.records import LaunchRecord, launches_folder, read_records, read_sessions
 from harness.schedule import PointState
+from harness.schemas import add_kinds, kinds_of_cells, read_schema
 from harness.study import Study
+
+#: Column to value.
+Row = dict[str, Any]
 
 _KEY = ("point", "launch", "repetition")
 _RANK_KEY = (*_KEY, "rank")
@@ -31,6 +35,8 @@ class Collected:
 
 def collect(results: Path, study: str) -> Collected:
     """Bring ``<study>.csv``, ``.ranks.csv``, ``.details.csv`` and ``.environment.json`` up to date.
+
+    Beside each table stands its schema (`harness.schemas`).
 
     Rows already in a table stay as they are, also when their launch files are gone. Two collectors
     at once are safe: they take turns, and each puts the tables in place whole.
@@ -55,9 +61,9 @@ def collect(results: Path, study: str) -> Collected:
     return Collected(total, added)
 
 
-def rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+def rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
     """One row per repetition; a launch that did not end well adds a row with its status."""
-    rows = []
+    rows: list[Row] = []
     for record in records:
         common: dict[str, Any] = {
             "schema_version": record.schema_version,
@@ -98,22 +104,22 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
                     "started_at": record.started_at,
                 }
             )
-    return [{name: tables.text_of(value) for name, value in row.items()} for row in rows]
+    return rows
 
 
-def rank_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+def rank_rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
     """One row per rank per repetition."""
     return [
-        {k: tables.text_of(v) for k, v in (rank | key).items()}
+        rank | key
         for key, repetition in _repetitions(records)
         for rank in repetition["ranks"] or []
     ]
 
 
-def detail_rows_of(records: Iterable[LaunchRecord]) -> list[dict[str, str]]:
+def detail_rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
     """One row per event that a workload told of, numbered in its repetition."""
     return [
-        {k: tables.text_of(v) for k, v in (detail | key | {"detail": number}).items()}
+        detail | key | {"detail": number}
         for key, repetition in _repetitions(records)
         for number, detail in enumerate(repetition.get("details") or [])
     ]
@@ -137,12 +143,12 @@ def write_points(
     results: Path, study: Study, states: Iterable[PointState], environment: str
 ) -> None:
     """Write ``<study>.points.csv``: what this preset's points are, and how far each is."""
-    rows: list[dict[str, str]] = []
+    rows: list[Row] = []
     names: list[str] = []
     for state in states:
         point, summary = state.point, state.summary
         names += [name for name in point.parameters if name not in names]
-        cells: dict[str, Any] = {
+        rows.append({
             **point.parameters,
             "study": study.name,
             "preset": study.preset,
@@ -157,26 +163,38 @@ def write_points(
             "high_seconds": summary.high if summary else None,
             "stopped_by": state.stopped_by(study.measure),
             "environment": environment,
-        }
-        rows.append({name: tables.text_of(value) for name, value in cells.items()})
+        })  # fmt: skip
     header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
-    tables.write_whole(tables.points_path(results, study.name), tables.format_csv(header, rows))
+    path = tables.points_path(results, study.name)
+    tables.write_schema(path, add_kinds({}, rows))
+    tables.write_whole(path, tables.format_csv(header, map(_cells, rows)))
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {name: tables.text_of(value) for name, value in row.items()}
 
 
 def _extend(
     path: Path,
     columns: Sequence[str],
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     key: Sequence[str],
     records: Iterable[LaunchRecord],
 ) -> tuple[int, int]:
-    """Append the rows that a table lacks; new columns go to the end, old cells stay as they are."""
+    """Append the rows that a table lacks; new columns go to the end, old cells stay as they are.
+
+    The table's schema learns what kinds of values the rows hold, also of those that it has already.
+    """
     header: list[str] = list(columns)
     known: list[dict[str, str]] = []
     if path.is_file():
         header, known = tables.read_cells(path, columns)
+    schema = add_kinds(read_schema(path) or kinds_of_cells(header, known), rows)
+    if schema:
+        tables.write_schema(path, schema)
     seen = {tuple(row[name] for name in key) for row in known}
-    new = [row for row in rows if tuple(row[name] for name in key) not in seen]
+    cells = [_cells(row) for row in rows]
+    new = [row for row in cells if tuple(row[name] for name in key) not in seen]
     if not new and (known or not rows):
         return len(known), 0
     # Parameters before metrics; a dict keeps the order in which names were first seen.

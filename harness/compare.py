@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from harness.errors import UserError
 from harness.statistics import Summary, summarize
-from harness.tables import read_frame
+from harness.tables import read_rows
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,17 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
 
 def _launch_seconds(path: Path) -> dict[str, list[float]]:
-    frame = read_frame(path)
-    timed = frame[(frame["status"] == "ok") & ~frame["warmup"].astype(bool)]
-    if timed["environment"].nunique() > 1:
-        newest = str(timed.sort_values("started_at")["environment"].iloc[-1])
-        timed = timed[timed["environment"] == newest]
-    medians = timed.groupby(["point", "launch"])["seconds"].median().reset_index()
-    grouped = medians.groupby("point", sort=False)["seconds"]
-    return {str(point): [float(value) for value in seconds] for point, seconds in grouped}
+    """The median repetition of each launch, by point, under the table's newest environment."""
+    timed = [
+        row for row in read_rows(path)
+        if row["status"] == "ok" and str(row["warmup"]).lower() != "true"
+    ]  # fmt: skip
+    newest = max(timed, key=lambda row: str(row["started_at"]), default={})
+    launches: dict[tuple[str, str], list[float]] = {}
+    for row in timed:
+        if row["environment"] == newest["environment"]:
+            launches.setdefault((row["point"], row["launch"]), []).append(row["seconds"])
+    points: dict[str, list[float]] = {}
+    for (point, _), seconds in launches.items():
+        points.setdefault(point, []).append(median(seconds))
+    return points

@@ -29,7 +29,8 @@ def study_options(command: Command) -> Command:
                           "replaced by sleeping for its calibrated time."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
                      help="Set a parameter (a list, as in --set 'processes=[1, 2]', becomes a "
-                          "sweep), or a setting of [measure], as in measure.launches=10."),
+                          "sweep), or a setting of [measure], as in measure.launches=10. What "
+                          "the study holds as text stays text."),
         click.option("--preset", help="Which of the study's presets; default is the study's own."),
         click.argument("study", type=click.Path(path_type=Path), required=False),
     ):  # fmt: skip

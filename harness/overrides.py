@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 from harness.errors import UserError
-from harness.study_tables import LAUNCH_PARAMETERS, Scalar, places
+from harness.study_tables import LAUNCH_DEFAULTS, LAUNCH_PARAMETERS, Scalar, places
 from harness.toml_source import TomlSource
 
 
@@ -34,7 +34,7 @@ def override(
         key = key.strip()
         if not equals or not key:
             raise UserError(f"--set {setting}: expected key=value")
-        value = _parse_value(text.strip())
+        value = _parse_value(setting, text.strip(), _holds_texts(tables, key))
         if key.startswith("measure."):
             tables["measure"][key.removeprefix("measure.")] = value
             continue
@@ -63,9 +63,31 @@ def override(
     return tables
 
 
-def _parse_value(text: str) -> Any:
-    """A TOML value; whatever is none is a string, so that shells need no double quotes."""
+def _holds_texts(tables: dict[str, Any], key: str) -> bool:
+    """Whether the study gives a parameter texts and nothing else."""
+    sweep, parameters = tables["sweep"], {**LAUNCH_DEFAULTS, **tables["parameters"]}
+    given = [table[key] for table in (parameters, *sweep["points"]) if key in table]
+    for table in (sweep["product"], sweep["zip"]):
+        if key in table:
+            values = table[key]
+            # In the place of a list stands an expression, whose values nobody knows here.
+            given += values if isinstance(values, list) else [None]
+    return bool(given) and all(isinstance(value, str) for value in given)
+
+
+def _parse_value(setting: str, text: str, is_text: bool) -> Any:
+    """A TOML value; whatever is none is a string, so that shells need no double quotes.
+
+    Of a parameter that holds texts nothing is read as a number: 1.10 is no 1.1.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
+    if is_text and isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            key = setting.partition("=")[0]
+            raise UserError(f"--set {setting}: '{key}' holds texts; expected a list of quoted "
+                            f"texts, as in --set '{key}=[\"1.1\", \"1.10\"]'")  # fmt: skip
+        return value
+    return text if is_text and not isinstance(value, str) else value

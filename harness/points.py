@@ -12,17 +12,11 @@ from typing import Any
 from harness.errors import UserError
 from harness.expressions import evaluate
 from harness.machine import machine_cores
+from harness.schemas import kind_of
 from harness.study import Study
-from harness.study_tables import Scalar
+from harness.study_tables import LAUNCH_DEFAULTS, Scalar
+from harness.tables import text_of
 from harness.toml_source import KeyPath
-
-#: Parameters that the harness itself acts on, with their values where a study is silent.
-LAUNCH_DEFAULTS: dict[str, Scalar] = {
-    "processes": 1,
-    "threads_per_process": 1,
-    "seed": 0,
-    "backend": "",
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,8 @@ def expand(study: Study) -> list[Point]:
 
     Raises:
         InputError: for an empty sweep, lists of unequal length, an expression that cannot be
-            evaluated, or processes that are no count or beyond ``max_processes``.
+            evaluated, values that a table cannot tell apart, or processes that are no count or
+            beyond ``max_processes``.
     """
     points = _expand(study, emulates=False)
     if study.measure.emulate:
@@ -124,7 +119,21 @@ def expand(study: Study) -> list[Point]:
                 "workload that emulates it; expected a table [emulation] with 'workload'"
             )
         points += _expand(study.emulated, emulates=True)
+    _check_distinct(study, points)
     return [replace(point, index=index) for index, point in enumerate(points)]
+
+
+def _check_distinct(study: Study, points: list[Point]) -> None:
+    """A number and a text that is written like it would be one value in every table and figure."""
+    seen: dict[tuple[str, str], Scalar] = {}
+    for point in points:
+        for name, value in point.parameters.items():
+            other = seen.setdefault((name, text_of(value)), value)
+            if kind_of(other) != kind_of(value):
+                raise _value_error(
+                    study, name, f"{other!r} and {value!r} look the same in tables and figures; "
+                    "expected values of one kind",
+                )  # fmt: skip
 
 
 def _expand(study: Study, emulates: bool) -> list[Point]:
@@ -224,22 +233,20 @@ def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:
     for name in ("processes", "threads_per_process"):
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _resource_error(study, name, f"expected a whole number from 1, found {value!r}")
+            raise _value_error(study, name, f"expected a whole number from 1, found {value!r}")
     if isinstance(parameters["seed"], bool) or not isinstance(parameters["seed"], int):
-        raise _resource_error(
-            study, "seed", f"expected a whole number, found {parameters['seed']!r}"
-        )
+        raise _value_error(study, "seed", f"expected a whole number, found {parameters['seed']!r}")
     nodes = parameters.get("nodes", 0)
     if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 0:
-        raise _resource_error(study, "nodes", f"expected a whole number from 0, found {nodes!r}")
+        raise _value_error(study, "nodes", f"expected a whole number from 0, found {nodes!r}")
     if nodes > int(parameters["processes"]):
-        raise _resource_error(
+        raise _value_error(
             study, "nodes", f"expected a process or more on each node, found {nodes} nodes for "
             f"{parameters['processes']} processes",
         )  # fmt: skip
     limit = study.measure.max_processes
     if int(parameters["processes"]) > limit:
-        raise _resource_error(
+        raise _value_error(
             study,
             "processes",
             f"{parameters['processes']} is beyond the study's limit of {limit}; "
@@ -247,7 +254,7 @@ def _check_resources(study: Study, parameters: dict[str, Scalar]) -> None:
         )
 
 
-def _resource_error(study: Study, name: str, message: str) -> UserError:
+def _value_error(study: Study, name: str, message: str) -> UserError:
     """Point at whichever table sets the parameter."""
     if name in study.overridden:
         return UserError(f"{study.source.path}: --set {name}: {message}")

@@ -13,8 +13,15 @@ Scalar = str | int | float | bool
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 WORKLOAD = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
-#: Parameters that the harness itself acts on; every point has them.
-LAUNCH_PARAMETERS = ("processes", "threads_per_process", "seed", "backend")
+#: Parameters that the harness itself acts on; every point has them. Their values where a study is
+#: silent.
+LAUNCH_DEFAULTS: dict[str, Scalar] = {
+    "processes": 1,
+    "threads_per_process": 1,
+    "seed": 0,
+    "backend": "",
+}
+LAUNCH_PARAMETERS = tuple(LAUNCH_DEFAULTS)
 
 
 class _Table(BaseModel):

@@ -14,12 +14,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from harness.schemas import (
+    NUMBER,
+    Value,
+    kinds_of_cells,
+    read_schema,
+    schema_path,
+    schema_text,
+    value_of,
+)
 
 SCHEMA_VERSION = 1
 
@@ -49,8 +55,6 @@ POINT_COLUMNS = (
 
 STATUSES = ("ok", "failed", "timeout", "skipped")
 SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
-
-Value = str | int | float | bool | None
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long cell is no reason to refuse a table
 
@@ -103,14 +107,16 @@ def read_cells(
         newest: the newest schema version that can be read; tables of other kinds count their own.
 
     Raises:
-        InputError: if it is no CSV in UTF-8, a column is missing or there twice, a row has too few
-            or too many cells, or its schema version is newer than ours.
+        InputError: if it cannot be read, is no CSV in UTF-8, a column is missing or there twice, a
+            row has too few or too many cells, or its schema version is newer than ours.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _read_cells(path, csv.reader(file, strict=True), required, newest)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"not a table: expected CSV text in UTF-8 ({error})") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from None
 
 
 def _read_cells(
@@ -137,33 +143,40 @@ def _read_cells(
     return header, rows
 
 
-def read_frame(
+def read_rows(
     path: Path, required: Sequence[str] = ROW_COLUMNS, newest: int = SCHEMA_VERSION
-) -> pd.DataFrame:
-    """A table with typed columns: numbers as numbers, true/false as bool, identifiers as text.
+) -> list[dict[str, Any]]:
+    """The rows of a table, each value of the kind that it was written from; None for empty cells.
 
-    The arguments are those of `read_cells`.
+    The arguments are those of `read_cells`; what kinds there are is told in `harness.schemas`.
 
     Raises:
         InputError: if the file is missing, is no such table, or has a newer schema version.
     """
-    # Imported on use: workers know the columns, read no table, and are to start in a blink.
-    import pandas as pd
-
     if not path.is_file():
         raise InputError(path, "no such table; run the study first")
-    header, _ = read_cells(path, required, newest)
-    identifiers = ("point", "launch", "environment", "message", "host", "cpus")
-    frame = pd.read_csv(
-        path, encoding="utf-8-sig", low_memory=False,
-        # "None" and "NA" are values that a study may sweep over; only these two mean no number.
-        keep_default_na=False, na_values=["", "nan"],
-        dtype={name: "string" for name in identifiers if name in header},
-    )  # fmt: skip
+    header, rows = read_cells(path, required, newest)
+    kinds = kinds_of_cells(header, rows) | read_schema(path)
     for column in ("repetition", "seconds"):
-        if column in header and len(frame) and not pd.api.types.is_numeric_dtype(frame[column]):
+        if kinds.get(column, NUMBER) != NUMBER:
             raise InputError(path, f"the column '{column}' holds text; expected numbers")
-    return frame
+    return [
+        {name: _value(path, name, cell, kinds.get(name)) for name, cell in row.items()}
+        for row in rows
+    ]
+
+
+def _value(path: Path, column: str, cell: str, kind: str | None) -> Value:
+    try:
+        return value_of(cell, kind)
+    except (ValueError, KeyError):
+        raise InputError(path, f"the column '{column}' holds {cell!r}; expected a {kind}, as "
+                               f"{schema_path(path).name} says") from None  # fmt: skip
+
+
+def write_schema(table: Path, schema: Mapping[str, str]) -> None:
+    """Put the schema of a table in place; before the table, which is then never without."""
+    write_whole(schema_path(table), schema_text(schema))
 
 
 def format_csv(header: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:

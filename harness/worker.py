@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from harness.launcher import BINDING
 from harness.loading import load_class
 from harness.machine import node_name
-from harness.tables import ROW_COLUMNS, Value
+from harness.schemas import Value
+from harness.tables import ROW_COLUMNS
 from harness.timing import now, repetitions
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from harness.errors import InputError, UserError
 from harness.statistics import Summary, summarize
-from plots.observations import Row, read_rows
+from harness.tables import read_rows
+from plots.observations import Row
 
 #: The newest version of its table that can be drawn.
 SCHEMA_VERSION = 2

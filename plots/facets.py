@@ -185,7 +185,7 @@ def _natural(key: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
 
     def rank(value: str) -> tuple[float, str]:
         try:
-            return float(value), ""
+            return float(value), value
         except ValueError:
             return float("inf"), value
 

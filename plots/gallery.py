@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.errors import InputError
+from harness.tables import read_rows
 from plots import files
-from plots.observations import read_rows
 
 REQUIRED = (
     "schema_version", "training", "image", "label", "clean_class", "clean_probability",

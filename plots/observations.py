@@ -6,19 +6,16 @@ environment and, unless asked otherwise, only the points of the study as it was 
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from harness.errors import InputError, UserError
-from harness.tables import POINT_COLUMNS, ROW_COLUMNS, SCHEMA_VERSION, points_path, read_frame
+from harness.tables import POINT_COLUMNS, ROW_COLUMNS, points_path, read_rows
 
-#: One row of a table: column to value, with None for an empty cell.
+#: One row of a table: column to value, with None for an empty cell (`harness.tables.read_rows`).
 Row = dict[str, Any]
 
 #: What the training studies measure. The table itself does not tell a metric from a parameter.
@@ -58,26 +55,6 @@ class Selection:
     environment: str
     total: int
     left_out: tuple[LeftOut, ...]
-
-
-def read_rows(
-    path: Path, required: Sequence[str] = ROW_COLUMNS, newest: int = SCHEMA_VERSION
-) -> list[Row]:
-    """The rows of a table, with None for an empty cell; see `harness.tables.read_cells`.
-
-    Raises:
-        InputError: if the file is missing or is no such table.
-    """
-    try:
-        frame = read_frame(path, required, newest)
-    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError):
-        raise InputError(path, "not a table: expected CSV text in UTF-8") from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror}") from None
-    return [
-        {str(key): None if pd.isna(value) else value for key, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
 
 
 def select(
@@ -237,7 +214,10 @@ def _is_true(value: Any) -> bool:
 
 
 def _same(value: Any, wanted: str) -> bool:
+    """Whether a value is the one that was typed; only a number may be written in several ways."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text(value) == wanted
     try:
         return float(value) == float(wanted)
-    except (TypeError, ValueError):
-        return text(value) == wanted
+    except ValueError:
+        return False

@@ -20,8 +20,8 @@ from typing import TypeVar
 
 from harness.errors import UserError
 from harness.statistics import Summary, summarize
-from harness.tables import DETAIL_COLUMNS, details_path
-from plots.observations import Row, Selection, read_rows
+from harness.tables import DETAIL_COLUMNS, details_path, read_rows
+from plots.observations import Row, Selection
 
 K = TypeVar("K")
 

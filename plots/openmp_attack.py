@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import median
 
 from harness.statistics import Summary, summarize
-from plots.observations import Row, read_rows
+from harness.tables import read_rows
+from plots.observations import Row
 from plots.openmp import grouped
 from plots.speedup import DRAWS, generator, percentile_interval, resampled_medians
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError, UserError
-from plots.observations import read_rows
+from harness.tables import read_rows
 
 FILE = "strong_scaling.csv"
 COLUMNS = ("processes", "adversary_steps", "epoch_seconds")
@@ -52,8 +52,9 @@ def load(folder: Path) -> Reference:
     """
     path = folder / FILE
     rows = read_rows(path, COLUMNS)
-    base = next((row["epoch_seconds"] for row in rows if row["processes"] == 1), None)
+    seconds = {int(row["processes"]): float(row["epoch_seconds"]) for row in rows}
+    base = seconds.get(1)
     if base is None:
         raise InputError(path, "expected a row with processes 1, which speed-ups refer to")
-    points = tuple((int(row["processes"]), base / row["epoch_seconds"]) for row in rows)
+    points = tuple((processes, base / own) for processes, own in seconds.items())
     return Reference(int(rows[0]["adversary_steps"]), points)

@@ -10,9 +10,9 @@ from statistics import mean, median
 import numpy as np
 
 from harness.errors import UserError
-from harness.tables import DETAIL_COLUMNS, details_path
+from harness.tables import DETAIL_COLUMNS, details_path, read_rows
 from plots.equivalence import FEWEST, NON_INFERIOR, NOT_SHOWN, Comparison, compare
-from plots.observations import Row, Selection, read_rows
+from plots.observations import Row, Selection
 
 #: Columns that tell a table of this kind.
 KEYS = ("arm", "role", "baseline", "endpoint", "margin", "alpha", "power", "seed",

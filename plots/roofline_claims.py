@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plots.observations import read_rows
+from harness.tables import read_rows
 
 FILE = "roofline.csv"
 COLUMNS = ("kernel", "arithmetic_intensity_flop_per_byte")

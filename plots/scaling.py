@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import UserError
-from harness.tables import RANK_COLUMNS, ranks_path
+from harness.tables import RANK_COLUMNS, ranks_path, read_rows
 from plots import apriori, fits, laws, reference
 from plots.facets import Facet, lengths, split
-from plots.observations import Row, Selection, read_rows, text
+from plots.observations import Row, Selection, text
 from plots.speedup import Cell, Floats, Point, compare
 
 #: The serial part of these is not overlapped, so Amdahl's law is about them.

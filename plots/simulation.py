@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from plots.observations import Row, read_rows
+from harness.tables import read_rows
+from plots.observations import Row
 from plots.reference import FILE
 
 COLUMNS = (

@@ -11,8 +11,8 @@ from statistics import median
 import numpy as np
 
 from harness.errors import UserError
-from harness.tables import DETAIL_COLUMNS, details_path
-from plots.observations import Row, Selection, read_rows, text
+from harness.tables import DETAIL_COLUMNS, details_path, read_rows
+from plots.observations import Row, Selection, text
 
 #: What a configuration is called by, in the order in which configurations are listed.
 KEYS = ("strategy", "processes", "send_interval", "receive_interval")

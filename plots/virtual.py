@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from harness.errors import InputError
-from plots.observations import Row, read_rows
+from harness.tables import read_rows
+from plots.observations import Row
 from plots.reference import FILE as SCALING
 from plots.reference import find
 

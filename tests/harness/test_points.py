@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from studies import study_of
 
+from harness.errors import UserError
 from harness.points import Point, expand, point_id, varying_parameters
 
 PARAMETERS = {"processes": 2, "strategy": "pipeline", "rate": 1e-3, "overlap": True}
@@ -103,3 +105,17 @@ def test_labels_leave_out_what_the_others_determine():
     assert points[1].label(varying_parameters(points)) == "strategy=pipeline variant=modern"
     sizes = [point(n, size=n, steps=2 * n, definition=d) for n in (1, 2) for d in ("a", "b")]
     assert set(varying_parameters(sizes)) in ({"size", "definition"}, {"steps", "definition"})
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("['1.1', 1.1]", "'a': '1.1' and 1.1 look the same in tables and figures"),
+        ("[1, '1']", "'a': 1 and '1' look the same in tables and figures"),
+        ("['true', true]", "'a': 'true' and True look the same in tables and figures"),
+    ],
+)
+def test_values_that_tables_cannot_tell_apart(tmp_path, values, told):
+    with pytest.raises(UserError, match=r"study\.toml:4: ") as caught:
+        expand(study_of(tmp_path, f"[sweep.product]\na = {values}\n"))
+    assert told in str(caught.value)

@@ -219,6 +219,25 @@ def test_set_a_parameter(tmp_path, setting, parameters, product, derived):
     assert study.derived == derived
 
 
+@pytest.mark.parametrize(
+    "table",
+    ["[parameters]\na = '1.1'", "[sweep.product]\na = ['1', '2']", "[sweep.zip]\na = ['1']",
+     "[[sweep.points]]\na = '1'", "[presets.p.parameters]\na = '1'"],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["1.10", "1e5", "true", "0012", "1979-05-27", "nan"])
+def test_set_leaves_a_text_a_text(tmp_path, table, text):
+    study = study_of(tmp_path, table, "p" if "presets" in table else None, f"a={text}")
+    assert study.parameters["a"] == text
+
+
+def test_set_takes_quoted_texts_and_lists_of_them(tmp_path):
+    assert study_of(tmp_path, "", None, "backend=1.10").parameters["backend"] == "1.10"
+    given = "[parameters]\na = '1'"
+    assert study_of(tmp_path, given, None, "a='1.10'").parameters["a"] == "1.10"
+    swept = study_of(tmp_path, given, None, "a=['1.1', '1.10']").sweep.product
+    assert swept == {"a": ["1.1", "1.10"]}
+
+
 def test_set_takes_a_parameter_out_of_zip_and_points(tmp_path):
     text = "[sweep.zip]\na = [1, 2]\nb = [3, 4]\n[[sweep.points]]\nc = 1\n[[sweep.points]]\nc = 2\n"
     study = study_of(tmp_path, text, None, "a=9", "c=5")
@@ -244,6 +263,10 @@ def test_set_a_measure(tmp_path):
         ("measure.launches=x", "--set measure.launches: expected an integer, found 'x'"),
         ("processes=0", "--set processes: expected a whole number from 1, found 0"),
         ("a=[]", "the sweep is empty"),
+        (
+            "backend=[1.1, 1.10]",
+            "'backend' holds texts; expected a list",
+        ),
     ],
 )
 def test_set_what_cannot_be_set(tmp_path, setting, expected):

@@ -12,7 +12,8 @@ from studies import record
 from harness.collect import collect
 from harness.errors import InputError
 from harness.records import launches_folder, write_record
-from harness.tables import format_csv, read_cells, read_frame, rows_path, text_of, write_whole
+from harness.schemas import schema_path
+from harness.tables import format_csv, read_cells, read_rows, rows_path, text_of, write_whole
 
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -89,36 +90,108 @@ def table(tmp_path):
     return rows_path(tmp_path, "sleepy")
 
 
-def test_frame_has_typed_columns(table):
-    frame = read_frame(table)
-    assert frame["warmup"].dtype == bool
-    assert frame["seconds"].sum() == 3.0
-    assert frame["point"].tolist()[0] == "123456789012"
-    assert frame["note"].dropna().unique().tolist() == ["None", "NA", "12"]
-    assert frame["rate"].isna().sum() == 1
+def test_rows_have_typed_values(table):
+    rows = read_rows(table)
+    assert [row["warmup"] for row in rows[:2]] == [True, False]
+    assert sum(row["seconds"] or 0 for row in rows) == 3.0
+    assert rows[0]["point"] == "123456789012"
+    assert [row["note"] for row in rows[::2]] == ["None", "NA", "12", None]
+    assert [row["rate"] for row in rows[::2]] == [0.5, 0.5, 0.5, None]
 
 
-def test_frame_of_an_empty_table(table):
+def test_rows_of_an_empty_table(table):
     table.write_text(table.read_text().partition("\n")[0] + "\n")
-    assert len(read_frame(table)) == 0
+    assert read_rows(table) == []
+
+
+LOOKALIKES = ["1.1", "1.10", "true", "True", "1e5", "100000.0", "0012", "12", "nan", "inf", "None"]
+
+
+def put(folder, number, value):
+    parameters = {**record().parameters, "value": value}
+    write_record(folder, record(str(number), parameters=parameters))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [LOOKALIKES, ["1.1", "1.2"], ["1", "2"], ["true", "false"], [1.1, 2.5], [1, 2], [True, False],
+     [2**53, 2**53 + 1], [1, 2.5], [1e300, 1e-300], ["auto", "12"]],
+)  # fmt: skip
+def test_values_come_back_as_the_study_gave_them(tmp_path, values):
+    folder = launches_folder(tmp_path, "sleepy")
+    folder.mkdir(parents=True)
+    for number, value in enumerate(values):
+        put(folder, f"{number:02}", value)
+    collect(tmp_path, "sleepy")
+    found = [row["value"] for row in read_rows(rows_path(tmp_path, "sleepy"))[1::2]]
+    assert [(type(value), value) for value in found] == [(type(value), value) for value in values]
+
+
+def test_texts_stay_texts_when_later_rows_hold_numbers(tmp_path):
+    folder = launches_folder(tmp_path, "sleepy")
+    folder.mkdir(parents=True)
+    put(folder, 0, "1.10")
+    collect(tmp_path, "sleepy")
+    put(folder, 1, 1.5)
+    collect(tmp_path, "sleepy")
+    found = [row["value"] for row in read_rows(rows_path(tmp_path, "sleepy"))[1::2]]
+    assert found == ["1.10", "1.5"]
+
+
+def test_table_from_before_schemas_goes_on(tmp_path):
+    folder = launches_folder(tmp_path, "sleepy")
+    folder.mkdir(parents=True)
+    put(folder, 0, 1.5)
+    collect(tmp_path, "sleepy")
+    table = rows_path(tmp_path, "sleepy")
+    schema_path(table).unlink()
+    (path,) = folder.glob("*.json")
+    path.unlink()
+    assert read_rows(table)[1]["value"] == 1.5
+    put(folder, 1, "1.10")
+    collect(tmp_path, "sleepy")
+    assert [row["value"] for row in read_rows(table)[1::2]] == ["1.5", "1.10"]
+
+
+def test_without_a_schema_no_two_cells_are_merged(table):
+    schema_path(table).unlink()
+    text = table.read_text()
+    for old, new in (("None", "1.1"), ("NA", "1.10"), (",12,", ",1e5,")):
+        text = text.replace(old, new)
+    table.write_text(text)
+    assert [row["note"] for row in read_rows(table)[::2]] == ["1.1", "1.10", "1e5", None]
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ("[]", "expected a JSON object from column to kind"),
+        ('{"note": "date"}', "expected a JSON object from column to kind"),
+        ('{"note": "number"}', "the column 'note' holds 'None'; expected a number"),
+    ],
+)
+def test_schema_that_is_none(table, schema, told):
+    schema_path(table).write_text(schema)
+    with pytest.raises(InputError, match=told):
+        read_rows(table)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        (",0.5,e", ",soon,e", "the column 'seconds' holds text; expected numbers"),
+        (",0.5,e", ",soon,e", "the column 'seconds' holds 'soon'; expected a number"),
         ("\n1,", "\n9,", "expected schema_version 1 or older, found '9'"),
         ("seconds,", "secs,", "the header lacks the column 'seconds'"),
     ],
 )
-def test_frame_of_what_is_no_table(table, old, new, told):
+def test_rows_of_what_is_no_table(table, old, new, told):
     text = table.read_text()
     assert old in text
     table.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=told):
-        read_frame(table)
+        read_rows(table)
 
 
-def test_frame_of_nothing(tmp_path):
+def test_rows_of_nothing(tmp_path):
     with pytest.raises(InputError, match="no such table; run the study first"):
-        read_frame(tmp_path / "absent.csv")
+        read_rows(tmp_path / "absent.csv")
