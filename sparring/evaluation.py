@@ -8,6 +8,7 @@ from torch import nn
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.data.dataset import Split
+from sparring.logits import adversaries_or_images, logits_of, right
 from sparring.modes import mode
 from sparring.randomness import ImageStreams
 
@@ -46,7 +47,8 @@ def count_correct(
             y = torch.from_numpy(split.labels(chosen))
             if attack is not None:
                 streams = ImageStreams(seed, _EVALUATION_EPOCH, chosen)
-                x = attack(model, x, y, generator=KeyedSource(streams))
+                found = attack(model, x, y, generator=KeyedSource(streams))
+                x = adversaries_or_images(found, x)
             with torch.no_grad():
-                correct += int((model(x).argmax(1) == y).sum())
+                correct += int(right(logits_of(model, x), y).sum())
     return correct

@@ -17,6 +17,7 @@ from sparring.attacks import FGSM, PGD
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.errors import SparringError
+from sparring.logits import right
 from sparring.modes import mode
 from sparring.randomness import ImageStreams
 from sparring.torch_compute import TorchCompute
@@ -106,4 +107,4 @@ class CatastrophicOverfitting:
         # A trainer that generates may be in the middle of an attack of its own: modes come back.
         with mode(compute.model, training=False), torch.no_grad():
             found = attack(compute.model, x, y, generator=KeyedSource(streams))
-            return float((compute.model(found).argmax(1) == y).float().mean())
+            return float(right(compute.model(found), y).float().mean())

@@ -21,6 +21,7 @@ from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
 from sparring.errors import SparringError
+from sparring.logits import logits_of
 from sparring.modes import gradients_kept, mode, trainable, training_modes
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
@@ -201,7 +202,7 @@ class TorchCompute:
         return loss.item()
 
     def _summed_loss(self, batch: Batch) -> Tensor:
-        logits = self.model(torch.from_numpy(batch.images))
+        logits = logits_of(self.model, torch.from_numpy(batch.images))
         labels = torch.from_numpy(batch.labels)
         return functional.cross_entropy(logits, labels, reduction="sum")
 

@@ -17,6 +17,8 @@ from sparring.attacks.validation import (
     check_choice,
     check_count,
     check_number,
+    check_numbers,
+    settle,
 )
 
 
@@ -39,7 +41,7 @@ class GradientAscent(Attack):
         backend: see `Attack`.
 
     Raises:
-        ValueError: if a field is out of its range.
+        ValueError: if a field is out of its range, and when called with an x that is no number.
     """
 
     step_size: float = 1.0
@@ -49,13 +51,17 @@ class GradientAscent(Attack):
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        check_number("step_size", self.step_size, positive=True)
-        check_count("steps", self.steps)
+        settle(
+            self,
+            step_size=check_number("step_size", self.step_size, positive=True),
+            steps=check_count("steps", self.steps),
+            bounds=check_bounds(self.bounds),
+        )
         check_choice("objective", self.objective, OBJECTIVES)
-        object.__setattr__(self, "bounds", check_bounds(self.bounds))
         check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        check_numbers(x)
         return self._ascend(climb, x, x)
 
     def further(self, start: Tensor, steps: int, scale: float) -> Further:
@@ -67,8 +73,4 @@ class GradientAscent(Attack):
         """All steps from ``x``; the clean images do not matter."""
         loss = OBJECTIVES[self.objective].loss
         step = Step("raw", loss, self.step_size, math.inf, self.bounds)
-        if (whole := climb.ascend(x, x, step, self.steps)) is not None:
-            return whole
-        for _ in range(self.steps):
-            x = x.add(climb.gradient(x, loss), alpha=self.step_size).clamp_(*self.bounds)
-        return x
+        return climb.ascend(x, x, step, self.steps)

@@ -17,6 +17,7 @@ from sparring.attacks.validation import (
     check_flag,
     check_number,
     check_pixels,
+    settle,
 )
 
 
@@ -46,17 +47,17 @@ class FGSM(Attack):
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        check_number("epsilon", self.epsilon)
-        check_flag("targeted", self.targeted)
+        settle(
+            self,
+            epsilon=check_number("epsilon", self.epsilon),
+            targeted=check_flag("targeted", self.targeted),
+            bounds=check_bounds(self.bounds),
+        )
         check_choice("objective", self.objective, OBJECTIVES)
-        object.__setattr__(self, "bounds", check_bounds(self.bounds))
         check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
         check_pixels(x, self.bounds)
         surrogate = OBJECTIVES[self.objective].surrogate
         size = -self.epsilon if self.targeted else self.epsilon
-        step = Step("sign", surrogate, size, math.inf, self.bounds)
-        if (whole := climb.ascend(x, x, step, 1)) is not None:
-            return whole
-        return (x + size * climb.gradient(x, surrogate).sign()).clamp(*self.bounds)
+        return climb.ascend(x, x, Step("sign", surrogate, size, math.inf, self.bounds), 1)

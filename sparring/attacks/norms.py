@@ -68,6 +68,23 @@ class L2:
         return x + _column(shrink, x) * delta
 
 
+def usable(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """A gradient ``(n, ...)`` of finite numbers, and which images' was none, bool ``(n,)``.
+
+    Not-a-numbers become 0, so that these pixels stay where they are. An infinite entry, of the
+    square root at 0, say, tells which way is up but not how far: it becomes the largest finite
+    entry of its image, or 1 if that is 0.
+    """
+    finite = gradient.isfinite()
+    if bool(finite.all()):
+        return gradient, gradient.new_zeros(len(gradient), dtype=torch.bool)
+    kept = torch.where(finite, gradient, 0.0)
+    largest = kept.abs().flatten(1).amax(dim=1)
+    largest = _column(torch.where(largest > 0, largest, 1.0), gradient)
+    kept = torch.where(gradient.isinf(), gradient.sign() * largest, kept)
+    return kept, ~finite.flatten(1).all(dim=1)
+
+
 def unit(v: Tensor, order: int) -> Tensor:
     """Each image of ``v`` divided by its norm of that order; a zero image stays zero.
 

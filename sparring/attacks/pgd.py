@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from sparring.attacks.base import Attack, Climb, Step
 from sparring.attacks.further import Further
-from sparring.attacks.norms import NORMS, unit
+from sparring.attacks.norms import NORMS, unit, usable
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (
@@ -20,7 +21,9 @@ from sparring.attacks.validation import (
     check_flag,
     check_number,
     check_pixels,
+    settle,
 )
+from sparring.logits import right
 
 
 @dataclass(frozen=True)
@@ -69,21 +72,24 @@ class PGD(Attack):
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        check_number("epsilon", self.epsilon)
-        check_number("step_size", self.step_size, positive=True)
-        check_count("steps", self.steps)
+        settle(
+            self,
+            epsilon=check_number("epsilon", self.epsilon),
+            step_size=check_number("step_size", self.step_size, positive=True),
+            steps=check_count("steps", self.steps),
+            random_start=check_flag("random_start", self.random_start),
+            restarts=check_count("restarts", self.restarts),
+            momentum=check_number("momentum", self.momentum),
+            targeted=check_flag("targeted", self.targeted),
+            bounds=check_bounds(self.bounds),
+        )
         check_choice("norm", self.norm, NORMS)
-        check_flag("random_start", self.random_start)
-        check_count("restarts", self.restarts)
         if self.restarts > 1 and not self.random_start:
             raise ValueError(
                 "restarts must be 1 where random_start is false, since all would end alike, "
                 f"not {self.restarts}"
             )
-        check_number("momentum", self.momentum)
-        check_flag("targeted", self.targeted)
         check_choice("objective", self.objective, OBJECTIVES)
-        object.__setattr__(self, "bounds", check_bounds(self.bounds))
         check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
@@ -114,33 +120,31 @@ class PGD(Attack):
     def _start(self, x: Tensor, source: RandomSource) -> Tensor:
         if not self.random_start:
             return x
-        return self._confine(NORMS[self.norm].start(x, self.epsilon, source), x)
+        return self._step().confine(NORMS[self.norm].start(x, self.epsilon, source), x)
 
     def _ascend(self, climb: Climb, x: Tensor, x_adv: Tensor) -> Tensor:
         """One run from ``x_adv``."""
-        norm = NORMS[self.norm]
-        surrogate = OBJECTIVES[self.objective].surrogate
-        step = -self.step_size if self.targeted else self.step_size
+        step = self._step()
         if not self.momentum:
-            rule = "sign" if self.norm == "linf" else "l2"
-            whole = Step(rule, surrogate, step, self.epsilon, self.bounds)
-            if (result := climb.ascend(x_adv, x, whole, self.steps)) is not None:
-                return result
+            return climb.ascend(x_adv, x, step, self.steps)
         velocity = torch.zeros_like(x)
         for _ in range(self.steps):
-            gradient = climb.gradient(x_adv, surrogate)
-            if self.momentum:  # without, only the direction counts, and L1 norms do not change it
-                velocity = self.momentum * velocity + unit(gradient, 1)
-                gradient = velocity
-            x_adv = self._confine(x_adv + step * norm.direction(gradient), x)
+            slope = unit(climb.gradient(x_adv, step.function), 1)
+            velocity, _ = usable(self.momentum * velocity + slope)  # finite also as it grows
+            x_adv = step.take(x_adv, x, velocity)
         return x_adv
 
-    def _confine(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        return NORMS[self.norm].project(x_adv, x, self.epsilon).clamp(*self.bounds)
+    def _step(self) -> Step:
+        size = -self.step_size if self.targeted else self.step_size
+        surrogate = OBJECTIVES[self.objective].surrogate
+        rule = "sign" if self.norm == "linf" else "l2"
+        return Step(rule, surrogate, size, self.epsilon, self.bounds)
 
     def _judge(self, climb: Climb, x_adv: Tensor) -> tuple[Tensor, Tensor]:
         """For each image: does it fool the model, and how high did the objective get?"""
         logits = climb.logits(x_adv)
-        hit = logits.argmax(1) == climb.y
+        hit = right(logits, climb.y)
         height = OBJECTIVES[self.objective].surrogate(logits, climb.y)
-        return (hit, -height) if self.targeted else (~hit, height)
+        height = -height if self.targeted else height
+        # A not-a-number would win or lose by chance: it loses.
+        return hit if self.targeted else ~hit, height.nan_to_num(nan=-math.inf)

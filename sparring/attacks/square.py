@@ -17,6 +17,7 @@ from sparring.attacks.validation import (
     check_count,
     check_number,
     check_pixels,
+    settle,
 )
 
 
@@ -50,12 +51,15 @@ class Square(Attack):
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        check_number("epsilon", self.epsilon)
-        check_count("queries", self.queries)
-        check_number("area", self.area, positive=True)
+        settle(
+            self,
+            epsilon=check_number("epsilon", self.epsilon),
+            queries=check_count("queries", self.queries),
+            area=check_number("area", self.area, positive=True),
+            bounds=check_bounds(self.bounds),
+        )
         if self.area > 1:
             raise ValueError(f"area must be at most 1, not {self.area!r}")
-        object.__setattr__(self, "bounds", check_bounds(self.bounds))
         check_backend(self.backend)
 
     def _perturb(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
@@ -66,7 +70,7 @@ class Square(Attack):
         best = self._within(x, self.epsilon * _signs(source, (n, channels, 1, width), x))
         heights = margin(climb.logits(best), climb.y)
         for query in range(self.queries):
-            todo = heights < 0  # those that fool the network already are left as they are
+            todo = ~(heights >= 0)  # those that fool the network already are left as they are
             if not bool(todo.any()):
                 break
             side = self._side(query, height, width)
@@ -82,7 +86,7 @@ class Square(Attack):
             tried = torch.where(inside, self._within(x, self.epsilon * signs), best)
             tried_heights = heights.clone()
             tried_heights[todo] = _margins(climb, tried, todo)
-            better = tried_heights > heights
+            better = (tried_heights > heights) | (heights.isnan() & ~tried_heights.isnan())
             best = torch.where(better[:, None, None, None], tried, best)
             heights = torch.where(better, tried_heights, heights)
         return best
@@ -103,4 +107,4 @@ def _signs(source: RandomSource, shape: tuple[int, ...], x: Tensor) -> Tensor:
 
 
 def _margins(climb: Climb, x: Tensor, which: Tensor) -> Tensor:
-    return margin(climb.logits(x[which]), climb.y[which])
+    return margin(climb.logits(x[which], which), climb.y[which])

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from numbers import Real
+from numbers import Integral, Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sparring.backends import BACKENDS
 
+#: Of a length: twice as much must still be a number of float32.
+_MOST = 1e38
 
-def check_number(name: str, value: object, *, positive: bool = False) -> None:
-    """A finite number of 0 or more, or above 0 if it is to be positive.
+
+def settle(attack: object, **values: object) -> None:
+    """Keep checked settings in a frozen attack, as Python's own types."""
+    for name, value in values.items():
+        object.__setattr__(attack, name, value)
+
+
+def check_number(name: str, value: object, *, positive: bool = False) -> float:
+    """A finite number of 0 or more, or above 0 if it is to be positive; of NumPy's too.
 
     Raises:
         ValueError: if it is not.
@@ -22,26 +32,31 @@ def check_number(name: str, value: object, *, positive: bool = False) -> None:
     if not (math.isfinite(number) and (number > 0 if positive else number >= 0)):
         expected = "above 0" if positive else "at least 0"
         raise ValueError(f"{name} must be a finite number {expected}, not {value!r}")
+    if number > _MOST:
+        raise ValueError(f"{name} must be at most {_MOST:g}, not {value!r}")
+    return number
 
 
-def check_flag(name: str, value: object) -> None:
+def check_flag(name: str, value: object) -> bool:
     """True or false, and nothing else that Python would take for either.
 
     Raises:
         ValueError: if it is not.
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool):
         raise ValueError(f"{name} must be true or false, not {value!r}")
+    return bool(value)
 
 
-def check_count(name: str, value: object) -> None:
-    """An integer, 1 or more.
+def check_count(name: str, value: object) -> int:
+    """An integer, 1 or more; of NumPy's too.
 
     Raises:
         ValueError: if it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+    return int(value)
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -96,8 +111,11 @@ def check_batch(x: Tensor, y: Tensor) -> None:
             f"y must have shape ({x.shape[0]},), one label for each image of x, "
             f"not {tuple(y.shape)}"
         )
-    if bool((y < 0).any()):
-        raise ValueError(f"y must hold labels of at least 0, not {int(y.min())}")
+    wide = y.to(torch.int64)  # the unsigned types have no comparisons
+    if bool((wide < 0).any()):
+        if y.dtype == torch.uint64:  # from 2**63 its numbers have turned negative
+            raise ValueError(f"y must hold labels below 2**63, not {int(wide.min()) + 2**64}")
+        raise ValueError(f"y must hold labels of at least 0, not {int(wide.min())}")
 
 
 def check_pixels(x: Tensor, bounds: tuple[float, float]) -> None:
@@ -114,15 +132,23 @@ def check_pixels(x: Tensor, bounds: tuple[float, float]) -> None:
         )
 
 
+def check_numbers(x: Tensor) -> None:
+    """No pixel that is not a number.
+
+    Raises:
+        ValueError: if one is.
+    """
+    if bool(x.isnan().any()):
+        raise ValueError("x must hold numbers, but holds nan")
+
+
 def check_logits(logits: Tensor, y: Tensor) -> None:
-    """Differentiable logits ``(n, classes)`` with a class for every label.
+    """Logits ``(n, classes)`` with a class for every label.
 
     Raises:
         ValueError: if they are not.
     """
     check_logits_shape(tuple(logits.shape), y)
-    if not logits.requires_grad:
-        raise ValueError("the model must be differentiable in its input, but its logits are not")
     check_classes(y, logits.shape[1])
 
 

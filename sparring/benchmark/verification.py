@@ -179,7 +179,7 @@ class Judge:
         losses, fooled = self._judged(adversaries)
         found = Strength(float(losses.mean()), float(fooled.double().mean()))
         wanted = self.reference(count, steps)
-        if found.loss < LOSS_SHARE * wanted.loss:
+        if not found.loss >= LOSS_SHARE * wanted.loss:
             raise WrongAttackError(
                 f"the adversaries' mean loss is {found.loss:.4f}, that of Sparring's PyTorch "
                 f"attack {wanted.loss:.4f}"

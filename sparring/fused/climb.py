@@ -37,12 +37,17 @@ class FusedClimb(Climb):
     def __init__(
         self, engine: Engine, model: nn.Module, y: Tensor, on_step: OnStep | None, every: int
     ) -> None:
-        super().__init__(model, y, on_step, every)
+        def look(step: int) -> None:
+            assert on_step is not None
+            on_step(step)
+            engine.refresh()
+
+        super().__init__(model, y, None if on_step is None else look, every)
         check_logits_shape((len(y), engine.network.classes), y)
         check_classes(y, engine.network.classes)
         self._engine = engine
 
-    def ascend(self, x_adv: Tensor, x: Tensor, step: Step, steps: int) -> Tensor | None:
+    def ascend(self, x_adv: Tensor, x: Tensor, step: Step, steps: int) -> Tensor:
         """See `Climb`; steps between two looks at the weights are one call of the kernel."""
         settings = Settings(
             RULE_NUMBERS[step.rule], _NUMBERS[step.function], step.size, step.epsilon, *step.bounds
@@ -52,23 +57,29 @@ class FusedClimb(Climb):
             chunk = steps - done
             if self._on_step is not None:
                 chunk = min(chunk, self._every - self._steps % self._every)
-                self._look()
-            x_adv = self._engine.attack(x_adv, x, self.y, settings, chunk)
+            self._look()
+            after = self._engine.attack(x_adv, x, self.y, settings, chunk)
+            # The kernel marks an image whose gradient was not finite by pixels that are no numbers.
+            marked = after.isnan().flatten(1).any(1)
+            if bool(marked.any()):
+                after[marked] = self._one_by_one(x_adv[marked], x[marked], marked, step, chunk)
+            x_adv = after
             done += chunk
             self._steps += chunk
         return x_adv
 
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, which: Tensor | None = None) -> Tensor:
         """See `Climb`."""
         return self._engine.logits(x)
 
-    def gradient(self, x: Tensor, function: Function) -> Tensor:
-        """See `Climb`."""
-        self._look()
-        self._steps += 1
-        return self._engine.input_gradient(x, self.y, _NUMBERS[function])
+    def _one_by_one(
+        self, x_adv: Tensor, x: Tensor, which: Tensor, step: Step, steps: int
+    ) -> Tensor:
+        """Steps of some images, which look at every gradient."""
+        for _ in range(steps):
+            slope = self._slope(x_adv, self.y[which], step.function)
+            x_adv = step.take(x_adv, x, self._usable(slope, which))
+        return x_adv
 
-    def _look(self) -> None:
-        if self._on_step is not None and self._steps % self._every == 0:
-            self._on_step(self._steps)
-            self._engine.refresh()
+    def _slope(self, x: Tensor, y: Tensor, function: Function) -> Tensor:
+        return self._engine.input_gradient(x, y, _NUMBERS[function])

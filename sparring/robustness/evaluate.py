@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,8 +60,8 @@ class Evaluation:
             "attack", entry.name, "ok", None, len(found.right), threat=entry.threat,
             epsilon=entry.epsilon or None, step_size=entry.step_size or None, steps=entry.steps,
             restarts=entry.restarts, objective=entry.objective, seconds=found.seconds,
-            backend=found.backend, distance_linf=found.distance_linf / unit,
-            distance_l2=found.distance_l2 / unit,
+            backend=found.backend, distance_linf=found.extent.linf / unit,
+            distance_l2=found.extent.l2 / unit,
         )  # fmt: skip
         self._keep(row, found.right, entry.threat)
         self.constrain(entry.name, entry.threat, entry.epsilon, found)
@@ -68,13 +69,16 @@ class Evaluation:
 
     def constrain(self, name: str, threat: str, epsilon: float, found: Found) -> None:
         """Note an attack whose adversaries left the ball or the pixel range."""
-        far = {"linf": found.distance_linf, "l2": found.distance_l2}.get(threat, 0.0)
-        low, high = self.subject.bounds
-        attacked = found.low <= found.high
-        if far / self.scale.unit > epsilon + SLACK:
-            self.outside.append(f"{name}: an adversary is {far / self.scale.unit:.6f} away")
-        if threat != "none" and attacked and (found.low < low or found.high > high):
-            self.outside.append(f"{name}: pixels from {found.low:.6f} to {found.high:.6f}")
+        extent, (low, high) = found.extent, self.subject.bounds
+        far = {"linf": extent.linf, "l2": extent.l2}.get(threat, 0.0) / self.scale.unit
+        # Comparisons with a not-a-number are false: it is outside of everything.
+        if not far <= epsilon + SLACK:
+            self.outside.append(f"{name}: an adversary is {far:.6f} away")
+        attacked = not extent.low > extent.high
+        if attacked and not (threat == "none" or (low <= extent.low and extent.high <= high)):
+            self.outside.append(f"{name}: pixels from {extent.low:.6f} to {extent.high:.6f}")
+        elif not math.isfinite(extent.linf):
+            self.outside.append(f"{name}: an adversary is not of finite numbers")
 
     def autoattack(self, images: int = AUTOATTACK_IMAGES) -> None:
         """AutoAttack standard on the first images, if pyautoattack is installed."""
@@ -90,8 +94,8 @@ class Evaluation:
             return
         row = Row("attack", "autoattack", "ok", None, count, seconds=result.found.seconds,
                   backend="torch", package=result.package,
-                  distance_linf=result.found.distance_linf / self.scale.unit,
-                  distance_l2=result.found.distance_l2 / self.scale.unit,
+                  distance_linf=result.found.extent.linf / self.scale.unit,
+                  distance_l2=result.found.extent.l2 / self.scale.unit,
                   **common)  # type: ignore[arg-type]  # fmt: skip
         self._keep(row, result.found.right, "linf")
         self.constrain("autoattack", "linf", self.epsilon, result.found)

@@ -16,6 +16,7 @@ from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.backends import engine_for
 from sparring.data.arrays import Images
+from sparring.logits import adversaries_or_images, logits_of, right
 from sparring.modes import mode
 from sparring.randomness import ImageStreams
 
@@ -29,6 +30,30 @@ _LAST_EPOCH = 2**24 - 1
 BATCH = 64
 
 
+@dataclass
+class Extent:
+    """Where adversaries lie; all is a not-a-number as soon as a pixel of one is.
+
+    Attributes:
+        linf, l2: largest distance of an adversary from its image, in the network's units.
+        low, high: smallest and largest pixel; low is above high where there is no adversary.
+    """
+
+    linf: float = 0.0
+    l2: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def add(self, adversaries: Tensor, x: Tensor) -> None:
+        """Take in the adversaries ``(n, ...)`` of the images ``x``, at least one."""
+        delta = (adversaries.double() - x.double()).flatten(1)
+        # NumPy's maximum is a not-a-number if either is; Python's may lose it.
+        self.linf = float(np.maximum(self.linf, float(delta.abs().max())))
+        self.l2 = float(np.maximum(self.l2, float(delta.norm(dim=1).max())))
+        self.low = float(np.minimum(self.low, float(adversaries.min())))
+        self.high = float(np.maximum(self.high, float(adversaries.max())))
+
+
 @dataclass(frozen=True)
 class Found:
     """What an attack left.
@@ -36,18 +61,13 @@ class Found:
     Attributes:
         right: bool ``(n,)``: images that the network gets right after every restart.
         seconds: wall-clock, classification included.
-        distance_linf, distance_l2: largest distance of an adversary from its image, in the
-            network's units.
-        low, high: smallest and largest pixel of an adversary.
+        extent: of the adversaries.
         backend: ``fused`` or ``torch``.
     """
 
     right: Mask
     seconds: float
-    distance_linf: float
-    distance_l2: float
-    low: float
-    high: float
+    extent: Extent
     backend: str
 
 
@@ -93,8 +113,15 @@ class Subject:
         """Which images the network gets right, bool ``(n,)``."""
         with mode(self.model, training=False), torch.no_grad():
             # PyTorch judges: what an engine found must fool the network itself.
-            found = [self.model(part).argmax(1) for part in torch.split(x, 256)]
-        return np.asarray((torch.cat(found) == y).numpy()) if found else np.zeros(0, bool)
+            found = [
+                right(logits_of(self.model, part), labels)
+                for part, labels in zip(torch.split(x, 256), torch.split(y, 256), strict=True)
+            ]
+        return torch.cat(found).numpy() if found else np.zeros(0, bool)
+
+    def withstood(self, adversaries: Tensor, x: Tensor, y: Tensor) -> Mask:
+        """Which images the network gets right as their adversaries; one of no numbers is none."""
+        return self.right(adversaries_or_images(adversaries, x), y)
 
     def clean(self) -> Mask:
         """Which images the network gets right as they are."""
@@ -124,8 +151,7 @@ class Subject:
         count = self.count if images is None else min(images, self.count)
         began = time.perf_counter()
         right = self.right(self.x[:count], self.y[:count])
-        linf = l2 = 0.0
-        low, high = float("inf"), float("-inf")
+        extent = Extent()
         for restart in range(restarts):
             standing = np.flatnonzero(right)
             for start in range(0, len(standing), BATCH):
@@ -133,15 +159,11 @@ class Subject:
                 x, y = self.x[chosen], self.y[chosen]
                 streams = ImageStreams(seed, _LAST_EPOCH - restart, chosen)
                 found = attack(self.model, x, y, generator=KeyedSource(streams))
-                right[chosen] = self.right(found, y)
-                delta = (found.double() - x.double()).flatten(1)
-                linf = max(linf, float(delta.abs().max()))
-                l2 = max(l2, float(delta.norm(dim=1).max()))
-                low, high = min(low, float(found.min())), max(high, float(found.max()))
+                right[chosen] = self.withstood(found, x, y)
+                extent.add(found, x)
             if tell is not None:
                 tell(f"restart {restart + 1} of {restarts}: {right.mean():.3f} right")
         used = engine_for(attack.backend, self.model, self.x[:1]) if count else None
         return Found(
-            right, time.perf_counter() - began, linf, l2, low, high,
-            "torch" if used is None else "fused",
-        )  # fmt: skip
+            right, time.perf_counter() - began, extent, "torch" if used is None else "fused"
+        )

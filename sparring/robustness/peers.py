@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.attacks.base import frozen
-from sparring.robustness.measure import BATCH, Found, Subject
+from sparring.robustness.measure import BATCH, Extent, Found, Subject
 
 #: Images that AutoAttack attacks at a time.
 AUTOATTACK_BATCH = 100
@@ -140,9 +140,7 @@ def foolbox_pgd(
 
 def _found(subject: Subject, x: Tensor, y: Tensor, adversaries: Tensor, began: float) -> Found:
     """Judge adversaries as our own are judged; images that were wrong before stay wrong."""
-    right = np.logical_and(subject.right(x, y), subject.right(adversaries, y))
-    delta = (adversaries.double() - x.double()).flatten(1)
-    return Found(
-        right, time.perf_counter() - began, float(delta.abs().max()),
-        float(delta.norm(dim=1).max()), float(adversaries.min()), float(adversaries.max()), "torch",
-    )  # fmt: skip
+    right = np.logical_and(subject.right(x, y), subject.withstood(adversaries, x, y))
+    extent = Extent()
+    extent.add(adversaries, x)
+    return Found(right, time.perf_counter() - began, extent, "torch")

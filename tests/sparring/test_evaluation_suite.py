@@ -19,7 +19,7 @@ from sparring.cli import main
 from sparring.data.arrays import ArrayImages
 from sparring.robustness import peers, sanity
 from sparring.robustness.evaluate import Evaluation
-from sparring.robustness.measure import Found, Subject
+from sparring.robustness.measure import Extent, Found, Subject
 from sparring.robustness.results import wilson
 from sparring.robustness.scale import Scale
 from sparring.robustness.suite import linf, suite
@@ -151,9 +151,9 @@ def test_an_attack_that_leaves_its_ball_is_told():
     found = evaluation(Threshold(), LEVELS)
     found.clean()
     right = np.ones(10, bool)
-    found.constrain("far", "linf", 0.3, Found(right, 0, 0.31, 1, 0, 1, "torch"))
-    found.constrain("dark", "linf", 0.3, Found(right, 0, 0.3, 1, -0.01, 1, "torch"))
-    found.constrain("good", "linf", 0.3, Found(right, 0, 0.3, 1, 0, 1, "torch"))
+    found.constrain("far", "linf", 0.3, Found(right, 0, Extent(0.31, 1, 0, 1), "torch"))
+    found.constrain("dark", "linf", 0.3, Found(right, 0, Extent(0.3, 1, -0.01, 1), "torch"))
+    found.constrain("good", "linf", 0.3, Found(right, 0, Extent(0.3, 1, 0, 1), "torch"))
     sanity.checks(found, None, images=10)
     row = next(row for row in found.rows if row.name == "adversaries_stay_inside")
     assert row.status == "failed"
@@ -167,8 +167,8 @@ def test_square_stays_inside_and_needs_no_gradient():
     data = subject(model, LEVELS)
     found = data.attacked(Square(0.3, 300, backend="torch"))
     assert found.right.tolist() == [abs(level - 0.5) > 0.3 for level in LEVELS]
-    assert found.distance_linf <= 0.3 + 1e-6
-    assert 0 <= found.low <= found.high <= 1
+    assert found.extent.linf <= 0.3 + 1e-6
+    assert 0 <= found.extent.low <= found.extent.high <= 1
     x = data.x.clone()
     with torch.no_grad():
         first = Square(0.1, 20, backend="torch")(

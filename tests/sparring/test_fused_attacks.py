@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import threading
 import weakref
@@ -203,16 +204,46 @@ def test_wrong_image_shape(trained, caplog):
         pgd("auto")(trained, x, y)
 
 
-def test_ascent_of_images_that_are_not_numbers(trained):
-    """Only the attack without a ball takes them; the others' gradients stay right."""
-    attack = GradientAscent(step_size=0.1, steps=2, bounds=(0.0, 1.0), backend="fused")
+@pytest.mark.parametrize("every", [None, 2])
+def test_ascent_of_an_image_without_a_usable_gradient(trained, every, caplog):
+    """Both backends leave it where it is, say so, and treat the others as ever."""
     x, y = images(40)
     spoilt = x.clone()
-    spoilt[7, 0, 3, 3] = float("nan")
-    clean, found = attack(trained, x, y), attack(trained, spoilt, y)
+    spoilt[7, 0, 3, 3] = float("inf")  # the attack without a ball takes it, and clamps it
+    watch = {} if every is None else {"on_step": lambda step: None, "every": every}
+
+    def attack(backend, x):
+        ascent = GradientAscent(0.1, 4, "cross_entropy", bounds=(0.0, 1.0), backend=backend)
+        return ascent(trained, x, y, **watch)
+
+    clean, found, expected = attack("fused", x), attack("fused", spoilt), attack("torch", spoilt)
     rest = [i for i in range(40) if i != 7]
     assert torch.equal(found[rest], clean[rest])
-    assert found[7].isnan().any()
+    torch.testing.assert_close(found[7], expected[7], rtol=1e-4, atol=1e-5)
+    assert not torch.equal(found[7], spoilt[7].clamp(0, 1))  # its later steps have a gradient
+    told = [line for line in lines(caplog) if "gradients that are not finite (numbers 7)" in line]
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("backend", ["fused", "torch"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        PGD(0.3, 0.1, 3), PGD(1.0, 0.3, 3, norm="l2"), PGD(0.3, 0.1, 3, momentum=0.9),
+        PGD(0.3, 0.1, 3, objective="margin"), PGD(0.3, 0.1, 3, objective="study"), FGSM(0.3),
+        GradientAscent(steps=3, bounds=(0.0, 1.0)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_network_of_no_numbers_has_adversaries_of_numbers(attack, backend, trained, caplog):
+    model = copy.deepcopy(trained)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))
+    x, y = images(5)
+    assert torch.equal(dataclasses.replace(attack, backend=backend)(model, x, y), x)
+    (line,) = [line for line in lines(caplog) if "not finite" in line]
+    assert "5 of 5 images" in line
 
 
 # Weights that change.
@@ -576,7 +607,7 @@ def test_normalisation_by_what_is_no_number(mean, std, caplog):
     model[0].std.fill_(std)
     x, y = images(5)
     pgd("auto")(model, x, y)
-    (line,) = lines(caplog)
+    (line,) = [line for line in lines(caplog) if "gradients that are not finite" not in line]
     assert "images cannot be normalised by" in line
 
 

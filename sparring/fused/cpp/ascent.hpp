@@ -20,14 +20,18 @@ ALWAYS_INLINE Vec square_root(Vec v) {
   return r;
 }
 
-// g, x and centre: N vectors of pixels. g may be overwritten.
+// 0 where g is finite, else NaN.
+ALWAYS_INLINE Vec mark(Vec g) { return g - g; }
+
+// g, x and centre: N vectors of pixels. g may be overwritten. An image whose gradient is not finite
+// somewhere gets pixels that are no numbers, and whoever called takes its steps with more care.
 template <int N, class Across>
 NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {
   const Vec low = broadcast(s.low), high = broadcast(s.high), zero{};
-  // Of two operands the second survives where either is NaN.
+  // Of two operands the second survives where either is NaN: a pixel that is none stays none.
   auto clamped = [&](Vec v) { return least(high, most(low, v)); };
   if (s.rule == RAW) {
-    for (int i = 0; i < N; i++) x[i] = clamped(x[i] + s.step * g[i]);
+    for (int i = 0; i < N; i++) x[i] = clamped(x[i] + s.step * g[i] + mark(g[i]));
     return;
   }
   const Vec epsilon = broadcast(s.epsilon), one = broadcast(1.0f);
@@ -35,15 +39,19 @@ NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {
     for (int i = 0; i < N; i++) {
       Vec up = keep(above(g[i], zero), broadcast(s.step));
       Vec down = keep(above(zero, g[i]), broadcast(s.step));
-      Vec v = x[i] + (up - down);
+      Vec v = x[i] + (up - down) + mark(g[i]);
       x[i] = clamped(least(centre[i] + epsilon, most(centre[i] - epsilon, v)));
     }
     return;
   }
   // The largest entry is divided out first: squares of a confident network's gradient, 1e-25 say,
   // would all be zero.
-  Vec largest{};
-  for (int i = 0; i < N; i++) largest = most(largest, magnitude(g[i]));
+  Vec largest{}, marks{};
+  for (int i = 0; i < N; i++) {
+    largest = most(largest, magnitude(g[i]));
+    marks += mark(g[i]);
+  }
+  marks = Across::sum(marks);
   largest = Across::largest(largest);
   Mask moves = above(largest, zero);
   const Vec divisor = largest + keep((Mask)~moves, one);
@@ -56,7 +64,7 @@ NEVER_INLINE void step(const Settings& s, Vec* g, const Vec* centre, Vec* x) {
   Vec stride = keep(moves, s.step / (length + keep((Mask)~moves, one)));
   Vec distance{};
   for (int i = 0; i < N; i++) {
-    x[i] += stride * g[i];
+    x[i] += stride * g[i] + marks;
     Vec d = x[i] - centre[i];
     distance += d * d;
   }

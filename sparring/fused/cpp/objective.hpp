@@ -22,9 +22,9 @@ inline float objective_gradient(Objective objective, int64_t y, float* z) {
     return 0.0f;
   }
   if (objective == MARGIN) {
-    int best = y == 0;  // the first of equals, as PyTorch's max
+    int best = y == 0;  // the first of equals, as PyTorch's max; NaN above all
     for (int c = best + 1; c < CLASSES; c++)
-      if (c != y && z[c] > z[best]) best = c;
+      if (c != y && !(z[c] <= z[best]) && z[best] == z[best]) best = c;
     for (int c = 0; c < CLASSES; c++) z[c] = 0.0f;
     z[best] = 1.0f;
     z[y] = -1.0f;
