@@ -19,7 +19,8 @@ def run_command(command: click.Command, name: str) -> int:
         click.echo(str(error), err=True)
         return 2
     except OSError as error:
-        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
+        place = error.filename or "output"
+        click.echo(f"{place}: cannot be read or written: {error.strerror}", err=True)
         return 2
     except click.Abort:
         return 130

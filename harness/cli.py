@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,8 @@ from harness.slurm.commands import ready, submit
 from harness.slurm.manifest import By
 from harness.slurm.status import print_submissions, queue_of
 from harness.slurm.tasks import adopt, run_task
-from harness.tables import rows_path
+from harness.study_tables import Scalar
+from harness.tables import rows_path, text_of
 from harness.views import console, print_failures, print_states, summarize
 
 
@@ -76,7 +78,7 @@ def plan(as_json: bool, **options: Any) -> None:
             {
                 "index": state.point.index,
                 "point": state.point.id,
-                "parameters": state.point.parameters,
+                "parameters": _json_values(state.point.parameters),
                 "source": state.source,
                 "state": state.state(measure),
                 "launches_missing": launches_missing(state, measure),
@@ -93,7 +95,7 @@ def plan(as_json: bool, **options: Any) -> None:
             "environment": session.environment,
             "points": points,
         }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(document, indent=1, allow_nan=False))
         return
     missing = sum(launches_missing(state, measure) for state in states)
     click.echo(
@@ -102,6 +104,14 @@ def plan(as_json: bool, **options: Any) -> None:
         f"{session.environment}; started by {launcher.kind} ({launcher.library})"
     )
     print_states(list(states), measure)
+
+
+def _json_values(parameters: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Parameters as JSON can hold them: it has no nan and inf, which become texts as in tables."""
+    return {
+        name: text_of(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in parameters.items()
+    }
 
 
 @main.command()

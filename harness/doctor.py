@@ -85,7 +85,7 @@ def _mpi() -> Iterator[Finding]:
 
 
 def _scheduler() -> Finding:
-    if "SLURM_JOB_ID" in os.environ:
+    if os.environ.get("SLURM_JOB_ID"):
         return Finding("ok", "slurm", f"inside job {os.environ['SLURM_JOB_ID']}")
     return Finding("ok", "slurm", "sbatch found" if shutil.which("sbatch") else "absent")
 

@@ -38,7 +38,7 @@ SCHEDULER = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_
 def fingerprint(code: WorkloadCode, launcher: Launcher) -> dict[str, Any]:
     """What changes the numbers, as plain data."""
     # Allocations of different shapes on the same nodes are the same machine: the node counts.
-    allocated = "SLURM_JOB_ID" in os.environ
+    allocated = bool(os.environ.get("SLURM_JOB_ID"))
     cores = machine.hardware_cores() if allocated else machine.cores()
     return {
         "cpu": {
@@ -107,7 +107,7 @@ def merge_environments(known: dict[str, Any], sessions: list[dict[str, Any]]) ->
 
 def _scheduler() -> dict[str, str]:
     """The scheduler's name and what it tells of our job; empty outside of a job."""
-    if "SLURM_JOB_ID" not in os.environ:
+    if not os.environ.get("SLURM_JOB_ID"):
         return {}
     return {"name": "slurm", **{name: os.environ[name] for name in SCHEDULER if name in os.environ}}
 

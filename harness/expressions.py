@@ -69,6 +69,9 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         known = ", ".join(sorted(names))
         reason = f"'{expression}' cannot be evaluated: {error}; names are {known}"
         raise ValueError(reason) from None
+    except (RecursionError, MemoryError):  # the parser's, and the evaluator's
+        shown = expression if len(expression) <= 60 else f"{expression[:60]} ..."
+        raise ValueError(f"'{shown}' cannot be evaluated: it is nested too deeply") from None
     except (SyntaxError, ArithmeticError, TypeError, ValueError, LookupError) as error:
         reason = str(getattr(error, "msg", None) or error)
         raise ValueError(f"'{expression}' cannot be evaluated: {reason}") from None

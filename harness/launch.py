@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import records
@@ -17,7 +17,7 @@ from harness.points import Point
 from harness.process import Outcome, last_words
 from harness.process import run as run_process
 from harness.records import LaunchRecord
-from harness.recovery import Verdict, begin, finished_repetitions, log_of
+from harness.recovery import Verdict, begin, ended, finished_repetitions, log_of
 from harness.session import Session
 from harness.study_tables import Measure
 
@@ -121,10 +121,7 @@ class Launch:
 
     def _keep(self, verdict: Verdict) -> LaunchRecord:
         """Write the file of a launch that has ended, with the repetitions that it finished."""
-        record = replace(
-            self.record, status=verdict.status, message=verdict.message,
-            interrupted=verdict.interrupted, repetitions=finished_repetitions(self.running),
-        )  # fmt: skip
+        record = ended(self.record, verdict, self.running)
         records.write_record(self.session.folder, record)
         shutil.rmtree(self.running, ignore_errors=True)
         return record

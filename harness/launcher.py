@@ -106,7 +106,7 @@ def find_launcher() -> Launcher:
     library = _mpi_library()
     flavour = "openmpi" if "Open MPI" in library else "mpich"
     wish = os.environ.get(MPI, "")
-    srun = shutil.which("srun") if "SLURM_JOB_ID" in os.environ and wish != "mpiexec" else None
+    srun = shutil.which("srun") if os.environ.get("SLURM_JOB_ID") and wish != "mpiexec" else None
     if srun and (plugin := wish or _srun_plugin(srun, flavour)):
         return Launcher("srun", srun, library, flavour, plugin)
     # The launcher of our own environment first: it belongs to the library that Python is bound to.

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from harness.slurm.job import told
+
 _CPUS = Path("/sys/devices/system/cpu")
 
 # Cores of the machine that is planned for, where it is not this one (`planned_for`).
@@ -90,14 +92,14 @@ def node_cores() -> int:
     limits = [float(available)]
     if (limit := cgroup_core_limit()) is not None:
         limits.append(limit)
-    if granted := os.environ.get("SLURM_CPUS_ON_NODE"):
-        limits.append(int(granted) / max(len(core.cpus) for core in cores()))
+    if granted := told("SLURM_CPUS_ON_NODE"):
+        limits.append(granted / max(len(core.cpus) for core in cores()))
     return max(1, int(min(limits)))
 
 
 def node_count() -> int:
     """Nodes of the Slurm allocation that we run in; 1 elsewhere."""
-    return int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    return told("SLURM_JOB_NUM_NODES") or 1
 
 
 def machine_cores() -> int:

@@ -82,8 +82,12 @@ def _parse_value(setting: str, text: str, is_text: bool) -> Any:
     """
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except tomllib.TOMLDecodeError:
         return text
+    except RecursionError:
+        raise UserError(
+            f"--set {setting[:60]} ...: nested too deeply; expected one value"
+        ) from None
     if is_text and isinstance(value, list):
         if not all(isinstance(item, str) for item in value):
             key = setting.partition("=")[0]

@@ -49,6 +49,23 @@ def finished_repetitions(folder: Path) -> list[dict[str, Any]]:
     return json.loads(output.read_text("utf-8")) if output.is_file() else []
 
 
+def ended(begun: LaunchRecord, verdict: Verdict, folder: Path) -> LaunchRecord:
+    """A launch with how it ended and what it finished.
+
+    Its source is what ran: ranks that shared cores were not measured, whatever was planned.
+    """
+    repetitions = finished_repetitions(folder)
+    shared = any(repetition.get("shares_cores") for repetition in repetitions)
+    return replace(
+        begun,
+        status=verdict.status,
+        message=verdict.message,
+        interrupted=verdict.interrupted,
+        repetitions=repetitions,
+        source="oversubscribed" if shared and begun.source == "measured" else begun.source,
+    )
+
+
 def recover(results: Path, owner: Path, verdict: Verdict) -> int:
     """Turn all launches below a dead owner's folder into launch files.
 
@@ -77,11 +94,6 @@ def _recover(results: Path, folder: Path, verdict: Verdict) -> bool:
         return False
     path = log_of(results, begun.study, folder.name)
     told = f": {last_words(path)}"[:300] if path.is_file() and path.stat().st_size else ""
-    write_record(launches, replace(
-        begun,
-        status=verdict.status,
-        message=f"{verdict.message}{told}; log: {path.relative_to(results)}",
-        interrupted=verdict.interrupted,
-        repetitions=finished_repetitions(folder),
-    ))  # fmt: skip
+    message = f"{verdict.message}{told}; log: {path.relative_to(results)}"
+    write_record(launches, ended(begun, replace(verdict, message=message), folder))
     return True

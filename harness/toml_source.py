@@ -27,6 +27,8 @@ class TomlSource:
             line = int(place[1]) if place else max(1, len(text.splitlines()))
             reason = str(error).split(" (at ")[0]
             raise InputError(path, f"this is not TOML: {reason}", line) from None
+        except RecursionError:
+            raise InputError(path, "this is not TOML: it is nested too deeply") from None
         self._lines = _lines_of(text)
 
     def line(self, path: KeyPath) -> int | None:

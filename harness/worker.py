@@ -18,6 +18,7 @@ from harness.launcher import BINDING
 from harness.loading import load_class
 from harness.machine import node_name
 from harness.schemas import Value
+from harness.sharing import own_seat, share_cores
 from harness.tables import ROW_COLUMNS
 from harness.timing import now, repetitions
 
@@ -36,7 +37,7 @@ _PAUSE_SECONDS = 0.25
 def bind() -> None:
     """Bind this rank to its CPUs, before any library counts how many there are."""
     plan = os.environ.get(BINDING)
-    local = next((int(os.environ[name]) for name in _LOCAL_RANK if name in os.environ), 0)
+    local = next((int(os.environ[name]) for name in _LOCAL_RANK if os.environ.get(name)), 0)
     if plan and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [int(cpu) for cpu in plan.split(";")[local].split(",")])
 
@@ -70,9 +71,10 @@ def main(spec_path: str) -> None:
 
 
 def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
-    wait = waiter(spec["oversubscribed"])
     workload = load_class(spec["workload"], spec["search_path"])()
     parameters = spec["parameters"]
+    shared = share_cores(comm.allgather(own_seat()), parameters["threads_per_process"])
+    wait = waiter(shared or spec["oversubscribed"])
     if comm.size != parameters["processes"]:
         raise RuntimeError(
             f"the launcher started {comm.size} ranks and {parameters['processes']} were asked for: "
@@ -117,6 +119,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
                 "seconds": repetition.seconds,
                 "started_at": started_at,
                 "metrics": metrics,
+                "shares_cores": shared,
                 "ranks": _plain(ranks),
                 "details": _plain(workload.details()) if hasattr(workload, "details") else [],
             }

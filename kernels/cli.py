@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,11 @@ class _Group(click.Group):
             return super().invoke(context)
         except SparringError as error:
             click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
+                raise
+            click.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("interrupted; what was measured is in the table", err=True)

@@ -366,7 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(str(error), err=True)
         return error.exit_code
     except OSError as error:
-        click.echo(f"{error.filename}: cannot be read or written: {error.strerror}", err=True)
+        place = error.filename or "output"
+        click.echo(f"{place}: cannot be read or written: {error.strerror}", err=True)
         return 2
     except click.Abort:
         return 130

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+
+from harness.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,24 @@ OWNER = "slurm-"
 def current_job() -> Job | None:
     """The job that we run in, or None outside of one."""
     number = os.environ.get("SLURM_JOB_ID")
-    if number is None:
+    if not number:
         return None
     return Job(
         number=number,
-        array=os.environ.get("SLURM_ARRAY_JOB_ID"),
-        tasks=int(os.environ.get("SLURM_ARRAY_TASK_MAX", "0")) + 1,
-        restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        array=os.environ.get("SLURM_ARRAY_JOB_ID") or None,
+        tasks=(told("SLURM_ARRAY_TASK_MAX") or 0) + 1,
+        restarts=told("SLURM_RESTART_COUNT") or 0,
     )
+
+
+def told(variable: str) -> int | None:
+    """The number in one of Slurm's variables, the first of a list such as 2(x2); None if empty.
+
+    Raises:
+        UserError: if it holds something else.
+    """
+    text = os.environ.get(variable, "").strip()
+    number = re.match(r"[0-9]+", text)
+    if text and not number:
+        raise UserError(f"{variable}={text}: expected a number, as Slurm sets it")
+    return int(number[0]) if number else None

@@ -36,7 +36,8 @@ By = Literal["replicates", "points"]
 
 
 class _Fixed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Parameters may be inf and nan, which would become null.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class PlannedPoint(_Fixed):

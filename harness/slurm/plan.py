@@ -7,9 +7,11 @@ need the same resources form an array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.errors import UserError
 from harness.points import Point
 from harness.slurm.manifest import Array, By, Shape
 from harness.study_tables import Measure
@@ -110,8 +112,12 @@ def plan_points(
 def _limit(launches: int, measure: Measure, nodes: Nodes, seconds: int | None) -> int:
     if seconds is not None:
         return seconds
-    total = int(launches * measure.time_limit_seconds) + _OVERHEAD_SECONDS
-    return min(total, nodes.limit_seconds or total)
+    total = launches * measure.time_limit_seconds + _OVERHEAD_SECONDS
+    limit = min(total, nodes.limit_seconds or total)
+    if math.isinf(limit):
+        raise UserError("measure.time_limit_seconds = inf: a job ends some time; expected a finite "
+                        "limit, or --time with that of a task")  # fmt: skip
+    return int(limit)
 
 
 def _arrays(shape: Shape, tasks: Sequence[tuple[int, ...]], nodes: Nodes) -> list[Array]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
-from studies import harness, record, write_study
+from studies import environment, harness, record, write_study
 
 from harness.cli import main
 from harness.collect import collect
@@ -193,3 +196,28 @@ def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "mode=[/red]: failed: rank 0: [/red] :smile:" in told.replace("\n", " ")
     assert "2/3" in told
+
+
+def test_plan_for_programs_is_json_also_without_end(tmp_path):
+    study = write_study(tmp_path, "[parameters]\na = inf\nb = nan\nc = -inf\nd = 0.5\n")
+    result = call("plan", study, "--json", "--results", tmp_path / "r")
+
+    def none(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    (point,) = json.loads(result.output, parse_constant=none)["points"]
+    assert [point["parameters"][name] for name in "abcd"] == ["inf", "nan", "-inf", 0.5]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_closed_streams_are_as_the_null_device(tmp_path, command, closed):
+    study = write_study(tmp_path, "[parameters]\nmode = 'good'\n[measure]\nlaunches = 1\n")
+    words = shlex.join([sys.executable, "-m", "harness", command, str(study), "--results", "r"])
+    result = subprocess.run(
+        f"{words} {closed}", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=environment(),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(list((tmp_path / "r").glob("*.csv"))) == (3 if command == "run" else 0)

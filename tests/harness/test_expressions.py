@@ -34,6 +34,8 @@ def test_doubling_always_ends_with_the_last(last, values):
         ("9 ** 9 ** 9", "evaluate"),
         ("doubling(4, 2)", "needs 1 <= first <= last"),
         ("min()", "min"),
+        ("-" * 5000 + "1", "it is nested too deeply"),
+        ("not " * 900 + "1", "it is nested too deeply"),
     ],
 )
 def test_what_cannot_be_evaluated_is_a_sentence(expression, reason):

@@ -8,6 +8,7 @@ from harness import launcher as module
 from harness import machine
 from harness.errors import UserError
 from harness.launcher import BINDING, THREAD_VARIABLES, Launcher, find_launcher
+from harness.slurm.job import Job, current_job
 
 MPICH = Launcher("mpiexec", "/opt/mpiexec", "MPICH Version: 4.2", "mpich")
 OPEN_MPI = Launcher("mpiexec", "/opt/mpiexec", "Open MPI v5.0", "openmpi")
@@ -184,3 +185,27 @@ def test_without_any_launcher(search, tmp_path):
     search.setattr(module.sys, "executable", str(tmp_path / "python"))
     with pytest.raises(UserError, match="no mpiexec was found beside Python or on PATH"):
         find_launcher()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cpus", "cores"), [("", "", 4), ("2", "", 8), ("", "2(x2)", 1), ("2", "4(x2),2", 4)]
+)
+def test_variables_of_slurm_may_be_empty_or_lists(four_cores, monkeypatch, nodes, cpus, cores):
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", nodes)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", cpus)
+    assert machine.machine_cores() == cores
+
+
+def test_job_whose_variables_are_empty(monkeypatch):
+    for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_MAX", "SLURM_RESTART_COUNT"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert current_job() == Job("7", None, 1, 0)
+    monkeypatch.setenv("SLURM_JOB_ID", "")
+    assert current_job() is None
+
+
+def test_variable_of_slurm_that_is_no_number(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "many")
+    with pytest.raises(UserError, match="SLURM_JOB_NUM_NODES=many: expected a number"):
+        machine.node_count()

@@ -296,3 +296,10 @@ def test_status_tells_of_submissions_without_slurm(tmp_path):
     assert "submission s1: by replicates, 2 tasks: 1 ended, 1 unknown" in told
     assert "no squeue answers here" in told
     assert "ended: task 0.0 (job 10_0): killed at the time limit of the job; log: " in told
+
+
+def test_parameters_without_end_survive_the_manifest(tmp_path):
+    study = study_of(tmp_path, "[parameters]\na = inf\nb = nan\n")
+    _, path, _ = submitted(tmp_path, points=planned_points(expand(study)))
+    parameters = read_manifest(path).points[0].parameters
+    assert (parameters["a"], str(parameters["b"])) == (float("inf"), "nan")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from studies import study_of
 
+from harness.errors import UserError
 from harness.machine import planned_for
 from harness.points import expand
 from harness.slurm.manifest import Shape
@@ -77,3 +80,13 @@ def test_limits_of_the_partition_and_of_arrays(tmp_path):
     assert {array.shape.seconds for array in arrays} == {700}
     (array,) = plan_replicates(scaling(tmp_path), {0: 1}, MEASURE, nodes, 9000)
     assert array.shape.seconds == 9000, "what the user states is for Slurm to judge"
+
+
+def test_launches_without_a_time_limit_need_one_of_the_task(tmp_path):
+    measure = MEASURE.model_copy(update={"time_limit_seconds": math.inf})
+    points, wanted = scaling(tmp_path), {0: 1}
+    for plan in (plan_replicates, lambda *given: plan_points(*given, None)):
+        with pytest.raises(UserError, match=r"time_limit_seconds = inf: .* or --time"):
+            plan(points, wanted, measure, Nodes(8), None)
+        assert plan(points, wanted, measure, Nodes(8), 90)[0].shape.seconds == 90
+        assert plan(points, wanted, measure, Nodes(8, 500), None)[0].shape.seconds == 500

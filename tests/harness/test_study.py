@@ -263,6 +263,7 @@ def test_set_a_measure(tmp_path):
         ("measure.launches=x", "--set measure.launches: expected an integer, found 'x'"),
         ("processes=0", "--set processes: expected a whole number from 1, found 0"),
         ("a=[]", "the sweep is empty"),
+        ("a=" + "[" * 5000 + "]" * 5000, "nested too deeply"),
         (
             "backend=[1.1, 1.10]",
             "'backend' holds texts; expected a list",

@@ -106,3 +106,8 @@ def test_what_cannot_be_read_is_told_in_a_sentence(tmp_path, kind):
         read_toml(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_nested_too_deeply():
+    with pytest.raises(InputError, match=r"deep\.toml: this is not TOML: it is nested too deeply"):
+        TomlSource(Path("deep.toml"), "a = " + "[" * 5000 + "]" * 5000)

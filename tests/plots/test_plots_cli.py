@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from scaling_tables import Table, amdahl, pipeline
@@ -140,3 +141,15 @@ def test_help_teaches(capsys, arguments):
     out = capsys.readouterr().out
     assert "Usage: python -m plots" in out
     assert len(out) > 400
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_is_full_is_a_sentence(tmp_path):
+    path = Table("nap").add(2.0, processes=1).add(1.0, processes=2).write(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "plots", "scaling", str(path)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    told = "output: cannot be read or written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (2, told)

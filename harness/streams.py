@@ -1,0 +1,21 @@
+"""Standard streams that the caller has closed, as in ``run >&-``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def open_streams() -> None:
+    """Put the null device in the place of every closed standard stream.
+
+    Else Python has None for it, and the next file that is opened takes its number: what a library
+    or a child process then says on it would end in that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the smallest free number, which is this one
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
