@@ -225,22 +225,16 @@ def _model(chosen: dict[str, Any], dataset: Dataset) -> nn.Module:
     Raises:
         SparringError: if the checkpoint is none, or of another network.
     """
-    from sparring import checkpoint, networks
+    from sparring import checkpoint
     from sparring.benchmark.problem import trained
+    from sparring.robustness.load import network_of
 
     if chosen["checkpoint"] is None:
         click.echo(f"no --checkpoint: training network '{chosen['network']}' on clean images")
         return trained(chosen["network"], dataset, chosen["seed"])
-    found = checkpoint.load(chosen["checkpoint"])
-    model = networks.build(chosen["network"], 0)
-    try:
-        model.load_state_dict(found.model)
-    except RuntimeError:
-        raise SparringError(
-            f"{chosen['checkpoint']}: holds no weights of network '{chosen['network']}'; name "
-            "another with --network"
-        ) from None
-    return model.eval()
+    return network_of(
+        checkpoint.load(chosen["checkpoint"]), chosen["network"], chosen["checkpoint"]
+    )
 
 
 def _stopwatch(method: Attack) -> Any:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-import pickle
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from sparring.errors import SparringError
+
+#: What the parts of a checkpoint are.
+_KINDS = {"updates": int, "model": dict, "optimizer": dict, "torch_random_state": torch.Tensor,
+          "settings": dict, "about": dict}  # fmt: skip
 
 #: Format 2 added `Checkpoint.about`; format 1 is still read.
 FORMAT = 2
@@ -45,12 +50,23 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+            torch.save({"format": FORMAT, **_plain(vars(checkpoint))}, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """With NumPy's numbers, of settings or a learning rate, as Python's: `load` takes no others."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {_plain(key): _plain(held) for key, held in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def load(path: Path) -> Checkpoint:
@@ -60,16 +76,23 @@ def load(path: Path) -> Checkpoint:
         SparringError: if it is missing, damaged, no checkpoint, or of a newer format.
     """
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():  # about files that are none of ours
+            warnings.simplefilter("ignore")
+            content = torch.load(path, weights_only=True, map_location="cpu")
         version = content.pop("format")
         if version > FORMAT:
             raise SparringError(f"{path}: checkpoint format {version} is newer than {FORMAT}")
-        return Checkpoint(**content)
+        checkpoint = Checkpoint(**content)
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(checkpoint, name), kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
+        return checkpoint
     except FileNotFoundError:
         raise SparringError(f"{path}: no such checkpoint") from None
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError,
-            pickle.UnpicklingError) as error:  # fmt: skip
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except SparringError:
+        raise
+    except Exception as error:  # the bytes of another file make PyTorch raise anything
+        reason = (str(error).splitlines() or [""])[0].split(". ")[0] or type(error).__name__
         raise SparringError(f"{path}: damaged, or no checkpoint of Sparring ({reason})") from None
 
 

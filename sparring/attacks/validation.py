@@ -100,6 +100,9 @@ def check_batch(x: Tensor, y: Tensor) -> None:
     Raises:
         ValueError: if they are not.
     """
+    for name, value in (("x", x), ("y", y)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a torch.Tensor, not a {type(value).__name__}")
     if not x.is_floating_point():
         raise ValueError(f"x must have a floating dtype, not {x.dtype}")
     if x.dim() < 2:

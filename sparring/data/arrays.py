@@ -35,7 +35,7 @@ class ArrayImages:
     """
 
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> None:
-        self._images, self._labels = np.asarray(images), np.asarray(labels)
+        self._images, self._labels = as_array(images), as_array(labels)
         if not np.issubdtype(self._images.dtype, np.floating):
             raise SparringError(f"images must be floating point, not {self._images.dtype}")
         if not np.issubdtype(self._labels.dtype, np.integer) or self._labels.ndim != 1:
@@ -72,7 +72,7 @@ class ItemImages:
 
     def images(self, which: Which = slice(None)) -> npt.NDArray[Any]:
         """See `Images`."""
-        return np.stack([np.asarray(self._items[i][0]) for i in self._numbers(which)])
+        return np.stack([as_array(self._items[i][0]) for i in self._numbers(which)])
 
     def labels(self, which: Which = slice(None)) -> npt.NDArray[np.int64]:
         """See `Images`."""
@@ -82,6 +82,25 @@ class ItemImages:
         if isinstance(which, slice):
             return list(range(len(self))[which])
         return [int(i) for i in which]
+
+
+def as_array(values: Any) -> npt.NDArray[Any]:
+    """An array or a tensor as an array that PyTorch takes in turn.
+
+    A tensor's history of gradients is left out; types that the other side lacks become wider
+    (bfloat16) or narrower (long double), and bytes are put in this machine's order.
+    """
+    if hasattr(values, "detach"):  # a tensor
+        values = values.detach().cpu()
+        try:
+            array = np.asarray(values)
+        except TypeError:
+            array = np.asarray(values.float())
+    else:
+        array = np.asarray(values)
+    if array.dtype.kind == "f" and array.itemsize > 8:
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def as_split(data: object) -> Images:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from sparring import checkpoint, data, networks
+from sparring.checkpoint import Checkpoint
 from sparring.data import Dataset
 from sparring.errors import SparringError
 
@@ -60,6 +61,20 @@ def load(
     bounds = found.about.get("bounds") or [0.0, 1.0]
     if normalized is None:
         normalized = bounds[0] < 0
+    return Trained(
+        network_of(found, network, path), network,
+        data.load(dataset, folder, normalize=normalized), normalized, found.updates,
+        path, hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        str(found.about.get("attack", "")),
+    )  # fmt: skip
+
+
+def network_of(found: Checkpoint, network: str, path: Path) -> nn.Module:
+    """The network with a checkpoint's weights, in eval mode.
+
+    Raises:
+        SparringError: if it is of another network, or its weights are not finite.
+    """
     model = networks.build(network, 0)
     try:
         model.load_state_dict(found.model)
@@ -67,8 +82,10 @@ def load(
         raise SparringError(
             f"{path}: holds no weights of network '{network}'; name another with --network"
         ) from None
-    return Trained(
-        model.eval(), network, data.load(dataset, folder, normalize=normalized), normalized,
-        found.updates, path, hashlib.sha256(path.read_bytes()).hexdigest()[:12],
-        str(found.about.get("attack", "")),
-    )  # fmt: skip
+    for name, value in model.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise SparringError(
+                f"{path}: '{name}' holds numbers that are not finite, so training diverged and "
+                "there is no network to attack; name a checkpoint from before"
+            )
+    return model.eval()

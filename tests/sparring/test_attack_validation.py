@@ -3,12 +3,20 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import sparring
 from sparring import FGSM, PGD, GradientAscent
+from sparring.attacks.clean import Clean
+from sparring.attacks.square import Square
+from sparring.data.arrays import ArrayImages
+from sparring.errors import SparringError
+from sparring.evaluation import count_correct
 from sparring.randomness import ImageStreams
+from sparring.robustness.measure import Subject
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -99,10 +107,13 @@ BAD_INPUTS = [
     (X, Y[:, None], "y must have shape (3,), one label for each image of x, not (3, 1)"),
     (X, Y - 1, "y must hold labels of at least 0, not -1"),
     (X, Y + 3, "y must hold labels below 5, the model's number of classes, not 5"),
+    (X, (Y - 1).to(torch.uint64), f"y must hold labels below 2**63, not {2**64 - 1}"),
+    (X.numpy(), Y, "x must be a torch.Tensor, not a ndarray"),
+    (X, [0, 1, 2], "y must be a torch.Tensor, not a list"),
 ]
 
 
-@pytest.mark.parametrize("attack", [FGSM(), GradientAscent(), PGD()], ids=str)
+@pytest.mark.parametrize("attack", [FGSM(), GradientAscent(), PGD(), Square()], ids=str)
 @pytest.mark.parametrize(("x", "y", "message"), BAD_INPUTS)
 def test_bad_inputs_are_refused(model, attack, x, y, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011  (the whole text is compared below)
@@ -135,6 +146,58 @@ def test_ascent_takes_pixels_outside_its_bounds(model):
 def test_a_model_without_logits_is_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         FGSM()(bad, X, Y)
+
+
+class Wrapped(nn.Module):
+    """Logits in something else."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.layer, self.wrap = nn.Linear(16, 5), wrap
+
+    def forward(self, x):
+        return self.wrap(self.layer(x.flatten(1)))
+
+
+@pytest.mark.parametrize("wrap", [lambda z: (z, z), lambda z: {"logits": z}, lambda z: [z]])
+def test_a_model_that_returns_no_tensor_is_told_what_it_should_return(wrap):
+    model = Wrapped(wrap)
+    kind = type(wrap(0)).__name__
+    wanted = rf"must return logits, a tensor of shape \(images, classes\), not a {kind}; wrap it"
+    for attack in (FGSM(), PGD(), GradientAscent(), Square()):
+        with pytest.raises(ValueError, match=wanted):
+            attack(model, X, Y)
+    data = ArrayImages(X, Y)
+    for attack in (None, FGSM()):
+        with pytest.raises(SparringError, match=wanted):
+            count_correct(model, data, range(3), attack)
+    with pytest.raises(SparringError, match=wanted):
+        Subject(model, data, 3).clean()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for attack in (FGSM(), Clean()):
+        with pytest.raises(SparringError, match=wanted):
+            sparring.Trainer(model, optimizer, (X, Y), attack, batch_size=3).fit(updates=1)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+@pytest.mark.parametrize("attack", [PGD(steps=2), Square(queries=2)], ids=str)
+def test_labels_may_be_of_every_integer_type(model, attack, bits):
+    found = [
+        attack(model.float(), X, Y.to(kind), generator=torch.Generator())
+        for kind in (torch.int64, getattr(torch, f"uint{bits}"))
+    ]
+    assert torch.equal(*found)
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons():
+    mine = PGD(np.float32(0.25), np.float64(0.5), np.int64(3), random_start=np.True_,
+               restarts=np.uint8(2), bounds=np.array([0.0, 1.0]))  # fmt: skip
+    plain = PGD(0.25, 0.5, 3, random_start=True, restarts=2, bounds=(0.0, 1.0))
+    assert repr(mine) == repr(plain)
+    assert mine == plain
+    for bad in (np.float64(3.0), np.int64(0), True, torch.tensor(3)):
+        with pytest.raises(ValueError, match="steps must be an integer of at least 1, not"):
+            PGD(steps=bad)
 
 
 def test_a_model_that_is_not_differentiable_is_refused():

@@ -250,3 +250,22 @@ def test_the_gallerys_table_is_written_once(tmp_path):
     assert clean.size == 784
     assert 0.29 < abs(adversary - clean).max() < 0.302
     assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate", "gallery", "attack"])
+def test_a_file_that_holds_no_network_ends_in_one_sentence(command, tmp_path):
+    other, diverged, fine = (tmp_path / name for name in ("notes.csv", "nan.pt", "run.pt"))
+    other.write_text("a,b\n1,2\n")
+    checkpointed(tmp_path)
+    content = torch.load(fine, weights_only=True)
+    content["model"]["conv1.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(content, diverged)
+    option = ["--checkpoint"] if command == "attack" else []
+    for path, told in (
+        (other, "notes.csv: damaged, or no checkpoint of Sparring ("),
+        (diverged, "nan.pt: 'conv1.weight' holds numbers that are not finite"),
+    ):
+        result = CliRunner().invoke(main, [command, *option, str(path)])
+        assert result.exit_code == 2
+        assert told in result.output
+        assert "Traceback" not in result.output
