@@ -218,6 +218,23 @@ class Engine:
             weights.append(bound * (2 * unit - 1))
         return weights
 
+    def _random_images(self, count: int, generator: torch.Generator) -> Tensor:
+        """Images ``(count, c, h, w)`` of the range that the first layer expects.
+
+        It is 0 to 1, or what normalisation brings to -1 to 1: numbers far from that would make
+        float32 and float64 differ.
+        """
+        unit = torch.rand(
+            count, *self.network.shape, generator=generator, dtype=torch.float32, device="cpu"
+        )
+        if not self.network.mean:
+            return unit
+        mean, std = (
+            torch.tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1)
+            for numbers in (self.network.mean, self.network.std)
+        )
+        return mean + std * (2 * unit - 1)
+
     def _error(
         self,
         library: Library,
@@ -227,9 +244,7 @@ class Engine:
         generator: torch.Generator,
     ) -> float:
         """The largest error of any gradient, over the largest entry of that gradient."""
-        x = torch.rand(
-            count, *self.network.shape, generator=generator, dtype=torch.float32, device="cpu"
-        )
+        x = self._random_images(count, generator)
         y = torch.randint(0, self.network.classes, (count,), generator=generator, device="cpu")
         images = x.double().requires_grad_()
         loss = nn.functional.cross_entropy(exact(images), y, reduction="sum")

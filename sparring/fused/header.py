@@ -10,6 +10,10 @@ from sparring.fused.network import Convolution, Dense, Network
 #: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
 POINTS = 8
 
+#: Standard deviations from 0 to the mean, which the kernels subtract after they have divided by the
+#: former: the rounding error is a 2**-24th of it, in the units of a normalised image.
+_FARTHEST = 1e4
+
 _FLOAT32_MIN = 2.0**-126  # the least standard deviation whose inverse float32 can hold
 
 
@@ -95,6 +99,11 @@ def header(network: Network) -> str:
         map(math.isfinite, network.mean)
     ):
         raise BuildError(f"images cannot be normalised by {network.mean} and {network.std}")
+    if any(abs(m) > _FARTHEST * s for m, s in zip(network.mean, network.std, strict=True)):
+        raise BuildError(
+            f"images normalised by {network.mean} and {network.std} lie more than {_FARTHEST:g} "
+            "standard deviations from 0, where the kernels' float32 would lose too much of them"
+        )
     scale = [1.0 / std for std in network.std] or [1.0] * channels
     shift = [-m / s for m, s in zip(network.mean, network.std, strict=True)] or [0.0] * channels
     return f"""// Generated for one network.

@@ -20,6 +20,7 @@ from sparring.backends import BackendError, engine_of
 from sparring.fused import build as building
 from sparring.fused import engine as engines
 from sparring.fused import machine
+from sparring.networks import Normalize
 from tests.sparring.fused_training_ranks import CLASSES, SHAPE
 from tests.sparring.fused_training_ranks import small as make
 
@@ -609,6 +610,28 @@ def test_normalisation_by_what_is_no_number(mean, std, caplog):
     pgd("auto")(model, x, y)
     (line,) = [line for line in lines(caplog) if "gradients that are not finite" not in line]
     assert "images cannot be normalised by" in line
+
+
+@pytest.mark.parametrize(("mean", "std"), [(101325.0, 100.0), (-273.15, 0.3)])
+def test_images_far_from_0(mean, std):
+    """Pascals and kelvins, say: the engine is made, and computes what PyTorch does."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        Normalize(mean, std), nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+    )
+    x = mean + std * torch.randn(20, 1, 8, 8)
+    y = torch.arange(20) % 3
+    bounds = (mean - 9 * std, mean + 9 * std)
+    attacks = [PGD(0.3 * std, 0.05 * std, 5, bounds=bounds, backend=b) for b in ("fused", "torch")]
+    found, expected = (attack(model, x, y) for attack in attacks)
+    assert float(((found - expected).abs() > 1e-3 * std).double().mean()) < 0.01
+    assert float((found - x).abs().max()) <= 0.301 * std
+
+
+def test_images_too_far_from_0_for_float32_are_left_to_pytorch():
+    model = nn.Sequential(Normalize(1e7, 100.0), nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(BackendError, match=r"lie more than 10000 standard deviations from 0"):
+        sparring.compile(model, (1, 8, 8))
 
 
 def test_compile(trained):
