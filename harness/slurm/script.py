@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ def array_script(manifest: Manifest, number: int, folder: Path, site: Site) -> s
     ``exec`` puts the harness in the place of the batch shell, where Slurm's signals arrive.
     """
     array = manifest.arrays[number]
+    log, redirection = _output(folder, f"{manifest.study}-%A_%a.log")
     throttle = f"%{site.throttle}" if site.throttle else ""
     options = [
         f"--job-name={manifest.study}",
@@ -30,29 +32,31 @@ def array_script(manifest: Manifest, number: int, folder: Path, site: Site) -> s
         f"--signal=B:USR1@{min(site.grace_seconds, array.shape.seconds // 3)}",
         "--requeue",
         "--open-mode=append",
-        f"--output={_pattern(folder / 'logs')}/{manifest.study}-%A_%a.log",
+        f"--output={log}",
         *site.chosen(),
     ]
     command = [sys.executable, "-m", "harness", "run", "--manifest", str(folder / "manifest.json"),
                "--array", str(number), "--index"]  # fmt: skip
     last = f'exec {shlex.join(command)} "$SLURM_ARRAY_TASK_ID"'
-    return _script(options, manifest.working_folder, site, [last])
+    return _script(options, redirection, manifest.working_folder, site, [last])
 
 
 def collect_script(manifest: Manifest, folder: Path, site: Site, then: Sequence[str]) -> str:
     """The script of the job that merges the launch files when all arrays have ended."""
+    log, redirection = _output(folder, "collect-%j.log")
     options = [
         f"--job-name={manifest.study}-collect",
         "--ntasks=1",
         f"--time={_time(_COLLECT_MINUTES * 60)}",
         "--requeue",
         "--open-mode=append",
-        f"--output={_pattern(folder / 'logs')}/collect-%j.log",
+        f"--output={log}",
         *site.chosen(),
     ]
     command = [sys.executable, "-m", "harness", "collect", "--manifest",
                str(folder / "manifest.json")]  # fmt: skip
-    return _script(options, manifest.working_folder, site, [shlex.join(command), *then])
+    return _script(options, redirection, manifest.working_folder, site,
+                   [shlex.join(command), *then])  # fmt: skip
 
 
 def site_lines(site: Site) -> list[str]:
@@ -76,12 +80,16 @@ def _resources(array: Array, site: Site) -> list[str]:
     ]  # fmt: skip
 
 
-def _script(options: Sequence[str], folder: Path, site: Site, commands: Sequence[str]) -> str:
+def _script(
+    options: Sequence[str], redirection: Sequence[str], folder: Path, site: Site,
+    commands: Sequence[str],
+) -> str:  # fmt: skip
     lines = [
         # A login shell knows `module`.
         "#!/bin/bash -l" if site.modules else "#!/bin/bash",
         *(f"#SBATCH {quoted(option)}" for option in options),
         "",
+        *redirection,
         f"cd {shlex.quote(str(folder))} || exit 1",
         *site_lines(site),
         "set -e",
@@ -91,14 +99,27 @@ def _script(options: Sequence[str], folder: Path, site: Site, commands: Sequence
 
 
 def quoted(option: str) -> str:
-    """An option of an #SBATCH line: sbatch splits these at spaces, outside of quotes."""
+    """An option of an #SBATCH line, where sbatch reads quotes and backslashes as a shell does."""
     name, equals, value = option.partition("=")
-    return f'{name}="{value}"' if equals and any(c in value for c in " #'\t") else option
+    if not equals or re.fullmatch(r"[\w@%+=:,./-]*", value):
+        return option
+    escaped = value.replace("\\", r"\\").replace('"', r"\"")
+    return f'{name}="{escaped}"'
 
 
-def _pattern(folder: Path) -> str:
-    """A folder in a file name pattern of sbatch, where a percent sign begins a symbol."""
-    return str(folder).replace("%", "%%")
+def _output(folder: Path, name: str) -> tuple[str, list[str]]:
+    """Where sbatch writes a job's output, and shell that writes it elsewhere, where it cannot.
+
+    In a file name pattern a backslash turns off all symbols (sbatch(1), "FILENAME PATTERN"), and
+    no #SBATCH line goes on in the next.
+    """
+    logs = str(folder / "logs")
+    if "\\" not in logs and "\n" not in logs:
+        return f"{logs.replace('%', '%%')}/{name}", []
+    variables = {"%A": "SLURM_ARRAY_JOB_ID", "%a": "SLURM_ARRAY_TASK_ID", "%j": "SLURM_JOB_ID"}
+    for symbol, variable in variables.items():
+        name = name.replace(symbol, f"${{{variable}}}")
+    return "/dev/null", [f'exec >>{shlex.quote(logs)}/"{name}" 2>&1']
 
 
 def _time(seconds: int) -> str:

@@ -59,6 +59,15 @@ class Site(BaseModel):
             seconds_of(value)
         return value
 
+    @field_validator(
+        "partition", "account", "qos", "constraint", "memory", "mail", "mail_events",
+    )  # fmt: skip
+    @classmethod
+    def _is_in_a_line(cls, value: str) -> str:
+        if "\n" in value:
+            raise ValueError(f"expected a text in one line, found {value!r}")
+        return value
+
     @field_validator("options")
     @classmethod
     def _are_options(cls, value: list[str]) -> list[str]:

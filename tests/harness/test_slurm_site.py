@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import subprocess
 import sys
@@ -11,11 +12,14 @@ import pytest
 from studies import harness, write_study
 
 from harness.errors import UserError
+from harness.slurm.manifest import Array, Manifest, Shape
 from harness.slurm.partition import Partition, partition_of
 from harness.slurm.ready import write_site_blocks
+from harness.slurm.script import array_script, quoted
 from harness.slurm.site import Site, read_site, seconds_of
 
 ROOT = Path(__file__).parents[2]
+SHAPE = Shape(nodes=1, processes=1, threads_per_process=1, seconds=60)
 STUDY = (
     "[parameters]\nmode = 'good'\n[sweep.product]\nprocesses = [1, 2]\n[measure]\nlaunches = 2\n"
 )
@@ -37,6 +41,7 @@ def site(tmp_path, text):
         ("options = ['x']", "'options': expected options such as --reservation=ours, found 'x'"),
         ("modules = 'mpich'", "'modules': expected a list, found 'mpich'"),
         ("partition = 3", "'partition': expected a string, found 3"),
+        ("account = 'a\\nb'".replace("'", '"'), "'account': expected a text in one line, found"),
         ("= 3", "this is not TOML"),
     ],
 )  # fmt: skip
@@ -60,6 +65,42 @@ def test_the_committed_site_names_every_key_and_sets_none():
     examples = [line[2:] for line in text.splitlines() if line.startswith("# ") and " = " in line]
     named = {line.split(" = ")[0] for line in examples}
     assert named == set(Site.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--array=0-1%3", "--array=0-1%3"),
+        ("--exclusive", "--exclusive"),
+        ("--comment=a b#c", '--comment="a b#c"'),
+        ('--comment=a"b', r'--comment="a\"b"'),
+        ("--comment=a'b", '--comment="a\'b"'),
+        ("--output=/c\\d/x", r'--output="/c\\d/x"'),
+    ],
+)
+def test_options_as_sbatch_reads_them(option, line):
+    assert quoted(option) == line
+    assert shlex.split(quoted(option)) == [option]
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("a b", '"{folder}/a b/logs/naps-%A_%a.log"'), ('a"b', '"{folder}/a\\"b/logs/naps-%A_%a.log"'),
+     ("50%", "{folder}/50%%/logs/naps-%A_%a.log"), ("a\\b", "/dev/null"), ("a\nb", "/dev/null")],
+)  # fmt: skip
+def test_folder_of_logs_in_a_pattern_of_sbatch(tmp_path, name, output):
+    fields = dict.fromkeys(("submission", "preset", "code", "created_at", "study_text"), "x")
+    manifest = Manifest(
+        study="naps", overrides=(), study_file=tmp_path, working_folder=tmp_path, by="points",
+        points=(), arrays=(Array(shape=SHAPE, tasks=((0,),)),), **fields,
+    )  # fmt: skip
+    lines = array_script(manifest, 0, tmp_path / name, Site()).splitlines()
+    assert f"#SBATCH --output={output.format(folder=tmp_path)}" in lines
+    redirected = any(
+        line.endswith('/"naps-${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}.log" 2>&1')
+        for line in lines
+    )
+    assert redirected == (output == "/dev/null")
 
 
 @pytest.mark.parametrize(

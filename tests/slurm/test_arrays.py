@@ -125,3 +125,18 @@ def test_what_slurm_refuses_is_told_in_a_sentence(tmp_path):
     assert "invalid partition" in result.stderr
     assert "Traceback" not in result.stderr
     assert "nothing" not in study.harness("submit", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a 'b' #c $d `e` 50%A"])
+def test_any_name_of_a_folder_and_any_text_of_an_option(tmp_path, name):
+    """As Slurm itself reads them: job arrays, their logs, the collection, a comment."""
+    study = naps(tmp_path / name, "[sweep.product]\nx = [1, 2]\n" + MEASURE)
+    comment = name.replace("\n", " ")
+    site = tmp_path / "site.toml"
+    site.write_text(f"options = [{json.dumps(f'--comment={comment}')}]\n")
+    jobs = study.submit("--site", site)
+    assert wait_for(lambda: ended(jobs["collect"]))
+    assert study.states() == ["done"] * 2
+    logs = {path.name for path in study.results.glob("submissions/naps/*/logs/*")}
+    assert logs == {f"collect-{jobs['collect']}.log", f"naps-{jobs['0']}_0.log"}
+    assert f"Comment={comment} \n" in slurm("scontrol", "show", "job", jobs["collect"])
