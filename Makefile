@@ -23,6 +23,17 @@ TORCH_INDEX ?=
 SIMULATION_ARGS ?=
 VIRTUAL_ARGS ?= -p 1 -p 2 -p 4 -p 8 -p 16 -p 32 --both --seed 0 --seed 1 --seed 2
 
+# What users name, as one word of the shell, whatever is in it; $(value ...) leaves a $ alone.
+shell_word = '$(subst ','\'',$(value $(1)))'
+results := $(call shell_word,RESULTS)
+data := $(call shell_word,DATA)
+preset := $(call shell_word,PRESET)
+emulate := $(call shell_word,EMULATE)
+checkpoint := $(call shell_word,CHECKPOINT)
+# Full MNIST where DATA names it, for the workloads.
+with_data := $(if $(value DATA),SPARRING_DATA=$(data))
+with_preset := $(if $(value PRESET),--preset $(preset))
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -49,7 +60,7 @@ help:
 	@echo "make roofline         the kernels under this machine's roofs, and under the study's node's"
 	@echo "make simulation       how far each strategy scales, on described machines: table and figure"
 	@echo "make virtual          the models that 1 to 32 processes would have trained, beside the study's"
-	@echo "make report           one HTML page from all tables in $(RESULTS)"
+	@echo "make report           one HTML page from all tables in "$(results)
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
@@ -83,15 +94,15 @@ $(PEERS): $(READY)
 # $(1): the study's name; $(2): the command of plots that draws it. Figures are drawn also when
 # points failed; the exit code tells of it.
 define run-study
-	@test -z "$(DATA)" || test -d "$(DATA)" || { \
-	  echo "error: DATA=$(DATA): no such folder; expected one with the four IDX files of MNIST" >&2; \
-	  exit 2; }
+	@test -z $(data) || test -d $(data) || { \
+	  printf 'error: DATA=%s: no such folder; expected one with the four IDX files of MNIST\n' \
+	    $(data) >&2; exit 2; }
 	@code=0; \
-	$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m harness run experiments/$(1).toml \
-	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--set dataset=mnist) \
-	  $(if $(EMULATE),--emulate "$(EMULATE)") $(STUDY_ARGS) || code=$$?; \
+	$(with_data) $(BIN)/python -m harness run experiments/$(1).toml \
+	  --results $(results) $(with_preset) $(if $(value DATA),--set dataset=mnist) \
+	  $(if $(value EMULATE),--emulate $(emulate)) $(STUDY_ARGS) || code=$$?; \
 	if [ $$code -le 1 ]; then \
-	  $(BIN)/python -m plots $(2) "$(RESULTS)/$(1).csv" || code=$$?; \
+	  $(BIN)/python -m plots $(2) $(results)/$(1).csv || code=$$?; \
 	fi; \
 	exit $$code
 endef
@@ -116,46 +127,46 @@ openmp: $(READY)
 
 # A table is not overwritten: remove it to draw another network's pictures.
 gallery: $(READY)
-	@test -n "$(CHECKPOINT)" || { \
+	@test -n $(checkpoint) || { \
 	  echo "error: name a checkpoint: make gallery CHECKPOINT=results/checkpoints/....pt" >&2; exit 2; }
-	@test -e "$(RESULTS)/gallery.csv" || $(if $(DATA),SPARRING_DATA="$(DATA)") \
-	  $(BIN)/python -m sparring gallery "$(CHECKPOINT)" --out "$(RESULTS)/gallery.csv"
-	@$(BIN)/python -m plots gallery "$(RESULTS)/gallery.csv"
+	@test -e $(results)/gallery.csv || $(with_data) \
+	  $(BIN)/python -m sparring gallery $(checkpoint) --out $(results)/gallery.csv
+	@$(BIN)/python -m plots gallery $(results)/gallery.csv
 
 # Roofs that are not in the folder yet are measured; what was simulated before is read again.
 roofline: $(READY)
-	@$(BIN)/python -m kernels stages --results "$(RESULTS)"
+	@$(BIN)/python -m kernels stages --results $(results)
 	@$(BIN)/python -m kernels measure --machine here --machine e5-2683v4 \
-	  $(if $(PRESET),--preset $(PRESET)) --results "$(RESULTS)"
-	@$(BIN)/python -m kernels machines --csv "$(RESULTS)/machines.csv"
-	@$(BIN)/python -m plots roofline "$(RESULTS)/roofline.csv"
+	  $(with_preset) --results $(results)
+	@$(BIN)/python -m kernels machines --csv $(results)/machines.csv
+	@$(BIN)/python -m plots roofline $(results)/roofline.csv
 
 # Machines are described in experiments/simulation.toml; this one's calibration is the newest in
 # the folder's calibration/, if `python -m sparring calibrate` has made one.
 simulation: $(READY)
-	@$(BIN)/python -m experiments.simulation --results "$(RESULTS)" $(SIMULATION_ARGS)
-	@$(BIN)/python -m plots simulation "$(RESULTS)/simulation.csv"
+	@$(BIN)/python -m experiments.simulation --results $(results) $(SIMULATION_ARGS)
+	@$(BIN)/python -m plots simulation $(results)/simulation.csv
 
 # Points that the table has are not trained again.
 virtual: $(READY)
-	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m experiments.virtual \
-	  $(if $(DATA),--dataset mnist) $(VIRTUAL_ARGS) --out "$(RESULTS)/virtual.csv"
-	@$(BIN)/python -m plots virtual "$(RESULTS)/virtual.csv"
+	@$(with_data) $(BIN)/python -m experiments.virtual \
+	  $(if $(value DATA),--dataset mnist) $(VIRTUAL_ARGS) --out $(results)/virtual.csv
+	@$(BIN)/python -m plots virtual $(results)/virtual.csv
 
 report: $(READY)
-	@$(BIN)/python -m plots report "$(RESULTS)"
+	@$(BIN)/python -m plots report $(results)
 
 # Competitors that are not installed are named and left out; `make peers` installs them. Every run of
 # the small benchmarks becomes a numbered file, and the attack's is added to a table.
 bench: $(DEV)
 	@$(BIN)/python -m pytest benchmarks --quiet --benchmark-autosave --benchmark-compare \
-	  --benchmark-storage="file://$(abspath $(RESULTS))/benchmarks" \
+	  --benchmark-storage=file://$(results)/benchmarks \
 	  --benchmark-columns=min,median,iqr,rounds
-	@$(if $(DATA),SPARRING_DATA="$(DATA)") $(BIN)/python -m sparring attack --benchmark \
+	@$(with_data) $(BIN)/python -m sparring attack --benchmark \
 	  $(if $(findstring --task,$(BENCH_ARGS)),,--task attack --task update --task iteration) \
-	  --results "$(RESULTS)" $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--dataset mnist) \
+	  --results $(results) $(with_preset) $(if $(value DATA),--dataset mnist) \
 	  $(BENCH_ARGS)
-	@$(BIN)/python -m plots attack-benchmark "$(RESULTS)/attack_benchmark.csv"
+	@$(BIN)/python -m plots attack-benchmark $(results)/attack_benchmark.csv
 
 # Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
 test: $(DEV)
