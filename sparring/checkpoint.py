@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sparring import outputs
 from sparring.errors import SparringError
 
 #: What the parts of a checkpoint are.
@@ -46,16 +47,23 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole or not at all: a crash leaves the last one intact."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **_plain(vars(checkpoint))}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a checkpoint whole or not at all: a crash leaves the last one intact.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    outputs.replace(path, as_bytes(checkpoint))
+
+
+def as_bytes(checkpoint: Checkpoint) -> memoryview:
+    """The content of a checkpoint's file.
+
+    In memory first: written straight to a file that cannot grow, PyTorch names a position and not
+    the disk.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **_plain(vars(checkpoint))}, buffer)
+    return buffer.getbuffer()
 
 
 def _plain(value: Any) -> Any:

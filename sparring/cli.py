@@ -185,15 +185,12 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
     from sparring import data, networks
     from sparring.overfitting import CatastrophicOverfitting
     from sparring.recipe_cli import build_recipe, given
-    from sparring.strategies.replay import save_arrivals
     from sparring.trainer import Trainer
 
     if chosen["epochs"] and chosen["updates"]:
         raise click.UsageError("give --epochs or --updates, not both")
     if chosen["updates"] is None and chosen["epochs"] is None:
         chosen["epochs"] = 1
-    if chosen["arrivals"] and chosen["arrivals"].exists():
-        raise SparringError(f"{chosen['arrivals']}: exists already; name another file")
     ascent = chosen["attack"] == "ascent"
     dataset = data.load(chosen["dataset"], chosen["data"], normalize=ascent)
     model = networks.build(chosen["network"], chosen["seed"])
@@ -218,20 +215,17 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
         seed=chosen["seed"], threads=chosen["threads"], backend=chosen["backend"], **schedules,
     )  # fmt: skip
     then = chosen["overfitting"] or ("warn" if chosen["recipe"] == "fast" else "ignore")
-    if chosen["arrivals"]:
-        trainer.refuse_unwritable(chosen["arrivals"])
     history = trainer.fit(
         epochs=chosen["epochs"], updates=chosen["updates"], checkpoint=chosen["checkpoint"],
         checkpoint_interval=chosen["checkpoint_interval"], resume=chosen["resume"],
-        timeline=chosen["timeline"], patience_seconds=chosen["patience"],
+        timeline=chosen["timeline"], arrivals=chosen["arrivals"],
+        patience_seconds=chosen["patience"],
         overfitting=None if then == "ignore" else CatastrophicOverfitting(then),
     )  # fmt: skip
     clean = trainer.accuracy(None, chosen["test_images"]) if chosen["test_images"] else None
     robust = trainer.accuracy(attack, chosen["test_images"]) if chosen["test_images"] else None
     if trainer.comm.rank > 0:
         return
-    if chosen["arrivals"]:
-        save_arrivals(chosen["arrivals"], history.records)
     staleness = [record.staleness for record in history.records]
     click.echo(f"{len(history.records)} updates in {history.seconds:.2f} s on {trainer.comm.size} "
                f"processes, now at update {trainer.updates}; backend "

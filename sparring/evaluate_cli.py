@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparring.errors import SparringError
+from sparring.outputs import check_outputs, write, write_all
 
 if TYPE_CHECKING:
     from sparring.robustness.load import Trained
@@ -85,10 +85,9 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
 
     torch.set_num_threads(chosen["threads"])
     output = chosen["json_file"]
-    if output is not None and output.exists():
-        raise SparringError(f"{output}: exists already; name another file")
     trained = _load(load.load, checkpoint, chosen)
     table = Table(chosen["results"] / "evaluation.csv", COLUMNS)
+    check_outputs({"--results": table.path, "--json": output}, existing=("--results",))
     subject = Subject(
         trained.model, trained.dataset.test, chosen["images"] or len(trained.dataset.test),
         trained.dataset.bounds, chosen["backend"],
@@ -107,10 +106,11 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
     evaluation.worst_cases()
     sanity.checks(evaluation, twin, chosen["check_images"])
     rows = [{**_common(trained, started, chosen), **_cells(row)} for row in evaluation.rows]
-    table.append(rows)
-    if output is not None:
-        output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     _print(evaluation.rows, trained)
+    writers = [lambda: table.append(rows)]
+    if output is not None:
+        writers.append(lambda: write(output, json.dumps(rows, indent=1) + "\n"))
+    write_all(*writers)
     click.echo(f"{len(rows)} rows added to {table.path}")
     failed = [row.name for row in evaluation.rows if row.status == "failed"]
     if failed:
@@ -144,9 +144,8 @@ def gallery(checkpoint: Path, **chosen: Any) -> None:
 
     torch.set_num_threads(chosen["threads"])
     out = chosen["out"]
-    if out.exists():
-        raise SparringError(f"{out}: exists already; name another file with --out")
     after = _load(load.load, checkpoint, chosen)
+    check_outputs({"--out": out}, make_folders=True)
     before = (
         _load(load.load, chosen["before"], {**chosen, "dataset": after.dataset.name,
                                             "normalized": after.normalized}).model

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sparring.errors import SparringError
+from sparring.outputs import check_outputs, rescue
 
 #: Of a text in a cell, which stands in one line.
 MOST_CHARACTERS = 500
@@ -37,8 +38,9 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self._columns = path, tuple(columns)
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        # Before the lock, for which `filelock` would wait without end in some folders.
+        check_outputs({"the table": path}, existing=("the table",), make_folders=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock:
                 self._check()
                 with path.open("ab"):  # refuses a file that cannot be written
@@ -50,18 +52,35 @@ class Table:
         """Add rows at the end, whole and on disk when this returns; absent values are empty.
 
         Raises:
-            SparringError: if the file has other columns by now.
+            SparringError: if the file has other columns by now, or cannot be written; it then is as
+                it was, and the message tells where the rows are instead.
         """
+        header = _line(self._columns)
         text = "".join(_line(row.get(column) for column in self._columns) for row in rows)
         if not text:
             return
-        with self._lock:
-            if not self._check():
-                text = _line(self._columns) + text
-            with self.path.open("ab") as file:
-                file.write(text.encode())
-                file.flush()
+        try:
+            with self._lock:
+                self._append((text if self._check() else header + text).encode())
+        except OSError as error:
+            kept = rescue(self.path, header + text)
+            raise SparringError(
+                f"{self.path}: cannot be written: {error.strerror or error}; {kept}"
+            ) from None
+        except SparringError as error:
+            raise SparringError(f"{error}; {rescue(self.path, header + text)}") from None
+
+    def _append(self, content: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                written = file.write(content)
+                if written != len(content):  # a disk takes what it has room for
+                    file.write(content[written:])
                 os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
 
     def rows(self) -> list[dict[str, str]]:
         """All rows, each cell as it is written.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from sparring import checkpoint as checkpoints
+from sparring import outputs
 from sparring.attacks.base import Attack
 from sparring.backends import BACKENDS
 from sparring.batches import Batches
@@ -30,7 +30,8 @@ from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
 from sparring.strategies.base import Run, shard
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
-from sparring.strategies.telemetry import BatchRecord, RankLog, chrome_trace
+from sparring.strategies.replay import save_arrivals
+from sparring.strategies.telemetry import BatchRecord, RankLog, Span, chrome_trace
 from sparring.torch_compute import mixes_images
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Trainer:
         checkpoint_interval: int = 100,
         resume: bool = False,
         timeline: str | Path | None = None,
+        arrivals: str | Path | None = None,
         record_strength: bool = False,
         patience_seconds: float | None = 600.0,
         on_update: Callable[[BatchRecord], None] | None = None,
@@ -177,7 +179,10 @@ class Trainer:
             checkpoint_interval: updates between checkpoints; one more is written at the end.
             resume: begin from ``checkpoint`` if it exists; ``epochs`` or ``updates`` then count
                 from the run's very beginning. Without it an existing checkpoint is an error.
-            timeline: write every rank's phases there, as a Chrome trace that Perfetto opens.
+            timeline: write every rank's phases there, as a Chrome trace that Perfetto opens; a
+                file of its own.
+            arrivals: write the arrival log there, which `sparring.strategies.replay` follows; a
+                file of its own.
             record_strength: also tell each batch's loss under the weights that made it.
             patience_seconds: give up when a rank is silent for so long; None waits for ever.
             on_update: called after every update on the ranks that update.
@@ -194,9 +199,12 @@ class Trainer:
         _check_count("checkpoint_interval", checkpoint_interval, 1)
         wanted = updates if updates is not None else (epochs or 0) * self.compute.epoch_length
         path = Path(checkpoint) if checkpoint is not None else None
-        for output in (path, Path(timeline) if timeline is not None else None):
-            if output is not None:
-                self.refuse_unwritable(output)
+        trace = Path(timeline) if timeline is not None else None
+        arrived = Path(arrivals) if arrivals is not None else None
+        outputs.check_outputs(
+            {"checkpoint": path, "timeline": trace, "arrivals": arrived},
+            existing=("checkpoint",), comm=self.comm,
+        )  # fmt: skip
         if resume and path is not None:
             self._resume(path)
             self._own_checkpoint = path
@@ -214,13 +222,13 @@ class Trainer:
             if overfitting is not None:
                 overfitting.look(self.compute, done)
             if path and self.comm.rank == 0 and done % checkpoint_interval == 0:
-                self._save(path, done)
+                self._save_on_the_way(path, done)
             if on_update is not None:
                 on_update(record)
 
         run = Run(
             self.comm, self.compute, self.updates + wanted, start=self.updates,
-            record_strength=record_strength, timeline=timeline is not None,
+            record_strength=record_strength, timeline=trace is not None,
             patience_seconds=patience_seconds, on_update=after_update,
         )  # fmt: skip
         self.comm.Barrier()
@@ -235,17 +243,36 @@ class Trainer:
         self.updates += wanted
         if not self.strategy.everywhere:
             self._agree_on_weights()
+        spans = self.comm.gather((self.comm.rank, run.log.role, run.log.spans, origin))
+        if spans is not None:
+            self._write(path, trace, spans, arrived, run.log.records)
+        return History(run.log.records, run.log, seconds)
+
+    def _write(
+        self,
+        checkpoint: Path | None,
+        timeline: Path | None,
+        spans: list[tuple[int, str, list[Span], float]],
+        arrivals: Path | None,
+        records: list[BatchRecord],
+    ) -> None:
+        """Write a run's outputs, on rank 0."""
+        writers: list[Callable[[], None]] = []
+        if checkpoint is not None:
+            state = checkpoints.as_bytes(self._state(self.updates))
+            writers.append(lambda: outputs.write(checkpoint, state, existing=True))
+        if timeline is not None:
+            trace = json.dumps(chrome_trace(spans))
+            writers.append(lambda: outputs.write(timeline, trace))
+        if arrivals is not None:
+            writers.append(lambda: save_arrivals(arrivals, records))
         try:
-            if path and self.comm.rank == 0:
-                self._save(path, self.updates)
-            if timeline is not None:
-                self._write_timeline(Path(timeline), run.log, origin)
-        except OSError as error:  # on rank 0 alone: the others would wait for it for ever
-            sentence = f"rank {self.comm.rank} could not write what it trained: {error}"
+            outputs.write_all(*writers)
+        except SparringError as error:  # on rank 0 alone: the others would wait for it for ever
+            sentence = f"rank 0 could not write what it trained: {error}"
             if self.comm.size > 1:
                 end_all_ranks(self.comm, sentence)
             raise SparringError(sentence) from None
-        return History(run.log.records, run.log, seconds)
 
     def accuracy(self, attack: Attack | None = None, images: int | None = None) -> float:
         """Accuracy on the first test images, clean or under an attack, counted by all ranks.
@@ -272,23 +299,6 @@ class Trainer:
         self.comm.Bcast(weights)
         self.compute.write_weights(weights)
 
-    def refuse_unwritable(self, path: Path) -> None:
-        """See before training, not hours later, whether rank 0 can write a file; collective.
-
-        Raises:
-            SparringError: on every rank, if it cannot.
-        """
-        reason = ""
-        if path.is_dir():
-            reason = f"{path}: is a folder; expected the name of a file"
-        elif not path.parent.is_dir():
-            reason = f"{path}: cannot be written: there is no folder {path.parent}"
-        elif not os.access(path.parent, os.W_OK):
-            reason = f"{path}: cannot be written: folder {path.parent} is read-only"
-        reason = self.comm.bcast(reason)
-        if reason:
-            raise SparringError(reason)
-
     def _refuse_to_overwrite(self, path: Path) -> None:
         """A checkpoint of another run is not lost by forgetting to resume it."""
         exists = path != self._own_checkpoint and path.exists()
@@ -298,11 +308,18 @@ class Trainer:
             )
         self._own_checkpoint = path
 
-    def _save(self, path: Path, updates: int) -> None:
-        state = checkpoints.capture(
-            self.model, self.optimizer, updates, self._settings, self._about
-        )
-        checkpoints.save(path, state)
+    def _state(self, updates: int) -> checkpoints.Checkpoint:
+        return checkpoints.capture(self.model, self.optimizer, updates, self._settings, self._about)
+
+    def _save_on_the_way(self, path: Path, updates: int) -> None:
+        """Keep the state; what cannot be written now is no reason to lose what is trained."""
+        try:
+            checkpoints.save(path, self._state(updates))
+        except OSError as error:
+            log.warning(
+                "%s: the state after update %d cannot be written: %s; training goes on",
+                path, updates, error.strerror or error,
+            )  # fmt: skip
 
     def _resume(self, path: Path) -> None:
         """Take the state of rank 0's checkpoint, on every rank."""
@@ -320,11 +337,6 @@ class Trainer:
             return
         checkpoints.restore(state, self.model, self.optimizer, self._settings, path)
         self.updates = state.updates
-
-    def _write_timeline(self, path: Path, rank_log: RankLog, origin: float) -> None:
-        gathered = self.comm.gather((self.comm.rank, rank_log.role, rank_log.spans, origin))
-        if gathered is not None:
-            path.write_text(json.dumps(chrome_trace(gathered)), encoding="utf-8")
 
 
 def _check_count(name: str, value: object, least: int) -> None:

@@ -13,6 +13,7 @@ import click
 
 from sparring.benchmark.machine import cores
 from sparring.errors import SparringError
+from sparring.outputs import check_outputs
 
 if TYPE_CHECKING:
     from sparring.modelling.calibration import Calibration
@@ -79,12 +80,13 @@ def calibrate(results: Path, batch_sizes: tuple[int, ...], **chosen: Any) -> Non
     from sparring.modelling.measuring import BATCH_SIZES, Wanted
     from sparring.modelling.measuring import calibrate as measure
 
-    comm = MPI.COMM_WORLD
+    comm, folder = MPI.COMM_WORLD, results / "calibration"
+    check_outputs({"--results": folder / "any.json"}, make_folders=True, comm=comm)
     wanted = Wanted(batch_sizes=tuple(sorted(set(batch_sizes))) or BATCH_SIZES, **chosen)
     found = measure(comm, wanted, lambda line: click.echo(f"measuring {line}"))
     if comm.rank == 0:
-        path = keep(found, results / "calibration")
         click.echo(summary(found))
+        path = keep(found, folder)
         click.echo(f"calibration: {path}")
 
 

@@ -7,7 +7,6 @@ datasheet or from a published row. Both have the same keys; unknown ones are ref
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -253,10 +252,3 @@ def load(path: Path) -> Calibration:
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         told = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         raise SparringError(f"{path}: key '{key}': expected {told}") from None
-
-
-def save(calibration: Calibration, path: Path) -> None:
-    """Write a calibration as JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -7,13 +7,14 @@ and numbers from 1 within a day. Nothing is ever overwritten.
 from __future__ import annotations
 
 import hashlib
-import os
+import itertools
 import re
 from pathlib import Path
 
 from sparring.benchmark.machine import cores, cpu_model
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration, save
+from sparring.modelling.calibration import Calibration
+from sparring.outputs import rescue, write
 
 _NAME = re.compile(r"(?P<what>.+)\.(?P<date>\d{8})-(?P<number>\d+)\.json")
 
@@ -36,23 +37,34 @@ def keep(calibration: Calibration, folder: Path) -> Path:
     """Save a calibration under the next free name.
 
     Raises:
-        SparringError: if the folder cannot be written.
+        SparringError: if the folder cannot be written; the message tells where it is instead.
     """
     kind = (calibration.name, calibration.network, calibration.dtype, calibration.backend)
     day = calibration.date[:10].replace("-", "")
+    text = calibration.model_dump_json(indent=1) + "\n"
+    names = (folder / f"{'.'.join(kind)}.{day}-{number}.json" for number in itertools.count(1))
+    path = next(names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            path = folder / f"{'.'.join(kind)}.{day}-{number}.json"
-            try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            except FileExistsError:
-                continue
-            save(calibration, path)
-            return path
+        while not _claim(path):
+            path = next(names)
+        write(path, text, existing=True)
     except OSError as error:
-        raise SparringError(f"{folder}: cannot be written: {error.strerror}") from None
-    raise SparringError(f"{folder}: has 9,999 calibrations of {day} already")
+        reason = f"{folder}: cannot be written: {error.strerror}; {rescue(path, text)}"
+        raise SparringError(reason) from None
+    except SparringError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _claim(path: Path) -> bool:
+    """Whether the file was made by this call, and by no other process at the same time."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def newest(

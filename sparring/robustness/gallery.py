@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparring import outputs
 from sparring.attacks.sources import KeyedSource
 from sparring.data.dataset import STUDY_MEAN, STUDY_STD
 from sparring.modes import mode
@@ -47,6 +49,9 @@ def write(
         epsilon: L-infinity radius in pixels of 0 to 1.
         backend: of the attack.
         seed: of its random starts.
+
+    Raises:
+        SparringError: if the table cannot be written; the message tells where it is instead.
     """
     which = list(range(min(images, len(trained.dataset.test))))
     x = torch.from_numpy(trained.dataset.test.images(which))
@@ -73,11 +78,11 @@ def write(
             }
             for i in range(len(which))
         ]  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    outputs.write(path, buffer.getvalue())
 
 
 def _judge(model: nn.Module, x: Tensor) -> list[tuple[int, float]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparring import outputs
 from sparring.compute import Array, Batch, Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
@@ -208,7 +209,12 @@ def _last_uses(arrivals: Iterable[BatchRecord]) -> dict[int, int]:
 
 
 def save_arrivals(path: Path, records: Iterable[BatchRecord]) -> None:
-    """Write an arrival log, one JSON object a line."""
+    """Write an arrival log, one JSON object a line.
+
+    Raises:
+        SparringError: if the file exists or cannot be written; the message tells where the log is
+            instead.
+    """
     lines = [
         json.dumps(
             {
@@ -222,7 +228,7 @@ def save_arrivals(path: Path, records: Iterable[BatchRecord]) -> None:
         )
         for r in records
     ]
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    outputs.write(path, "".join(line + "\n" for line in lines))
 
 
 def load_arrivals(path: Path) -> list[BatchRecord]:
