@@ -14,7 +14,7 @@ from sparring.strategies.waiting import Waiting
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-BROADCASTS = ("shared_memory", "messages")
+BROADCASTS = ("auto", "shared_memory", "messages")
 
 
 class Broadcast(Protocol):

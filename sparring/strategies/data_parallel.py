@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sparring.strategies.base import Run, Strategy, check_types, shard
-from sparring.strategies.reduction import MessageReduction, SharedReduction
+from sparring.strategies.node_memory import NoRoomError
+from sparring.strategies.reduction import MessageReduction, Reduction, SharedReduction
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+_log = logging.getLogger(__name__)
 
 REDUCTIONS = ("auto", "shared_memory", "messages")
 
@@ -26,7 +30,8 @@ class DataParallel(Strategy):
         overlap: reduce each parameter's gradient as soon as the backward pass has it (Li et al.,
             "PyTorch Distributed", VLDB 2020, section 3.2.3), instead of all of them at its end.
         reduction: ``"messages"``; ``"shared_memory"``, through memory that the ranks of a node
-            share; ``"auto"``, which is shared memory unless gradients go early.
+            share; ``"auto"``, which is shared memory unless gradients go early or a node has not
+            enough of it.
 
     Raises:
         ValueError: if an option is not one of these, or gradients are to go early through shared
@@ -57,9 +62,17 @@ class DataParallel(Strategy):
         log, waiting = run.begin("both")
         comm, compute = run.comm, run.compute
         messages = self.overlap or self.reduction == "messages" or comm.size == 1
-        kind = MessageReduction if messages else SharedReduction
         # The losses travel at the end of the gradients: one message an update, not two.
-        sums = kind(comm, compute.gradient_count + 2, compute.dtype, waiting)
+        needs = (comm, compute.gradient_count + 2, compute.dtype, waiting)
+        sums: Reduction
+        try:
+            sums = MessageReduction(*needs) if messages else SharedReduction(*needs)
+        except NoRoomError as error:
+            if self.reduction != "auto":
+                raise
+            if comm.rank == 0:
+                _log.warning("%s; gradients are reduced by messages instead", error)
+            sums = MessageReduction(*needs)
         requests: list[MPI.Request] = []
 
         def reduce_early(part: slice) -> None:

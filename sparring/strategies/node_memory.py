@@ -6,6 +6,7 @@ after both called `meet`: ``MPI_Win_sync``, a barrier, ``MPI_Win_sync``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,44 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 _CACHE_LINE = 64
+#: Where MPI libraries put such memory on Linux; containers often have 64 MiB of it.
+_PLACE = "/dev/shm"
+#: Left for what the MPI library itself adds to what is asked of it.
+_SPARE_BYTES = 2**20
+
+
+class NoRoomError(SparringError):
+    """There is not that much memory to share; every rank of the communicator raises it."""
+
+
+def check_room(comm: MPI.Intracomm, size: int) -> None:
+    """Ask for the free space: a rank that writes where there is none is killed. Collective.
+
+    Args:
+        comm: the ranks, of one node or of several.
+        size: bytes that this rank is going to allocate.
+
+    Raises:
+        NoRoomError: on every rank, if any is going to allocate more than its node has.
+    """
+    free = _free_bytes()
+    reason = ""
+    if size and free is not None and free < size + _SPARE_BYTES:
+        reason = (
+            f"the ranks of a node cannot share {size / 2**20:.1f} MiB of memory (messages need "
+            f"none): {_PLACE} has {free / 2**20:.1f} MiB free"
+        )
+    reasons = [told for told in comm.allgather(reason) if told]
+    if reasons:
+        raise NoRoomError(reasons[0])
+
+
+def _free_bytes() -> int | None:
+    try:
+        space = os.statvfs(_PLACE)
+    except OSError:
+        return None  # not Linux: nobody knows
+    return space.f_bavail * space.f_frsize
 
 
 class NodeMemory:
@@ -37,7 +76,8 @@ class NodeMemory:
         rows: the rows, ``(count,)`` each; what they hold at first is undefined.
 
     Raises:
-        SparringError: if the node has not that much memory to share.
+        NoRoomError: on every rank, if a node has not that much memory to share.
+        SparringError: if the node cannot share it for another reason.
     """
 
     def __init__(
@@ -56,6 +96,11 @@ class NodeMemory:
         itemsize = np.dtype(dtype).itemsize
         stride = -(-count * itemsize // _CACHE_LINE) * _CACHE_LINE
         size = number * stride if self.node.rank == 0 else 0
+        try:
+            check_room(comm, size)
+        except NoRoomError:
+            self.node.Free()
+            raise
         try:
             self._window = MPI.Win.Allocate_shared(size, 1, comm=self.node)
         except MPI.Exception as error:

@@ -7,6 +7,7 @@ further steps with the weights after that update, on all ranks at once.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -29,11 +30,15 @@ from sparring.strategies.broadcast import (
     MessageBroadcast,
     SharedBroadcast,
 )
+from sparring.strategies.node_memory import NoRoomError
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+
+_log = logging.getLogger(__name__)
 
 
 class Tag(IntEnum):
@@ -56,7 +61,8 @@ class Sharded(Strategy):
             its minibatch then updates, 0 or more.
         refresh_scale: length of such a step, in steps of the attack; above 0.
         broadcast: how rank 0's weights reach the others: ``"shared_memory"``, which the ranks of a
-            node read, or ``"messages"``.
+            node read; ``"messages"``; ``"auto"``, which is shared memory unless a node has not
+            enough of it.
 
     Raises:
         ValueError: if ``trainer_share`` is not within 0 to 1, ``broadcast`` none of these, the
@@ -67,7 +73,7 @@ class Sharded(Strategy):
     trainer_share: float = 1.0
     refresh_steps: int = 0
     refresh_scale: float = 1.0
-    broadcast: str = "shared_memory"
+    broadcast: str = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -142,10 +148,16 @@ class _Rank:
     def __post_init__(self) -> None:
         self.comm, self.compute = self.run.comm, self.run.compute
         messages = self.strategy.broadcast == "messages" or self.comm.size == 1
-        kind = MessageBroadcast if messages else SharedBroadcast
-        self.broadcast: Broadcast = kind(
-            self.comm, self.compute.weight_count, self.compute.dtype, self.waiting
-        )
+        needs = (self.comm, self.compute.weight_count, self.compute.dtype, self.waiting)
+        self.broadcast: Broadcast
+        try:
+            self.broadcast = MessageBroadcast(*needs) if messages else SharedBroadcast(*needs)
+        except NoRoomError as error:
+            if self.strategy.broadcast != "auto":
+                raise
+            if self.comm.rank == 0:
+                _log.warning("%s; weights are broadcast by messages instead", error)
+            self.broadcast = MessageBroadcast(*needs)
         self.gradients = np.empty(self.compute.gradient_count, self.compute.dtype)
         # Two: with overlap one minibatch is being made while the last is consumed.
         shape = (self.compute.rows(0), *self.compute.image_shape)

@@ -359,7 +359,11 @@ def test_contradicting_options_are_refused(options, sentence):
         ),
         (DataParallel, {"overlap": True, "reduction": "shared_memory"}, "by messages"),
         (Sharded, {"overlap": 1}, "overlap must be true or false, not 1"),
-        (Sharded, {"broadcast": "x"}, "broadcast must be one of shared_memory, messages, not 'x'"),
+        (
+            Sharded,
+            {"broadcast": "x"},
+            "broadcast must be one of auto, shared_memory, messages, not",
+        ),
         (Sharded, {"trainer_share": "abc"}, "trainer_share must be a number, not 'abc'"),
         (Sharded, {"trainer_share": 2}, "trainer_share must be within 0 to 1, not 2"),
         (Sharded, {"refresh_steps": 1}, "refresh_steps needs overlap"),

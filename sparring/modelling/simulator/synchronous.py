@@ -165,7 +165,7 @@ class _Sharded:
         self.seconds = dict.fromkeys(("generation", "update", "communication", "imbalance"), 0.0)
         self._split: dict[int, tuple[list[int], Groups, Floats, Floats]] = {}
         size = float(machine.calibration.weights_bytes)
-        shared = strategy.broadcast == "shared_memory"
+        shared = strategy.broadcast != "messages"
         broadcast = shared_broadcast_seconds if shared else broadcast_seconds
         self.broadcast = broadcast(machine, size) if machine.processes > 1 else 0.0
         self.post = machine.calibration.within.seconds(0)

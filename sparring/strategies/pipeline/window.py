@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparring.compute import Compute
+from sparring.strategies.node_memory import check_room
 from sparring.strategies.pipeline.messages import Bytes, WeightsBuffer
 from sparring.strategies.telemetry import RankLog
 
@@ -36,10 +37,15 @@ def _memory_of(window: MPI.Win) -> Bytes:
 
 
 def open_window(comm: MPI.Intracomm, compute: Compute) -> MPI.Win:
-    """The window, its memory on rank 0, open for access by all. Collective."""
+    """The window, its memory on rank 0, open for access by all. Collective.
+
+    Raises:
+        NoRoomError: on every rank, if rank 0's node has not that much memory to share.
+    """
     from mpi4py import MPI
 
     size = _SLOTS * _stride(compute) if comm.rank == 0 else 0
+    check_room(comm, size)
     window = MPI.Win.Allocate(size, 1, comm=comm)
     if comm.rank == 0:
         memory = _memory_of(window)
