@@ -96,7 +96,7 @@ def _build(model: nn.Module, image_shape: tuple[int, ...]) -> Engine | str:
 
     try:
         return Engine(model, image_shape)
-    except SparringError as error:
+    except (SparringError, OSError) as error:
         return str(error)
 
 

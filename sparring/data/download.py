@@ -75,7 +75,12 @@ def cached(name: str) -> Path:
     """
     import platformdirs
 
-    folder = platformdirs.user_cache_path("sparring") / name
+    try:
+        folder = platformdirs.user_cache_path("sparring").expanduser() / name
+    except RuntimeError as error:  # nobody knows this user's home
+        raise SparringError(
+            f"there is no user's cache for {name} ({error}): {_name_a_folder(name)}"
+        ) from None
     if not is_complete(folder):
         _download(name, folder)
     return folder
@@ -97,6 +102,10 @@ def _download(name: str, folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise SparringError(
             f"{name} is not in {folder} and could not be downloaded from {mirror.url} "
-            f"({type(error).__name__}): name a folder that holds "
-            f"{', '.join(mirror.checksums)} (SPARRING_DATA, or DATA=... for make)"
+            f"({type(error).__name__}): {_name_a_folder(name)}"
         ) from error
+
+
+def _name_a_folder(name: str) -> str:
+    files = ", ".join(MIRRORS[name].checksums)
+    return f"name a folder that holds {files} (SPARRING_DATA, or DATA=... for make)"

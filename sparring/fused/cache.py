@@ -30,15 +30,25 @@ _TRAILER = len(_MAGIC) + hashlib.sha256().digest_size
 _STALE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
+_told: set[str] = set()
 
 
 def cache_folder(named: Path | None) -> Path:
-    """The folder of the libraries: the named one, else SPARRING_CACHE, else in the user's cache."""
+    """The folder of the libraries: the named one, else SPARRING_CACHE, else in the user's cache.
+
+    A private one where that lies in a home which nobody knows.
+
+    Raises:
+        BuildError: if there is no folder for temporary files either.
+    """
     import platformdirs
 
     chosen = named or os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen) if chosen else platformdirs.user_cache_path("sparring") / "kernels"
-    return folder.expanduser().absolute()
+    try:
+        folder = Path(chosen) if chosen else platformdirs.user_cache_path("sparring") / "kernels"
+        return folder.expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        return _instead_of(chosen or "the user's cache", error)
 
 
 def writable(wanted: Path) -> tuple[Path, bool]:
@@ -53,16 +63,29 @@ def writable(wanted: Path) -> tuple[Path, bool]:
     try:
         return wanted, _try_out(wanted)
     except OSError as error:
-        try:
-            private = _private_folder()
-            locks = _try_out(private)
-        except OSError as other:
-            raise BuildError(
-                f"kernels can be kept neither in {wanted} ({error}) nor in a folder for temporary "
-                f"files ({other}): set {CACHE_VARIABLE}"
-            ) from error
-        log.warning("%s cannot be written (%s): kernels are kept in %s", wanted, error, private)
-        return private, locks
+        private = _instead_of(wanted, error)
+        return private, _try_out(private)
+
+
+def _instead_of(wanted: Path | str, error: Exception) -> Path:
+    """A private folder that can be written.
+
+    Raises:
+        BuildError: if there is none.
+    """
+    try:
+        private = _private_folder()
+        _try_out(private)
+    except OSError as other:
+        raise BuildError(
+            f"kernels can be kept neither in {wanted} ({error}) nor in a folder for temporary "
+            f"files ({other}): set {CACHE_VARIABLE}"
+        ) from error
+    told = f"{wanted} cannot be written ({error}): kernels are kept in {private}"
+    if told not in _told:
+        _told.add(told)
+        log.warning("%s", told)
+    return private
 
 
 def _try_out(folder: Path) -> bool:

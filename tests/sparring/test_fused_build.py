@@ -18,7 +18,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
+from sparring.backends import engine_of
 from sparring.fused import build as building
 from sparring.fused import cache, compiler, machine
 from sparring.fused.build import BuildError, Isa, Job, build, build_all, machine_isa
@@ -43,6 +45,7 @@ def fresh(monkeypatch, tmp_path):
     """No settings of the user's, nothing remembered, temporary files of this test's own."""
     for name in ("CXX", "SPARRING_ISA", "SPARRING_CACHE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache, "_told", set())
     monkeypatch.setattr(building, "_failures", {})
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -349,6 +352,35 @@ def test_unwritable_cache_gives_way_to_a_private_folder(source, tmp_path, caplog
     assert "cannot be written" in caplog.text
     assert make(source, tmp_path / "file" / "cache") == library
     assert compilations(wrapper) == 1
+
+
+@pytest.mark.parametrize("variable", ["~nosuchuser/x", None])
+def test_without_a_home_kernels_are_kept_in_a_private_folder(
+    source, tmp_path, monkeypatch, caplog, wrapper, variable
+):
+    """A container's user often has neither HOME nor an entry among the system's users."""
+    if variable is None:
+        for name in ("HOME", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(os, "getuid", lambda: 54321)
+    else:
+        monkeypatch.setenv("SPARRING_CACHE", variable)
+    library = make(source, None)
+    assert library.parent == tmp_path / "temporary" / f"sparring-kernels-{os.geteuid()}"
+    assert answer(library) == 123
+    assert make(source, None) == library
+    assert compilations(wrapper) == 1
+    (record,) = caplog.records
+    assert "ould not determine" in record.getMessage()
+
+
+def test_without_any_folder_auto_is_pytorch(monkeypatch, caplog):
+    monkeypatch.delenv("SPARRING_BACKEND", raising=False)
+    monkeypatch.setenv("SPARRING_CACHE", "~nosuchuser/x")
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    assert engine_of("auto", model, (1, 4, 4)) is None
+    assert "kernels can be kept neither in ~nosuchuser/x" in caplog.text
 
 
 @pytest.mark.parametrize("trap", ["open", "link", "file"])
