@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparring.errors import SparringError
+from sparring.option_types import SEED, FiniteRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,10 +46,8 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
     help="ascent is the study's raw-gradient ascent.",
 )
 @click.option("--steps", type=click.IntRange(1), multiple=True, help="Gradient steps; default 40.")
-@click.option("--epsilon", type=click.FloatRange(0), default=0.3, show_default=True)
-@click.option(
-    "--step-size", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True
-)
+@click.option("--epsilon", type=FiniteRange(0), default=0.3, show_default=True)
+@click.option("--step-size", type=FiniteRange(0, min_open=True), default=0.02, show_default=True)
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -70,7 +69,7 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
 @click.option(
     "--threads", type=click.IntRange(1), multiple=True, help="Threads to compute with; default 1."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--benchmark",
     is_flag=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sparring.randomness import Indices, permutation
+from sparring.randomness import Indices, check_seed, permutation
 
 
 class Batches:
@@ -23,13 +23,14 @@ class Batches:
         seed: seed of the orders, 0 .. 2**64 - 1.
 
     Raises:
-        ValueError: if size or batch_size is below 1.
+        ValueError: if size or batch_size is below 1, or the seed out of its range.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int) -> None:
         for name, value in (("size", size), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        check_seed(seed)
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self._epoch = -1
         self._order: Indices

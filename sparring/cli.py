@@ -17,6 +17,7 @@ from sparring.attack_cli import attack
 from sparring.errors import SparringError
 from sparring.evaluate_cli import evaluate, gallery
 from sparring.modelling.calibrate_cli import calibrate
+from sparring.option_types import SEED, FiniteRange
 
 if TYPE_CHECKING:
     from sparring.attacks.base import Attack
@@ -83,10 +84,8 @@ main.add_command(calibrate)
     help="ascent is the study's raw-gradient ascent.",
 )
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--epsilon", type=click.FloatRange(0), default=0.3, show_default=True)
-@click.option(
-    "--step-size", type=click.FloatRange(0, min_open=True), default=0.075, show_default=True
-)
+@click.option("--epsilon", type=FiniteRange(0), default=0.3, show_default=True)
+@click.option("--step-size", type=FiniteRange(0, min_open=True), default=0.075, show_default=True)
 @click.option(
     "--strategy",
     default="sequential",
@@ -124,12 +123,12 @@ main.add_command(calibrate)
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True
+    "--learning-rate", type=FiniteRange(0, min_open=True), default=0.01, show_default=True
 )
-@click.option("--momentum", type=click.FloatRange(0), default=0.5, show_default=True)
+@click.option("--momentum", type=FiniteRange(0), default=0.5, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data; default 1.")
 @click.option("--updates", type=click.IntRange(1), help="Optimizer steps, instead of epochs.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--threads",
     type=click.IntRange(1),
@@ -159,7 +158,7 @@ main.add_command(calibrate)
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=600.0,
     show_default=True,
     help="Seconds after which a silent rank ends the run.",
@@ -234,8 +233,9 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
         click.echo(f"loss {history.records[-1].loss:.4f}; staleness mean "
                    f"{sum(staleness) / len(staleness):.2f}, max {max(staleness)}")  # fmt: skip
     if clean is not None:
+        tested = min(chosen["test_images"], len(dataset.test))
         click.echo(f"clean accuracy {clean:.4f}, robust accuracy {robust:.4f} "
-                   f"(first {chosen['test_images']} test images, {attack})")  # fmt: skip
+                   f"(first {tested} test images, {attack})")  # fmt: skip
 
 
 def _attack(chosen: dict[str, Any], bounds: tuple[float, float]) -> Attack:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparring.option_types import SEED, FiniteRange
 from sparring.outputs import check_outputs, write, write_all
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _network_options(command: Any) -> Any:
         click.option("--backend", type=click.Choice(["auto", "torch", "fused"]), default="auto",
                      show_default=True, help="What computes our attacks."),
         click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+        click.option("--seed", type=SEED, default=0, show_default=True,
                      help="Of the attacks' random starts."),
     )):  # fmt: skip
         command = option(command)
@@ -43,7 +44,7 @@ def _network_options(command: Any) -> Any:
 @_network_options
 @click.option("--images", type=click.IntRange(1), help="The first so many test images "
               "[default: all].")  # fmt: skip
-@click.option("--epsilon", type=click.FloatRange(0, min_open=True), default=0.3, show_default=True,
+@click.option("--epsilon", type=FiniteRange(0, min_open=True), default=0.3, show_default=True,
               help="L-infinity radius, in pixels of 0 to 1.")  # fmt: skip
 @click.option("--restarts", type=click.IntRange(1), default=10, show_default=True,
               help="Of the attacks with 100 steps.")  # fmt: skip
@@ -124,7 +125,7 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
               "after some seconds of training without attacks].")  # fmt: skip
 @click.option("--images", type=click.IntRange(1, 20), default=5, show_default=True,
               help="The first so many test images.")  # fmt: skip
-@click.option("--epsilon", type=click.FloatRange(0, min_open=True), default=0.3, show_default=True,
+@click.option("--epsilon", type=FiniteRange(0, min_open=True), default=0.3, show_default=True,
               help="L-infinity radius of PGD-40, in pixels of 0 to 1.")  # fmt: skip
 @click.option("--out", type=_FILE, default=Path("results/gallery.csv"), show_default=True,
               help="The table, which must not exist.")  # fmt: skip

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from sparring.randomness import check_seed
+
 
 class StudyCNN(nn.Module):
     """The network of the original study: two 5x5 convolutions without pooling.
@@ -108,12 +110,13 @@ def build(name: str, seed: int, dtype: torch.dtype = torch.float32) -> nn.Module
 
     Args:
         name: ``"study"`` or ``"madry"``.
-        seed: seed of the initial weights.
+        seed: seed of the initial weights, 0 .. 2**64 - 1.
         dtype: the dtype of all weights.
 
     Raises:
-        ValueError: if there is no network of that name.
+        ValueError: if there is no network of that name, or the seed is out of its range.
     """
+    check_seed(seed)
     if name not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(sorted(NETWORKS))}, not {name!r}")
     # torch.manual_seed would also seed every accelerator, whose state fork_rng(devices=[]) does

@@ -19,6 +19,7 @@ Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _SEED_BITS, _EPOCH_BITS, _IMAGE_BITS = 64, 24, 32
+MOST_SEED = (1 << _SEED_BITS) - 1
 
 
 class _Domain(IntEnum):
@@ -26,6 +27,15 @@ class _Domain(IntEnum):
 
     PERMUTATION = 1
     NOISE = 2
+
+
+def check_seed(seed: int) -> None:
+    """0 to `MOST_SEED`.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    _check("seed", seed, _SEED_BITS)
 
 
 def _check(name: str, value: int, bits: int) -> None:

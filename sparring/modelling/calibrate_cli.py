@@ -13,6 +13,7 @@ import click
 
 from sparring.benchmark.machine import cores
 from sparring.errors import SparringError
+from sparring.option_types import FiniteRange
 from sparring.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=20.0,
     show_default=True,
     help="How long computing is measured; slowdown and messages take some more.",
@@ -81,7 +82,7 @@ def calibrate(results: Path, batch_sizes: tuple[int, ...], **chosen: Any) -> Non
     from sparring.modelling.measuring import calibrate as measure
 
     comm, folder = MPI.COMM_WORLD, results / "calibration"
-    check_outputs({"--results": folder / "any.json"}, make_folders=True, comm=comm)
+    check_outputs({"--results": folder / "calibration.json"}, make_folders=True, comm=comm)
     wanted = Wanted(batch_sizes=tuple(sorted(set(batch_sizes))) or BATCH_SIZES, **chosen)
     found = measure(comm, wanted, lambda line: click.echo(f"measuring {line}"))
     if comm.rank == 0:
