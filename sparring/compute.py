@@ -41,8 +41,8 @@ class Compute(Protocol):
     Attributes:
         image_shape: shape of one image, such as (1, 28, 28).
         dtype: dtype of images, weights and gradients.
-        weight_count: elements of the flat weights: all parameters, then all buffers of the same
-            dtype (a batch normalisation's statistics travel with the weights).
+        weight_count: elements of the flat weights: all parameters, then all buffers (a batch
+            normalisation's statistics travel with the weights), those of another dtype as bytes.
         gradient_count: elements of the flat gradients: all trainable parameters.
         attack_steps: ascent steps that one attack takes.
         epoch_length: minibatches in an epoch.

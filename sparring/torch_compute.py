@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
-from sparring.data.arrays import Images
+from sparring.data.arrays import Images, check_images
+from sparring.data.dataset import Which
 from sparring.errors import SparringError
 from sparring.logits import logits_of
 from sparring.modes import gradients_kept, mode, trainable, training_modes
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
+from sparring.strategies.telemetry import diverged
 
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
@@ -75,15 +78,17 @@ class TorchCompute:
         self._split, self._batches, self._factory = split, batches, optimizer
         self._torch_dtype = dtypes.pop()
         self.dtype: np.dtype[Any] = _NUMPY[self._torch_dtype]
-        self.image_shape: tuple[int, ...] = split.images(slice(0, 1)).shape[1:]
+        split.labels(slice(0, 1))  # labels of a wrong kind are refused now, not in an update
+        self.image_shape: tuple[int, ...] = tuple(self._images(slice(0, 1)).shape[1:])
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         if not self._parameters:
             raise ValueError("none of the model's parameters has requires_grad: nothing to train")
-        # Integer buffers (a batch normalisation's counter) stay at home: nothing computes with
-        # them unless momentum is None, which data_parallel refuses anyway.
-        self._state: list[Tensor] = [p.data for p in model.parameters()]
-        self._state += [b for b in model.buffers() if b.dtype == self._torch_dtype]
-        self.weight_count = sum(tensor.numel() for tensor in self._state)
+        self._weights = [p.data for p in model.parameters()]
+        self._has_buffers = any(True for _ in model.buffers())
+        numbers, others = self._state()
+        self._numbers = sum(tensor.numel() for tensor in numbers)
+        extra = sum(tensor.nbytes for tensor in others)
+        self.weight_count = self._numbers + -(-extra // self.dtype.itemsize)
         ends = np.cumsum([p.numel() for p in self._parameters]).tolist()
         self._parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
         self.gradient_count = ends[-1]
@@ -148,7 +153,7 @@ class TorchCompute:
         epoch, indices = self._batches.indices(number)
         chosen = indices[part]
         labels = self._split.labels(chosen)
-        x = torch.from_numpy(self._split.images(chosen)).to(self._torch_dtype)
+        x = self._images(chosen)
         source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
         adversaries = method(
             self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step, every=every
@@ -162,23 +167,40 @@ class TorchCompute:
     def first_images(self, count: int) -> tuple[Tensor, Tensor]:
         """The first training images ``(n, ...)`` and their labels ``(n,)``; n <= count."""
         which = slice(0, min(count, len(self._split)))
-        images = torch.from_numpy(self._split.images(which)).to(self._torch_dtype)
-        return images, torch.from_numpy(self._split.labels(which))
+        return self._images(which), torch.from_numpy(self._split.labels(which))
+
+    def _images(self, which: Which) -> Tensor:
+        images = self._split.images(which)
+        check_images(images)
+        return torch.from_numpy(images).to(self._torch_dtype)
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
         # Measuring must change nothing: in train mode, batch normalisation would count the batch
         # in its statistics, and dropout draw from the generator that training draws from.
-        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         with (
+            _buffers_kept(self.model),
             mode(self.model, self.modes),
             torch.no_grad(),
             torch.random.fork_rng(devices=[]),
         ):
-            loss = self._summed_loss(batch).item() / len(batch.labels)
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        return loss
+            return self._summed_loss(batch).item() / len(batch.labels)
+
+    def check_weights(self) -> None:
+        """See whether the present weights are any good; an update's own loss is of those before it.
+
+        Raises:
+            SparringError: if they, or the loss of training images under them, are not finite.
+        """
+        after = f"after {self.applied} updates"
+        if not all(bool(parameter.isfinite().all()) for parameter in self._parameters):
+            raise diverged(f"{after}, the weights are not finite")
+        images, labels = self.first_images(self.rows(0))
+        loss = self.loss(Batch(0, len(labels), images.numpy(), labels.numpy()))
+        if not math.isfinite(loss):
+            raise diverged(
+                f"{after}, the loss of the first {len(labels)} training images is {loss}"
+            )
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`."""
@@ -275,17 +297,53 @@ class TorchCompute:
             self.optimizer.step()
         self.optimizer_seconds += time.perf_counter() - started
 
+    def _state(self) -> tuple[list[Tensor], list[Tensor]]:
+        """All that the model computes with: what has the weights' dtype, and other buffers."""
+        if not self._has_buffers:
+            return self._weights, []
+        # Anew each time: a forward pass may put another tensor in a buffer's place.
+        buffers = list(self.model.buffers())
+        same = [buffer for buffer in buffers if buffer.dtype == self._torch_dtype]
+        return [*self._weights, *same], [b for b in buffers if b.dtype != self._torch_dtype]
+
     def read_weights(self, out: Array) -> None:
         """See `Compute`."""
-        torch.cat([tensor.reshape(-1) for tensor in self._state], out=torch.from_numpy(out))
+        numbers, others = self._state()
+        flat = torch.from_numpy(out)
+        torch.cat([tensor.reshape(-1) for tensor in numbers], out=flat[: self._numbers])
+        if others:
+            raw = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in others]
+            rest = flat[self._numbers :].view(torch.uint8)
+            rest[sum(tensor.nbytes for tensor in others) :] = 0
+            torch.cat(raw, out=rest[: sum(tensor.nbytes for tensor in others)])
 
     def write_weights(self, weights: Array) -> None:
         """See `Compute`."""
+        numbers, others = self._state()
         flat = torch.from_numpy(weights)
-        for tensor, part in zip(
-            self._state, torch.split(flat, [t.numel() for t in self._state]), strict=True
-        ):
+        sizes = [tensor.numel() for tensor in numbers]
+        for tensor, part in zip(numbers, torch.split(flat[: self._numbers], sizes), strict=True):
             tensor.copy_(part.view_as(tensor))
+        rest, start = flat[self._numbers :].view(torch.uint8), 0
+        for tensor in others:
+            raw = rest[start : start + tensor.nbytes].clone()  # from an address that any dtype has
+            tensor.copy_(raw.view(tensor.dtype).view_as(tensor))
+            start += tensor.nbytes
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """On leaving, every buffer is the tensor that it was, with the values that it had."""
+    holders = [(module, dict(module._buffers)) for module in model.modules()]
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, held in holders:
+            module._buffers.update(held)
+        with torch.no_grad():
+            for buffer, value in values:
+                buffer.copy_(value)
 
 
 def scaled(attack: Attack, factor: float) -> Attack:

@@ -214,6 +214,8 @@ class Trainer:
         elif path is not None:
             self._refuse_to_overwrite(path)
         self._agree_on_weights()
+        if self.strategy.everywhere:
+            self._agree_on_optimizer()
         self.compute.applied = self.updates
         self.compute.modes = training_modes(self.model)
 
@@ -241,8 +243,8 @@ class Trainer:
             end_all_ranks(self.comm, str(error))
         seconds = time.perf_counter() - began
         self.updates += wanted
-        if not self.strategy.everywhere:
-            self._agree_on_weights()
+        self._agree_on_weights()
+        self._refuse_divergence()
         spans = self.comm.gather((self.comm.rank, run.log.role, run.log.spans, origin))
         if spans is not None:
             self._write(path, trace, spans, arrived, run.log.records)
@@ -291,13 +293,29 @@ class Trainer:
         return float(sum(self.comm.allgather(correct)) / number)
 
     def _agree_on_weights(self) -> None:
-        """Give every rank rank 0's weights."""
+        """Give every rank rank 0's weights, and all else that its model computes with.
+
+        Raises:
+            SparringError: if the ranks' models are of different sizes.
+        """
         if self.comm.size == 1:
             return
         weights = np.empty(self.compute.weight_count, self.compute.dtype)
+        sizes = set(self.comm.allgather((weights.size, str(weights.dtype))))
+        if len(sizes) > 1:
+            told = " and ".join(f"{size} of {dtype}" for size, dtype in sorted(sizes))
+            raise SparringError(f"the ranks' models must be the same; they have weights of {told}")
         self.compute.read_weights(weights)
         self.comm.Bcast(weights)
         self.compute.write_weights(weights)
+
+    def _agree_on_optimizer(self) -> None:
+        """Give every rank rank 0's momentum and rates, where all ranks take the same steps."""
+        if self.comm.size == 1:
+            return
+        state = self.comm.bcast(self.optimizer.state_dict() if self.comm.rank == 0 else None)
+        if self.comm.rank > 0:
+            self.optimizer.load_state_dict(state)
 
     def _refuse_to_overwrite(self, path: Path) -> None:
         """A checkpoint of another run is not lost by forgetting to resume it."""
@@ -308,11 +326,24 @@ class Trainer:
             )
         self._own_checkpoint = path
 
+    def _refuse_divergence(self) -> None:
+        """Keep no state, and tell no accuracy, of weights that are none; collective."""
+        reason = ""
+        if self.comm.rank == 0:
+            try:
+                self.compute.check_weights()
+            except SparringError as error:
+                reason = str(error)
+        reason = self.comm.bcast(reason)
+        if reason:
+            raise SparringError(reason)
+
     def _state(self, updates: int) -> checkpoints.Checkpoint:
         return checkpoints.capture(self.model, self.optimizer, updates, self._settings, self._about)
 
     def _save_on_the_way(self, path: Path, updates: int) -> None:
         """Keep the state; what cannot be written now is no reason to lose what is trained."""
+        self.compute.check_weights()
         try:
             checkpoints.save(path, self._state(updates))
         except OSError as error:

@@ -23,6 +23,28 @@ class Images(Sized, Protocol):
         """Their labels, int64 ``(k,)``."""
 
 
+def check_images(images: npt.NDArray[Any]) -> None:
+    """Floating point: bytes would be trained on as 0 to 255, whatever range an attack knows.
+
+    Raises:
+        SparringError: if they are not.
+    """
+    if not np.issubdtype(images.dtype, np.floating):
+        raise SparringError(f"images must be floating point, not {images.dtype}")
+
+
+def check_labels(labels: npt.NDArray[Any]) -> None:
+    """Integers ``(n,)``: a fraction would be cut off.
+
+    Raises:
+        SparringError: if they are not.
+    """
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        raise SparringError(
+            f"labels must be integers of shape (n,), not {labels.dtype} of shape {labels.shape}"
+        )
+
+
 class ArrayImages:
     """Images and labels that lie in memory.
 
@@ -36,13 +58,8 @@ class ArrayImages:
 
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike) -> None:
         self._images, self._labels = as_array(images), as_array(labels)
-        if not np.issubdtype(self._images.dtype, np.floating):
-            raise SparringError(f"images must be floating point, not {self._images.dtype}")
-        if not np.issubdtype(self._labels.dtype, np.integer) or self._labels.ndim != 1:
-            raise SparringError(
-                f"labels must be integers of shape (n,), not {self._labels.dtype} of shape "
-                f"{self._labels.shape}"
-            )
+        check_images(self._images)
+        check_labels(self._labels)
         if len(self._images) != len(self._labels):
             raise SparringError(
                 f"there are {len(self._images)} images and {len(self._labels)} labels; expected as "
@@ -76,7 +93,9 @@ class ItemImages:
 
     def labels(self, which: Which = slice(None)) -> npt.NDArray[np.int64]:
         """See `Images`."""
-        return np.array([int(self._items[i][1]) for i in self._numbers(which)], np.int64)
+        labels = np.array([as_array(self._items[i][1]) for i in self._numbers(which)])
+        check_labels(labels)
+        return labels.astype(np.int64)
 
     def _numbers(self, which: Which) -> list[int]:
         if isinstance(which, slice):

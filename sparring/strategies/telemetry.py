@@ -160,11 +160,17 @@ class RankLog:
             SparringError: if the loss is no finite number: training has diverged.
         """
         if not math.isfinite(record.loss):
-            raise SparringError(
-                f"training diverged: the loss of update {record.update} (batch {record.batch}) is "
-                f"{record.loss}; a smaller learning rate or step size may help"
+            raise diverged(
+                f"the loss of update {record.update} (batch {record.batch}) is {record.loss}"
             )
         self.records.append(record)
+
+
+def diverged(found: str) -> SparringError:
+    """The error of training that led to numbers which are none, and what may help."""
+    return SparringError(
+        f"training diverged: {found}; a smaller learning rate or step size may help"
+    )
 
 
 def chrome_trace(logs: list[tuple[int, str, list[Span], float]]) -> dict[str, Any]:

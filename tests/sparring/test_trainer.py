@@ -216,6 +216,65 @@ def test_a_diverged_loss_stops_with_a_sentence():
         trainer.fit(updates=10)
 
 
+class LastStep(torch.optim.SGD):
+    """An optimizer whose second step leaves weights that are none."""
+
+    def __init__(self, parameters, value):
+        super().__init__(parameters, lr=0.01)
+        self.value, self.steps = value, 0
+
+    def step(self):
+        super().step()
+        self.steps += 1
+        if self.steps == 2:
+            for parameter in self.param_groups[0]["params"]:
+                parameter.data.fill_(self.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (np.nan, "training diverged: after 2 updates, the weights are not finite"),
+        (1e28, "training diverged: after 2 updates, the loss of the first 16 training images is"),
+    ],
+)
+@pytest.mark.parametrize("interval", [1, 100])
+def test_divergence_in_the_last_update_keeps_no_state(value, sentence, interval, tmp_path):
+    """The last update's loss was of the weights before it."""
+    state, model = tmp_path / "state.pt", sparring.networks.build("study", 0)
+    optimizer = LastStep(model.parameters(), value)
+    data = sparring.data.load("mnist-5k")
+    trainer = sparring.Trainer(model, optimizer, data, sparring.FGSM(), batch_size=16)
+    with pytest.raises(SparringError, match=sentence):
+        trainer.fit(updates=2, checkpoint=state, checkpoint_interval=interval)
+    assert not state.exists() if interval == 100 else load(state).updates == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--learning-rate", "1e30"], "error: training diverged: after 1 updates, the loss"),
+        (["--momentum", "nan"], "'--momentum': 'nan' is not a finite number"),
+        (["--learning-rate", "inf"], "'--learning-rate': 'inf' is not a finite number"),
+        (["--seed", str(2**64)], "'--seed': 18446744073709551616 is not in the range"),
+    ],
+)
+def test_the_command_line_keeps_no_diverged_network(options, sentence, tmp_path):
+    state = tmp_path / "state.pt"
+    same = ["train", "--updates", "1", "--steps", "1", "--checkpoint", str(state)]
+    result = CliRunner().invoke(main, [*same, *options])
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert not state.exists()
+
+
+def test_the_command_line_tells_how_many_images_there_were():
+    result = CliRunner().invoke(
+        main, ["train", "--updates", "1", "--attack", "fgsm", "--evaluate", "5000000"]
+    )
+    assert "(first 1000 test images, " in result.output
+
+
 def small_trainer(data=None, model=None, **keywords):
     model = model or nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -242,6 +301,15 @@ def test_any_model_optimizer_and_data():
     [
         ((np.zeros((3, 1), np.int64), np.zeros(3, np.int64)), "images must be floating point"),
         ((np.zeros((3, 1)), np.zeros(3)), "labels must be integers"),
+        (
+            torch.utils.data.TensorDataset(torch.zeros((3, 1), dtype=torch.uint8), torch.arange(3)),
+            "images must be floating point, not uint8",
+        ),
+        (
+            torch.utils.data.TensorDataset(torch.zeros(3, 1), torch.tensor([0.7, 1.0, 2.0])),
+            "labels must be integers",
+        ),
+        ([(np.zeros(1), 0.7), (np.zeros(1), 1)], "labels must be integers"),
         ((np.zeros((3, 1)), np.zeros(4, np.int64)), "3 images and 4 labels"),
         (7, "data must be .* not a int"),
     ],
@@ -327,6 +395,7 @@ def test_measuring_strength_does_not_change_what_is_trained():
     [
         ({"batch_size": 0}, "batch_size must be an integer from 1, not 0"),
         ({"seed": -1}, "seed must be an integer from 0, not -1"),
+        ({"seed": 2**64}, r"seed must be in 0 \.\. 2\*\*64 - 1, not 18446744073709551616"),
         ({"threads": 0}, "threads must be an integer from 1, not 0"),
         ({"strategy": Pipeline}, "strategy must be a name or a strategy, not <class"),
     ],
