@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,7 +111,7 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
     _print(evaluation.rows, trained)
     writers = [lambda: table.append(rows)]
     if output is not None:
-        writers.append(lambda: write(output, json.dumps(rows, indent=1) + "\n"))
+        writers.append(lambda: write(output, _json(rows)))
     write_all(*writers)
     click.echo(f"{len(rows)} rows added to {table.path}")
     failed = [row.name for row in evaluation.rows if row.status == "failed"]
@@ -177,6 +178,16 @@ def _twin(trained: Trained) -> Any:
 def _cells(row: Row) -> dict[str, Any]:
     cells = asdict(row)
     return {**cells, "value_low": cells.pop("low"), "value_high": cells.pop("high")}
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    """The rows as JSON, which has no numbers that are none."""
+    cells = [{name: _number_or_none(value) for name, value in row.items()} for row in rows]
+    return json.dumps(cells, indent=1, allow_nan=False) + "\n"
+
+
+def _number_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _common(trained: Trained, started: datetime, chosen: dict[str, Any]) -> dict[str, Any]:

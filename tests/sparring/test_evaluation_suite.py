@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from torch import nn
 
 import sparring
+from sparring import evaluate_cli
 from sparring.attacks.square import Square
 from sparring.cli import main
 from sparring.data.arrays import ArrayImages
@@ -269,3 +270,9 @@ def test_a_file_that_holds_no_network_ends_in_one_sentence(command, tmp_path):
         assert result.exit_code == 2
         assert told in result.output
         assert "Traceback" not in result.output
+
+
+def test_the_json_of_an_evaluation_is_json():
+    rows = [{"name": "square", "distance_l2": float("nan"), "seconds": 0.5, "epsilon": None}]
+    wanted = [{"name": "square", "distance_l2": None, "seconds": 0.5, "epsilon": None}]
+    assert json.loads(evaluate_cli._json(rows), parse_constant=pytest.fail) == wanted
