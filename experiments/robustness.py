@@ -128,7 +128,12 @@ class Robustness:
         self.log = self._strategy().train(run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
-        """The repetition's metrics."""
+        """The repetition's metrics.
+
+        Raises:
+            SparringError: if training diverged.
+        """
+        self.compute.check_weights()
         chosen, records = self.parameters, self.log.records
         losses = [record.loss for record in records]
         ending = float(np.mean(losses[-max(1, len(losses) // 10) :]))

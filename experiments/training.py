@@ -108,11 +108,16 @@ class Training:
         self.log: RankLog = guarded(self.strategy, run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
-        """The repetition's metrics, and on every rank the work for the accuracies."""
+        """The repetition's metrics, and on every rank the work for the accuracies.
+
+        Raises:
+            SparringError: if the ranks' weights parted, or training diverged.
+        """
         log, images = self.log, sum(self.compute.rows(n) for n in range(self.updates))
         staleness = [record.staleness for record in log.records]
         losses = [record.loss for record in log.records]
         self._share_weights()
+        self.compute.check_weights()
         metrics: dict[str, Any] = {
             "batches": self.updates,
             "images_per_second": images / seconds,

@@ -11,6 +11,7 @@ from experiments.equality import difference, train
 from experiments.equality_ranks import main
 from experiments.parameters import Parameters
 from experiments.training import Training
+from sparring.errors import SparringError
 
 SMALL = {"updates": 3, "adversary_steps": 2, "batch_size": 16, "evaluation_images": 20}
 
@@ -59,6 +60,11 @@ def test_metrics_and_rank_report():
     assert report["role"] == "both"
     assert report["generate_seconds"] > 0 < report["update_seconds"]
     assert 0 < metrics["optimizer_seconds"] < report["update_seconds"]
+
+
+def test_divergence_in_the_last_update_is_no_accuracy():
+    with pytest.raises(SparringError, match="training diverged: after 1 updates, the loss of"):
+        run_once(updates=1, learning_rate=1e30)
 
 
 def test_every_repetition_begins_at_the_same_weights():
