@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sparring.strategies.node_memory import check_room
 from sparring.strategies.reduction import MessageReduction, SharedReduction
 from sparring.strategies.waiting import Waiting, choose_waiting
 
@@ -99,10 +100,16 @@ def _together(comm: MPI.Intracomm, waiting: Waiting, action: Callable[[], None])
 
 
 def measure_window(pair: MPI.Intracomm, size: int) -> tuple[Samples, Samples]:
-    """Seconds that rank 1 takes to put and to get ``size`` bytes of rank 0's memory. Collective."""
+    """Seconds that rank 1 takes to put and to get ``size`` bytes of rank 0's memory. Collective.
+
+    Raises:
+        NoRoomError: on both ranks, if rank 0's node has not that much memory to share.
+    """
     from mpi4py import MPI
 
-    window = MPI.Win.Allocate(size if pair.rank == 0 else 0, 1, comm=pair)
+    own = size if pair.rank == 0 else 0
+    check_room(pair, own)
+    window = MPI.Win.Allocate(own, 1, comm=pair)
     buffer = np.zeros(size, np.uint8)
     puts: Samples = []
     gets: Samples = []
