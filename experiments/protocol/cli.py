@@ -10,6 +10,8 @@ import numpy as np
 
 from experiments.protocol.launch import launch, result
 from harness.machine import machine_cores
+from sparring.errors import SparringError
+from sparring.outputs import check_outputs
 
 SMALL = {"batch_size": 16, "adversary_steps": 1, "updates": 500, "seed": 0}
 
@@ -134,6 +136,10 @@ def timeline(out: Path, processes: int, updates: int, steps: int) -> None:
         name = title.replace(", ", "_").replace(" ", "_")
         traces[title] = (out / f"timeline_{name}.json").resolve()
         runs.append({"strategy": strategy, "options": options, "trace": str(traces[title])})
+    try:
+        check_outputs(traces)
+    except SparringError as error:
+        raise click.ClickException(str(error)) from None
     job = {"runs": runs, "updates": updates, "steps": steps}
     ended = launch(processes, "experiments.protocol.timeline_ranks", job)
     if ended.exit_code != 0:

@@ -53,6 +53,8 @@ def test_timelines_are_drawn(tmp_path):
     out = run("timeline", "--out", tmp_path, "--updates", 3, "--steps", 2)
     assert out.count("wrote") == 6
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    again = CliRunner().invoke(main, ["timeline", "--out", str(tmp_path)])
+    assert "exists already; name another file" in again.output
     events = json.loads((tmp_path / "timeline_sharded.json").read_text())["traceEvents"]
     assert {event["tid"] for event in events} == {0, 1}
     assert {event["name"] for event in events if event["ph"] == "X"} >= {"generate", "update"}
