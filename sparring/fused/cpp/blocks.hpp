@@ -33,7 +33,7 @@ constexpr Blocking best_blocking(int tiles, int channels) {
       if (rc) cost += (long)nt * block_cost(tb, rc);
       if (rt && rc) cost += block_cost(rt, rc);
       // Among equals the one with fewer loads.
-      cost = cost * 64 + (long)((tiles + tb - 1) / tb) * channels + (long)nc * tiles;
+      cost = cost * 64 + (long)(nt + (rt > 0)) * channels + (long)(nc + (rc > 0)) * tiles;
       if (least < 0 || cost < least) {
         least = cost;
         best = {tb, cb};

@@ -50,6 +50,9 @@ ALWAYS_INLINE Mask positive(Vec a) {
 ALWAYS_INLINE Mask no_number(Vec a) {
   return _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
 }
+ALWAYS_INLINE Mask not_zero(Vec a) {
+  return _mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
 ALWAYS_INLINE Vec keep(Mask m, Vec a) { return (Vec)_mm512_maskz_mov_ps(m, (__m512)a); }
 ALWAYS_INLINE Vec least(Vec a, Vec b) { return (Vec)_mm512_min_ps((__m512)a, (__m512)b); }
 ALWAYS_INLINE Vec most(Vec a, Vec b) { return (Vec)_mm512_max_ps((__m512)a, (__m512)b); }
@@ -62,6 +65,9 @@ ALWAYS_INLINE Mask positive(Vec a) {
 }
 ALWAYS_INLINE Mask no_number(Vec a) {
   return _mm256_cmp_ps_mask((__m256)a, (__m256)a, _CMP_UNORD_Q);
+}
+ALWAYS_INLINE Mask not_zero(Vec a) {
+  return _mm256_cmp_ps_mask((__m256)a, _mm256_setzero_ps(), _CMP_NEQ_UQ);
 }
 ALWAYS_INLINE Vec keep(Mask m, Vec a) { return (Vec)_mm256_maskz_mov_ps(m, (__m256)a); }
 ALWAYS_INLINE Vec least(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
@@ -86,6 +92,7 @@ ALWAYS_INLINE Ints bit_of_lane() {
 ALWAYS_INLINE Mask above(Vec a, Vec b) { return bits(a > b); }
 ALWAYS_INLINE Mask positive(Vec a) { return bits(~(a <= Vec{})); }
 ALWAYS_INLINE Mask no_number(Vec a) { return bits(a != a); }
+ALWAYS_INLINE Mask not_zero(Vec a) { return bits(~(a == Vec{})); }
 ALWAYS_INLINE Vec keep(Mask m, Vec a) {
   return (Vec)((((Ints{} + (int32_t)m) & bit_of_lane()) != 0) & (Ints)a);
 }
@@ -93,7 +100,7 @@ ALWAYS_INLINE Vec least(Vec a, Vec b) { return a < b ? a : b; }
 ALWAYS_INLINE Vec most(Vec a, Vec b) { return a > b ? a : b; }
 #endif
 // above: a > b, false for NaN. positive: a > 0 or NaN, since a ReLU must not hide a NaN.
-// no_number: NaN. keep: a where the mask's bit is set, else 0. least, most: b where either is NaN.
+// no_number: NaN. not_zero: NaN too. keep: a where the mask's bit is set, else 0. least, most: b where either is NaN.
 
 ALWAYS_INLINE Vec choose(Mask m, Vec a, Vec b) {
   return (Vec)((Ints)keep(m, a) | (Ints)keep((Mask)~m, b));
