@@ -45,6 +45,7 @@ class FusedCompute(TorchCompute):
         self._engine = engine
         place = {id(p): part for p, part in zip(self._parameters, self._parts, strict=True)}
         #: For each of the engine's parameters its part of the flat gradients, or None if frozen.
+        self._packed = engine.space.zeros()
         self._places = [place.get(id(p)) for p in engine.parameters]
 
     def loss(self, batch: Batch) -> float:
@@ -66,8 +67,9 @@ class FusedCompute(TorchCompute):
                 torch.from_numpy(batch.images),
                 torch.from_numpy(batch.labels),
                 1.0 / batch.rows,
-                self._outputs(out),
+                self._packed,
             )
+            self._engine.space.unpack(self._packed, self._outputs(out))
         else:  # a rank without a share of a small minibatch
             out[:] = 0
         if on_ready is not None:
@@ -88,10 +90,7 @@ class FusedCompute(TorchCompute):
     def _outputs(self, out: Array) -> list[Tensor | None]:
         """Where each of the engine's gradients goes; a frozen parameter's goes nowhere."""
         flat = torch.from_numpy(out)
-        return [
-            None if p is None else torch.empty_like(p) if part is None else flat[part]
-            for p, part in zip(self._engine.parameters, self._places, strict=True)
-        ]
+        return [None if part is None else flat[part] for part in self._places]
 
 
 def compute_for(
