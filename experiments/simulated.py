@@ -22,16 +22,7 @@ from experiments.commands import run_command
 from experiments.emulated import TRAINING_IMAGES
 from experiments.parameters import Parameters, build_strategy, parse
 from harness.errors import UserError
-from harness.schemas import add_kinds
-from harness.tables import (
-    ROW_COLUMNS,
-    SCHEMA_VERSION,
-    format_csv,
-    read_rows,
-    text_of,
-    write_schema,
-    write_whole,
-)
+from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_rows, text_of, write_whole
 from sparring.modelling.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 
@@ -125,12 +116,11 @@ def main(table: Path, launches: int) -> None:
             calibrations[named] = load(inside if inside.is_file() else Path(named))
         for launch in range(launches):
             row = row_of(table, point, chosen, calibrations[named], launch)
-            rows.append({**row, "calibration": named})
+            row["calibration"] = named
+            rows.append({name: text_of(row.get(name)) for name in columns})
     path = table.with_suffix(".simulated.csv")
-    cells = [{name: text_of(row.get(name)) for name in columns} for row in rows]
-    write_schema(path, add_kinds({}, rows))
-    write_whole(path, format_csv(columns, cells))
-    spent = sum(row["simulating_seconds"] for row in rows)
+    write_whole(path, format_csv(columns, rows))
+    spent = sum(float(row["simulating_seconds"]) for row in rows)
     click.echo(f"{len(rows)} simulations of {len(rows) // launches} points in {spent:.1f} s")
     click.echo(f"wrote {path}")
 

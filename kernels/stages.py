@@ -157,8 +157,10 @@ def measure(
     headers, defines = {"network.h": header(network)}, dict(kind.defines)
     plain = Library(build(SOURCE, headers, defines, isa))
     staged = StagedLibrary(build(SOURCE, headers, {**defines, "STAGE_TIMES": 1}, isa))
+    packed = engine.space.zeros()
+    engine.space.pack(engine.parameters, packed)
     for library in (plain, staged):
-        library.load(engine.parameters)
+        library.use(packed)
     _check(plain, staged, images, labels)
     out = torch.empty_like(images)
 

@@ -38,7 +38,7 @@ def engine_for(backend: str, model: nn.Module, x: Tensor) -> Engine | None:
     Raises:
         BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
     """
-    if not _wanted(backend):
+    if not wanted(backend):
         return None
     if x.dtype != torch.float32:
         _fall_back(backend, model, f"images are {str(x.dtype).removeprefix('torch.')}")
@@ -55,7 +55,7 @@ def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> E
     Raises:
         BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
     """
-    if not _wanted(backend):
+    if not wanted(backend):
         return None
     found = _find(model, image_shape)
     if isinstance(found, str):
@@ -65,7 +65,8 @@ def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> E
     return found
 
 
-def _wanted(backend: str) -> bool:
+def wanted(backend: str) -> bool:
+    """Whether a backend means the engine, where it can serve."""
     return backend == "fused" or (
         backend == "auto" and os.environ.get(VARIABLE, "auto").strip().lower() != "torch"
     )

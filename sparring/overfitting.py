@@ -83,11 +83,12 @@ class CatastrophicOverfitting:
             )
         bounds, backend = getattr(method, "bounds", (0.0, 1.0)), method.backend
         step = max(2.5 * epsilon / self.steps, 1e-12)
-        single = self._accuracy(compute, FGSM(epsilon, bounds=bounds, backend=backend))
-        many = self._accuracy(
-            compute,
-            PGD(epsilon, step, self.steps, random_start=True, bounds=bounds, backend=backend),
-        )
+        with compute.shown():
+            single = self._accuracy(compute, FGSM(epsilon, bounds=bounds, backend=backend))
+            many = self._accuracy(
+                compute,
+                PGD(epsilon, step, self.steps, random_start=True, bounds=bounds, backend=backend),
+            )
         self.looks.append((updates, single, many))
         if single < self.high or many >= self.ratio * single:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
 }
 
+Agree = Callable[[Hashable], list[Any]]
 OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -275,14 +276,35 @@ class TorchCompute:
         ):
             yield
 
-    def apply(self, gradients: Array) -> None:
-        """See `Compute`."""
-        started = time.perf_counter()
+    @contextmanager
+    def in_place(self, agree: Agree) -> Iterator[None]:
+        """Train where what computes reads the weights, if that is elsewhere and all ranks can.
+
+        Meanwhile `weight_count` and `gradient_count` may be others, and model and optimizer are up
+        to date in `shown` alone; afterwards they are.
+
+        Args:
+            agree: gives every rank's value. Collective.
+        """
+        agree(None)
+        yield
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Model and optimizer may be looked at, and changed."""
+        yield
+
+    def _follow_schedule(self) -> None:
         if self._learning_rate is not None:
             factor = self._learning_rate(self.applied)
             for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = factor * rate
         self.applied += 1
+
+    def apply(self, gradients: Array) -> None:
+        """See `Compute`."""
+        started = time.perf_counter()
+        self._follow_schedule()
         flat = torch.from_numpy(gradients)
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
         # The gradients are views of a buffer that the strategy will write to again: none may stay.

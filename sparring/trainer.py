@@ -224,9 +224,11 @@ class Trainer:
             if overfitting is not None:
                 overfitting.look(self.compute, done)
             if path and self.comm.rank == 0 and done % checkpoint_interval == 0:
-                self._save_on_the_way(path, done)
+                with self.compute.shown():
+                    self._save_on_the_way(path, done)
             if on_update is not None:
-                on_update(record)
+                with self.compute.shown():
+                    on_update(record)
 
         run = Run(
             self.comm, self.compute, self.updates + wanted, start=self.updates,
@@ -236,7 +238,8 @@ class Trainer:
         self.comm.Barrier()
         origin = began = time.perf_counter()
         try:
-            watched(self.strategy, run)
+            with self.compute.in_place(self.comm.allgather):
+                watched(self.strategy, run)
         except RankFailedError as error:
             if self.comm.size == 1:
                 raise

@@ -37,6 +37,14 @@ class Fused:
         weights = [given[f"{kind}{n}"] for n in (1, 2, 3, 4) for kind in "wb"]
         self.model, self.engine = _made(case.input_size, weights)
 
+    def parameters(self, packed: Tensor) -> list[Tensor]:
+        """What `_update` gives, as tensors in the model's order."""
+        found = zip(self.engine.parameters, self.engine.space.tensors(packed), strict=True)
+        by_parameter = {id(parameter): tensor for parameter, tensor in found}
+        return [
+            tensor for p in self.model.parameters() if (tensor := by_parameter[id(p)]) is not None
+        ]
+
     def flops(self, name: str) -> float:
         """Executed in a call, by the layouts that the engine takes for so many images."""
         layers, kinds = self.engine.network, layouts(machine_isa())
@@ -96,13 +104,15 @@ def _attack_step(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
     return lambda: fused.engine.attack(fused.x, fused.centre, fused.labels, settings, 1)
 
 
-def _update(fused: Fused, sizes: Sizes) -> Callable[[], Sequence[Tensor]]:
-    values = [tensor.detach() for tensor in fused.model.parameters()]
-    gradients = [torch.empty_like(tensor) for tensor in values]
+def _update(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
+    """Weights after an update, in the packed space, where they are trained."""
+    space = fused.engine.space
+    values, gradients = space.zeros(), space.zeros()
+    space.pack(fused.engine.parameters, values)
 
-    def run() -> Sequence[Tensor]:
+    def run() -> Tensor:
         fused.engine.gradients(fused.x, fused.labels, 1 / len(fused.x), gradients)
-        return torch._foreach_add(values, gradients, alpha=-sizes[2])
+        return values.add(gradients, alpha=-sizes[2])
 
     return run
 

@@ -209,7 +209,7 @@ def _variants(name: str) -> dict[str, Variant]:
         def prepare(given: Inputs, case: Case) -> Prepared:
             engine = fused.Fused(given, case)
             run = fused.CALLS[name](engine, (STEP_SIZE, EPSILON, LEARNING_RATE))
-            made = _prepared(name, given, case, run, lambda: engine.flops(name))
+            made = _prepared(name, given, case, run, lambda: engine.flops(name), engine.parameters)
             return replace(made, portable=False)
 
         found["fused"] = Variant(prepare)
@@ -222,8 +222,9 @@ def _prepared(
     case: Case,
     run: Callable[[], Any],
     executed: float | Callable[[], float],
+    parameters: Callable[[Any], Sequence[Tensor]] = lambda new: new,
 ) -> Prepared:
     size = compulsory(name, case)
     if name == "update":
-        return Prepared(run, executed, size, lambda new: _changes(given, new))
+        return Prepared(run, executed, size, lambda new: _changes(given, parameters(new)))
     return Prepared(run, executed, size)

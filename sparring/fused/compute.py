@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
-from sparring.backends import engine_of
+from sparring.attacks.clean import Clean
+from sparring.attacks.further import Further
+from sparring.backends import engine_of, wanted
 from sparring.batches import Batches
-from sparring.compute import Array, Batch, OnReady
+from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
+from sparring.errors import SparringError
 from sparring.fused.engine import Engine
-from sparring.torch_compute import OptimizerFactory, TorchCompute
+from sparring.fused.flat_optimizer import elementwise
+from sparring.fused.place import Place
+from sparring.torch_compute import Agree, OptimizerFactory, TorchCompute
 
 log = logging.getLogger(__name__)
+
+
+#: Attacks that ask the model for nothing that the engine would not give.
+_SERVED = (PGD, FGSM, GradientAscent, Further, Clean)
 
 
 class FusedCompute(TorchCompute):
     """`TorchCompute` whose losses and gradients the engine computes; the optimizer stays PyTorch's.
 
-    The attack chooses its backend itself.
+    The attack chooses its backend itself. In `in_place`, weights are trained where the engine reads
+    them, and its flat weights and gradients are those of the packed space.
 
     Args:
         engine: computes ``model``.
@@ -41,11 +55,15 @@ class FusedCompute(TorchCompute):
         attack: Attack,
         optimizer: OptimizerFactory,
     ) -> None:
+        self._engine, self._place = engine, None
         super().__init__(model, split, batches, attack, optimizer)
-        self._engine = engine
         place = {id(p): part for p, part in zip(self._parameters, self._parts, strict=True)}
         #: For each of the engine's parameters its part of the flat gradients, or None if frozen.
         self._places = [place.get(id(p)) for p in engine.parameters]
+        self._packed = engine.space.zeros()  # gradients, where they are not wanted so
+        self._torch_attacks = self._divided = False
+
+    _place: Place | None
 
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
@@ -58,22 +76,36 @@ class FusedCompute(TorchCompute):
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`; the kernel ends with all parts at once."""
         if not self._serves():
-            return super().gradients(batch, out, on_ready)
+            return self._torch_gradients(batch, out, on_ready)
         loss = 0.0
         if len(batch.labels):
             self._engine.refresh()
+            packed = self._packed if self._place is None else torch.from_numpy(out)
             loss = self._engine.gradients(
-                torch.from_numpy(batch.images),
-                torch.from_numpy(batch.labels),
-                1.0 / batch.rows,
-                self._outputs(out),
-            )
+                torch.from_numpy(batch.images), torch.from_numpy(batch.labels), 1.0 / batch.rows,
+                packed,
+            )  # fmt: skip
+            if self._place is None:
+                self._engine.space.unpack(packed, self._plain_gradients(torch.from_numpy(out)))
         else:  # a rank without a share of a small minibatch
             out[:] = 0
         if on_ready is not None:
             for part in reversed(self._parts):
                 on_ready(part)
         return loss / batch.rows
+
+    def _torch_gradients(self, batch: Batch, out: Array, on_ready: OnReady | None) -> float:
+        """Gradients of a model that the engine does not fit any more."""
+        if self._place is None:
+            return super().gradients(batch, out, on_ready)
+        plain = np.empty(self._place.gradient_count, self.dtype)
+        loss = super().gradients(batch, plain)
+        packed = torch.from_numpy(out)
+        self._engine.space.pack(self._plain_gradients(torch.from_numpy(plain)), packed)
+        if on_ready is not None:
+            for part in reversed(self._parts):
+                on_ready(part)
+        return loss
 
     def _serves(self) -> bool:
         """Whether the engine computes the model still: not if it has got a hook, say."""
@@ -83,15 +115,117 @@ class FusedCompute(TorchCompute):
                 "its weights' values"
             )
             self.backend = "torch"
+        if self.backend != "fused" and self._place is not None:
+            self._place.show_weights()
         return self.backend == "fused"
 
-    def _outputs(self, out: Array) -> list[Tensor | None]:
-        """Where each of the engine's gradients goes; a frozen parameter's goes nowhere."""
-        flat = torch.from_numpy(out)
-        return [
-            None if p is None else torch.empty_like(p) if part is None else flat[part]
-            for p, part in zip(self._engine.parameters, self._places, strict=True)
-        ]
+    def _plain_gradients(self, flat: Tensor) -> list[Tensor | None]:
+        """Where each of the engine's gradients stands in flat ones; a frozen parameter's nowhere."""
+        return [None if part is None else flat[part] for part in self._places]
+
+    @contextmanager
+    def in_place(self, agree: Agree) -> Iterator[None]:
+        """See `TorchCompute`."""
+        place = Place.of(self._engine, self.optimizer, self._parameters) if self._serves() else None
+        key = None if place is None else place.key
+        if place is None or any(other != key for other in agree(key)):
+            if place is None:
+                agree(None)
+            yield
+            return
+        counts = self.weight_count, self.gradient_count, self._parts
+        place.gradient_count = self.gradient_count
+        self.weight_count = self.gradient_count = self._engine.space.size
+        self._parts, self._place = self._engine.space.segments, place
+        try:
+            place.begin()
+            yield
+        finally:
+            self._place = None
+            self.weight_count, self.gradient_count, self._parts = counts
+            place.end()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """See `TorchCompute`."""
+        if self._place is None:
+            yield
+            return
+        with self._place.shown():
+            yield
+
+    def _attacked(
+        self, method: Attack, number: int, part: slice, on_step: OnStep | None = None,
+        every: int = 1,
+    ) -> Batch:  # fmt: skip
+        if self._place is None or self._served(method):
+            return super()._attacked(method, number, part, on_step, every)
+        self._place.show_weights()
+        self._torch_attacks = True  # newer weights have to be shown, too
+        try:
+            return super()._attacked(method, number, part, on_step, every)
+        finally:
+            self._torch_attacks = False
+
+    def _served(self, method: Attack) -> bool:
+        """Whether the attack will see the engine's weights and no others."""
+        if type(method) is Clean:
+            return True
+        return type(method) in _SERVED and wanted(method.backend) and self._serves()
+
+    @property
+    def shared_rows(self) -> int:
+        """See `Compute`."""
+        return 0 if self._place is None else 1 + len(self._place.names)
+
+    def live_in(self, rows: Sequence[Array] | None, part: slice, *, first: bool) -> None:
+        """See `Compute`."""
+        assert self._place is not None
+        self._place.move(rows, part, first)
+        self._divided = rows is not None
+
+    def weights_changed(self) -> None:
+        """See `Compute`."""
+        assert self._place is not None
+        self._place.changed()
+
+    def apply(self, gradients: Array) -> None:
+        """See `Compute`."""
+        if self._place is None:
+            super().apply(gradients)
+            return
+        started = time.perf_counter()
+        flat = torch.from_numpy(gradients)
+        if elementwise(self.optimizer):
+            self._follow_schedule()
+            self._place.step(flat)
+        elif self._divided:
+            raise SparringError("hooks of an optimizer cannot be added while its steps are divided")
+        else:
+            plain = np.zeros(self._place.gradient_count, self.dtype)
+            self._engine.space.unpack(flat, self._plain_gradients(torch.from_numpy(plain)))
+            with self._place.shown():
+                super().apply(plain)
+            return
+        if self._torch_attacks:
+            self._place.show_weights()
+        self.optimizer_seconds += time.perf_counter() - started
+
+    def read_weights(self, out: Array) -> None:
+        """See `Compute`."""
+        if self._place is None:
+            super().read_weights(out)
+        else:
+            torch.from_numpy(out).copy_(self._place.weights)
+
+    def write_weights(self, weights: Array) -> None:
+        """See `Compute`."""
+        if self._place is None:
+            super().write_weights(weights)
+            return
+        self._place.write(torch.from_numpy(weights))
+        if self._torch_attacks:
+            self._place.show_weights()
 
 
 def compute_for(

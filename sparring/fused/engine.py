@@ -17,6 +17,7 @@ from sparring.fused.build import BuildError, Job, build_all, machine_isa
 from sparring.fused.header import header
 from sparring.fused.layouts import Piece, layouts, plan
 from sparring.fused.library import Library, Settings
+from sparring.fused.packed import ModelWeights, PackedSpace
 from sparring.fused.recognise import fingerprint, recognise
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ SELF_CHECK_BOUND = 1e-3
 class Engine:
     """A compiled kernel that computes what the model computes.
 
-    The model's weights are read anew at the beginning of every call by `refresh`; only layers
-    whose weights changed are repacked. Threads are PyTorch's intra-op setting at the call.
+    The model's weights are read anew after every `refresh`, and those that changed are packed
+    again; or they are read where they are trained (`read_from`). Threads are PyTorch's intra-op
+    setting at the call.
 
     Args:
         model: see `sparring.compile`.
@@ -63,7 +65,13 @@ class Engine:
         except OSError as error:
             raise BuildError(f"the built library cannot be loaded: {error}") from None
         self._lock = threading.Lock()
-        self._loaded = [False] * len(self._kinds)
+        #: Where the parameters stand in the flat tensors of `gradients` and `read_from`.
+        self.space = PackedSpace(self._libraries[0], self.parameters)
+        self._own: ModelWeights | None = None  # made when first needed
+        self._trained: Tensor | None = None
+        # Layouts derive what they need from the weights when they are first used with them.
+        self._version, self._derived = 0, [-1] * len(self._kinds)
+        self._stale = True
         kinds = self._kinds  # not self: an engine must go at once when its model does
         self._plan = lru_cache(maxsize=64)(lambda n, threads: plan(n, threads, kinds))
         self._check(model)
@@ -73,9 +81,17 @@ class Engine:
         return bool(fingerprint(model) == self._fingerprint)
 
     def refresh(self) -> None:
-        """Take the model's weights as they are now."""
-        # A layout that no batch has used yet costs nothing until one does.
-        self._loaded = [False] * len(self._kinds)
+        """Take the model's weights as they are now, unless others are read."""
+        self._stale = True
+
+    def read_from(self, packed: Tensor | None) -> None:
+        """Read weights from a packed tensor instead of the model's parameters; None ends that.
+
+        To be called again whenever they have changed.
+        """
+        with self._lock:
+            self._trained, self._stale = packed, True
+            self._version += 1
 
     def attack(
         self,
@@ -114,25 +130,23 @@ class Engine:
                 library.logits(x[part], out[part], threads)
         return out
 
-    def gradients(
-        self, x: Tensor, labels: Tensor, scale: float, out: Sequence[Tensor | None]
-    ) -> float:
+    def gradients(self, x: Tensor, labels: Tensor, scale: float, out: Tensor) -> float:
         """Write ``scale`` times the gradient of the summed cross-entropy; return that sum.
 
         Args:
             x: images ``(n, c, h, w)``.
             labels: int64 ``(n,)``.
             scale: such as 1 over the size of the batch.
-            out: a contiguous float32 tensor for each of `parameters`, None where that is None.
+            out: contiguous float32 ``(space.size,)``: the gradients in the packed space, and zeros
+                between them. A layer without bias has the gradient all the same.
         """
         x, labels = self._images(x), self._labels(labels, len(x))
-        for tensor in out:
-            if tensor is not None:
-                tensor.zero_()
+        if out.shape != (self.space.size,) or out.dtype != torch.float32 or not out.is_contiguous():
+            raise ValueError(f"gradients need contiguous float32 ({self.space.size},)")
         with self._lock:
             return sum(
-                library.gradients(x[part], labels[part], scale, out, threads)
-                for library, part, threads in self._parts(len(x))
+                library.gradients(x[part], labels[part], scale, out, threads, add=number > 0)
+                for number, (library, part, threads) in enumerate(self._parts(len(x)))
             )
 
     def _images(self, x: Tensor, count: int | None = None) -> Tensor:
@@ -164,12 +178,24 @@ class Engine:
     def _parts(self, count: int) -> list[tuple[Library, slice, int]]:
         threads = torch.get_num_threads()
         pieces: list[Piece] = self._plan(count, threads)
-        loaded = self._loaded  # another thread's `refresh` in the middle is not to be lost
+        weights = self._weights()
         for piece in pieces:
-            if not loaded[piece.layout]:
-                self._libraries[piece.layout].load(self.parameters)
-                loaded[piece.layout] = True
+            if self._derived[piece.layout] != self._version:
+                self._libraries[piece.layout].use(weights)
+                self._derived[piece.layout] = self._version
         return [(self._libraries[p.layout], p.images, threads) for p in pieces]
+
+    def _weights(self) -> Tensor:
+        """The packed weights that are to be read now."""
+        if self._trained is not None:
+            return self._trained
+        if self._own is None:
+            self._own = ModelWeights(self.space, self._libraries[0], self.parameters)
+        if self._stale:
+            self._stale = False  # first: another thread's `refresh` in the middle is not to be lost
+            if self._own.look():
+                self._version += 1
+        return self._own.packed
 
     def _check(self, model: nn.Module) -> None:
         """Compare every layout with the model itself, in float64, on a few random images.
@@ -191,8 +217,10 @@ class Engine:
                 if parameter is not None and weight is not None:
                     wanted.append(twins[id(parameter)].requires_grad_(True))
                     wanted[-1].data.copy_(weight)
+            packed = self.space.zeros()
+            self.space.pack(weights, packed)
             for kind, library in zip(self._kinds, self._libraries, strict=True):
-                library.load(weights)
+                library.use(packed)
                 errors = [self._error(library, kind.block + 1, exact, wanted, generator)]
                 while not errors[-1] < SELF_CHECK_BOUND:
                     if len(errors) == 3:
@@ -251,9 +279,9 @@ class Engine:
         expected = torch.autograd.grad(loss, [images, *wanted])
         of_images = torch.empty_like(x)
         library.input_gradient(x, y, of_images, OBJECTIVE_NUMBERS["cross_entropy"], 1)
-        out = [None if p is None else torch.zeros_like(p) for p in self.parameters]
+        out = self.space.zeros()
         library.gradients(x, y, 1.0, out, 1)
-        found = [of_images, *(g for g in out if g is not None)]
+        found = [of_images, *(g for g in self.space.tensors(out) if g is not None)]
         errors = [
             (mine - g).abs().max() / g.abs().max().clamp_min(1e-30)
             for mine, g in zip(found, expected, strict=True)

@@ -31,7 +31,12 @@ _SIGNATURES = {
     "engine_create": (_VOID, []),
     "engine_destroy": (None, [_VOID]),
     "engine_block": (_INT, []),
-    "engine_load": (_INT, [_VOID, _VOID]),
+    "engine_packed_size": (_LONG, []),
+    "engine_segments": (None, [_VOID]),
+    "engine_pack": (None, [_VOID, _VOID]),
+    "engine_unpack": (None, [_VOID, _VOID]),
+    "engine_repack": (_INT, [_VOID, _VOID, _VOID]),
+    "engine_use": (None, [_VOID, _VOID]),
     "engine_attack": (
         _INT,
         [_VOID, _VOID, _VOID, _VOID, _VOID, _LONG, _LONG, ctypes.POINTER(Settings), _INT],
@@ -40,16 +45,25 @@ _SIGNATURES = {
     "engine_logits": (_INT, [_VOID, _VOID, _VOID, _LONG, _INT]),
     "engine_gradients": (
         _INT,
-        [_VOID, _VOID, _VOID, _LONG, _FLOAT, _VOID, ctypes.POINTER(ctypes.c_double), _INT],
+        [_VOID, _VOID, _VOID, _LONG, _FLOAT, _VOID, _INT, ctypes.POINTER(ctypes.c_double), _INT],
     ),
 }
 
 
 class Library:
-    """One layout of one network's kernel, with weights of its own.
+    """One layout of one network's kernel.
 
     Tensors are float32 (labels int64), contiguous, on the CPU; the caller sees to it. Calls
     release the interpreter's lock; no two may overlap.
+
+    Weights are read, and their gradients written, in the packed space (``cpp/packed.hpp``), flat
+    tensors of `packed_size` numbers. It is the same for every layout of a network. The parameters
+    of a model are the layers' weights and biases in the layers' order, None for no bias.
+
+    Attributes:
+        block: images that the kernel takes at a time.
+        packed_size: numbers in the packed space.
+        segments: where each parameter's part of it begins, and where the last ends.
 
     Args:
         path: the shared library.
@@ -68,12 +82,36 @@ class Library:
         if not self._engine:
             raise MemoryError("no memory for the fused engine's weights")
         finalize(self, self._lib.engine_destroy, self._engine)
-        #: Images that the kernel takes at a time.
         self.block = int(self._lib.engine_block())
+        self.packed_size = int(self._lib.engine_packed_size())
 
-    def load(self, tensors: Sequence[Tensor | None]) -> int:
-        """Take the layers' weights and biases; returns how many layers had changed."""
-        return int(self._lib.engine_load(self._engine, _pointers(tensors)))
+    def segments(self, count: int) -> list[int]:
+        """Where each of ``count`` parameters' segments begins, and where the last ends."""
+        found = (_LONG * (count + 1))()
+        self._lib.engine_segments(found)
+        return list(found)
+
+    def pack(self, tensors: Pointers, packed: Tensor) -> None:
+        """Write parameters to the packed space, and zeros between them."""
+        self._lib.engine_pack(tensors, packed.data_ptr())
+
+    def unpack(self, packed: Tensor, tensors: Pointers) -> None:
+        """Write parameters from the packed space to tensors of their own."""
+        self._lib.engine_unpack(packed.data_ptr(), tensors)
+
+    def repack(self, tensors: Pointers, seen: Tensor, packed: Tensor) -> int:
+        """`pack` those parameters whose bits have changed since the last call; returns how many.
+
+        ``seen`` has the packed space's size; it and ``packed`` begin as zeros.
+        """
+        return int(self._lib.engine_repack(tensors, seen.data_ptr(), packed.data_ptr()))
+
+    def use(self, packed: Tensor) -> None:
+        """Read weights from ``packed`` until the next call; to be called when they have changed.
+
+        The caller keeps the tensor alive.
+        """
+        self._lib.engine_use(self._engine, packed.data_ptr())
 
     def attack(
         self,
@@ -115,17 +153,19 @@ class Library:
         x: Tensor,
         labels: Tensor,
         scale: float,
-        out: Sequence[Tensor | None],
+        out: Tensor,
         threads: int,
+        *,
+        add: bool = False,
     ) -> float:
-        """Add ``scale`` times the gradient of the summed cross-entropy to ``out``, in `load`'s order.
+        """Write ``scale`` times the gradient of the summed cross-entropy to the packed ``out``.
 
-        Returns the summed cross-entropy, unscaled.
-        """  # noqa: E501
+        Or ``add`` it. Returns the summed cross-entropy, unscaled.
+        """
         loss = ctypes.c_double()
         self._check(
             self._lib.engine_gradients(
-                self._engine, x.data_ptr(), labels.data_ptr(), len(x), scale, _pointers(out),
+                self._engine, x.data_ptr(), labels.data_ptr(), len(x), scale, out.data_ptr(), add,
                 loss, threads,
             )
         )  # fmt: skip
@@ -137,5 +177,10 @@ class Library:
             raise MemoryError("no memory for the fused engine's images")
 
 
-def _pointers(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+#: Addresses of a model's parameters, or of tensors like them; see `pointers`.
+Pointers = ctypes.Array[ctypes.c_void_p]
+
+
+def pointers(tensors: Sequence[Tensor | None]) -> Pointers:
+    """The addresses of contiguous tensors, which the caller keeps alive."""
     return (_VOID * len(tensors))(*[None if t is None else t.data_ptr() for t in tensors])

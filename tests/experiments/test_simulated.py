@@ -9,7 +9,6 @@ import pytest
 
 from experiments import simulated
 from experiments.validation import compare
-from harness.schemas import read_schema
 from tests.calibrations import MICRO, put
 from tests.plots.scaling_tables import Table
 
@@ -45,10 +44,6 @@ def test_each_emulated_point_is_simulated_with_its_own_calibration(table, monkey
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["source"] for row in rows} == {"simulated"}
-    kinds = read_schema(path)
-    assert (kinds["calibration"], kinds["processes"], kinds["seconds"]) == (
-        "string", "number", "number",
-    )  # fmt: skip
     assert [row["processes"] for row in rows] == 6 * ["1"] + 6 * ["4"]
     # One rank: 4 steps of 80 us, 200 of gradients, 7 of the optimizer; no preparation at size 8.
     assert float(rows[0]["seconds"]) == pytest.approx(5 * 527 * MICRO)

@@ -14,7 +14,7 @@ from sparring.fused.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.header import header
 from sparring.fused.layouts import Layout, layouts
-from sparring.fused.library import Library
+from sparring.fused.library import Library, pointers
 from sparring.fused.recognise import recognise
 from sparring.networks import Normalize
 
@@ -159,6 +159,28 @@ def sample(name, seed, count):
     return Sample(model, exact, x, y)
 
 
+class Kernel(Library):
+    """A library that takes weights, and gives gradients, as PyTorch has them."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.seen, self.packed = torch.zeros(self.packed_size), torch.zeros(self.packed_size)
+
+    def load(self, parameters):
+        """Returns how many parameters had changed."""
+        changed = self.repack(pointers(parameters), self.seen, self.packed)
+        self.use(self.packed)
+        return changed
+
+    def gradients_of(self, x, y, scale, parameters, threads):
+        """The loss, and a gradient for each parameter; what lies between them must be zero."""
+        packed = torch.full((self.packed_size,), float("nan"))
+        loss = self.gradients(x, y, scale, packed, threads)
+        found = [None if p is None else torch.full_like(p, float("nan")) for p in parameters]
+        self.unpack(packed, pointers(found))
+        return loss, found, packed
+
+
 def kernels(names, isas, flags=("-O1",), all_layouts=NETWORKS):
     """{(network, instruction set, layout): Library}, all compiled at once and not much optimised.
 
@@ -176,7 +198,7 @@ def kernels(names, isas, flags=("-O1",), all_layouts=NETWORKS):
                 headers = {"network.h": header(found)}
                 jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))
     return {
-        (name, isa.name, kind.name): Library(path)
+        (name, isa.name, kind.name): Kernel(path)
         for (name, isa, kind), path in zip(keys, build_all(jobs), strict=True)
     }
 
@@ -207,8 +229,7 @@ def errors(library, case, counts, threads):
             library.input_gradient(x, y, out, OBJECTIVE_NUMBERS[name], threads)
             for mine, wanted in zip(out, expected[:count], strict=True):  # each by its own size
                 note(name, mine, wanted)
-        found = [None if p is None else torch.zeros_like(p) for p in case.parameters]
-        loss = library.gradients(x, y, 0.25, found, threads)
+        loss, found, _ = library.gradients_of(x, y, 0.25, case.parameters, threads)
         expected_loss, wanted = case.gradients(count)
         note("loss", torch.tensor(loss), torch.tensor(expected_loss))
         for mine, theirs in zip((g for g in found if g is not None), wanted, strict=True):

@@ -17,7 +17,7 @@ from sparring.fused.compiler import find_compiler
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE
 from sparring.fused.header import header, uses_winograd, winograd_outputs
 from sparring.fused.layouts import layouts
-from sparring.fused.library import Settings
+from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
 from tests.sparring.fused_networks import NETWORKS, errors, kernels, network, sample
 
@@ -153,7 +153,7 @@ def test_images_do_not_depend_on_their_batch(libraries, kind):
 
 
 @pytest.mark.parametrize("kind", layout_names())
-def test_loading_tells_which_layers_changed(libraries, kind):
+def test_only_what_has_changed_is_packed_again(libraries, kind):
     library = libraries[MIXED, kind]
     tensors = [p.detach().clone() for p in sample(MIXED, 3, 1).parameters]
     library.load(tensors)
@@ -162,10 +162,27 @@ def test_loading_tells_which_layers_changed(libraries, kind):
     tensors[2][0, 0, 0, 0] += 1
     tensors[5][0] += 1
     assert library.load(tensors) == 2
+    fresh = torch.full_like(library.packed, float("nan"))
+    library.pack(pointers(tensors), fresh)
+    assert torch.equal(fresh, library.packed)
     tensors[0].zero_()
     assert library.load(tensors) == 1
     tensors[0].neg_()  # minus zero: other bits
     assert library.load(tensors) == 1
+
+
+def padding(library, parameters):
+    """Where the packed space holds no parameter."""
+    ones = [None if p is None else torch.ones_like(p) for p in parameters]
+    packed = torch.full((library.packed_size,), float("nan"))
+    library.pack(pointers(ones), packed)
+    assert torch.equal(packed != 0, packed == 1)
+    used = packed == 1
+    starts = library.segments(len(parameters))
+    for number, parameter in enumerate(parameters):
+        if parameter is None:  # the gradient of a bias that is not there may be anything
+            used[starts[number] : starts[number + 1]] = True
+    return ~used
 
 
 @pytest.mark.parametrize("kind", layout_names())
@@ -182,25 +199,22 @@ def test_what_is_not_a_number_stays_with_its_image_and_its_call(libraries, name,
     library.input_gradient(spoilt, case.y, beside, 0, 1)
     rest = [i for i in range(17) if i not in (3, 8)]
     assert torch.equal(beside[rest], clean[rest])
-    found = [None if p is None else torch.zeros_like(p) for p in case.parameters]
-    loss = library.gradients(spoilt, case.y, 1.0, found, 1)
+    loss, found, packed = library.gradients_of(spoilt, case.y, 1.0, case.parameters, 1)
     assert loss != loss
     assert all(g.isnan().any() for g in found if g is not None)
+    assert not packed[padding(library, case.parameters)].any()
     # Nothing of it is left in the next call.
     library.input_gradient(case.x, case.y, beside, 0, 1)
     assert torch.equal(beside, clean)
-    before = [None if p is None else torch.zeros_like(p) for p in case.parameters]
-    library.gradients(case.x, case.y, 1.0, before, 1)
+    _, before, _ = library.gradients_of(case.x, case.y, 1.0, case.parameters, 1)
     assert all(g.isfinite().all() for g in before if g is not None)
     # Nor of weights that are not numbers.
     bad = [None if p is None else torch.full_like(p, float("nan")) for p in case.parameters]
     library.load(bad)
-    found = [None if p is None else torch.zeros_like(p) for p in case.parameters]
-    loss = library.gradients(case.x, case.y, 1.0, found, 1)
+    loss, _, _ = library.gradients_of(case.x, case.y, 1.0, case.parameters, 1)
     assert loss != loss
     library.load(case.parameters)
-    after = [None if p is None else torch.zeros_like(p) for p in case.parameters]
-    library.gradients(case.x, case.y, 1.0, after, 1)
+    _, after, _ = library.gradients_of(case.x, case.y, 1.0, case.parameters, 1)
     for one, other in zip(before, after, strict=True):
         assert one is other is None or torch.equal(one, other)
 
@@ -230,7 +244,7 @@ SANITIZED = """
 import ctypes, os, sys
 import numpy as np
 from pathlib import Path
-from sparring.fused.library import Library, Settings
+from sparring.fused.library import Library, Settings, pointers
 
 class Shim:  # as much of a tensor as Library asks for; of exactly as many bytes
     def __init__(self, array): self.array = np.array(array)
@@ -243,8 +257,12 @@ assert "torch" not in sys.modules
 for path in sys.argv[4:]:
     library = Library(Path(path))
     weights = [s and Shim(random.normal(size=s).astype(np.float32) / 5) for s in shapes]
-    assert library.load(weights) == len(shapes) // 2
-    assert library.load(weights) == 0
+    seen, packed, sums = (Shim(np.zeros(library.packed_size, np.float32)) for _ in range(3))
+    assert library.repack(pointers(weights), seen, packed) == sum(map(bool, shapes))
+    assert library.repack(pointers(weights), seen, packed) == 0
+    library.pack(pointers(weights), sums)
+    assert (sums.array == packed.array).all()
+    library.use(packed)
     for n in (1, 2, 17, 33):
         for threads in (1, 2, 5):
             x = Shim(random.random((n, *image), np.float32))
@@ -256,7 +274,9 @@ for path in sys.argv[4:]:
             library.logits(x, logits, threads)
             assert np.isfinite(logits.array).all()
             gradients = [s and Shim(np.zeros(s, np.float32)) for s in shapes]
-            assert library.gradients(x, y, 1.0, gradients, threads) > 0
+            assert library.gradients(x, y, 1.0, sums, threads) > 0
+            assert library.gradients(x, y, 1.0, sums, threads, add=True) > 0
+            library.unpack(sums, pointers(gradients))
             assert all(np.abs(g.array).max() > 0 for g in gradients if g)
     if os.environ.get("OVERRUN"):
         library.logits(x, Shim(np.empty((n, classes - 1), np.float32)), 1)

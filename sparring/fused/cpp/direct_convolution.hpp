@@ -23,11 +23,11 @@ struct DirectConvolution {
   struct Weights {
     alignas(64) float forward[S::WEIGHTS];
     alignas(64) float backward[S::WEIGHTS];
-    float bias[S::CO], none[S::CI];
+    const float* bias;
+    float none[S::CI];  // zeros
 
-    void pack(const float* weight, const float* b) {
-      for (int co = 0; co < S::CO; co++) bias[co] = b ? b[co] : 0.0f;
-      for (int ci = 0; ci < S::CI; ci++) none[ci] = 0.0f;
+    void take(const float* weight, const float* b) {
+      bias = b;
       auto at = [&](int co, int ci, int ky, int kx) {
         return weight[((co * S::CI + ci) * K + ky) * K + kx];
       };

@@ -19,7 +19,12 @@ struct GradientRows {
 template <class S>
 class DirectGradient {
  public:
-  void clear() { std::memset((void*)this, 0, sizeof *this); }
+  // The sums of what follows go to the weights (CO, CI, K, K) and the biases (CO).
+  void begin(float* weight, float* bias) {
+    weight_ = weight, bias_ = bias;
+    std::memset((void*)sums_, 0, sizeof sums_);
+    std::memset((void*)biases_, 0, sizeof biases_);
+  }
 
   // Row y of g is there: g_row(r) is row r, and in_row(r) the input's row r, at its pixel 0.
   template <class GRow, class InRow>
@@ -29,7 +34,7 @@ class DirectGradient {
     int first = y - y % GROUP;
     for (int r = first; r <= y; r++)
       for (int x = 0; x < S::WC; x++)
-        for (int c = 0; c < S::CO; c++) bias_[c] += g_row(r)[x * S::CO + c];
+        for (int c = 0; c < S::CO; c++) biases_[c] += g_row(r)[x * S::CO + c];
     over_blocks<S::CO, WIDTH>([&](int c, auto width_) {
       constexpr int width = decltype(width_)::value;
       for (int ky = 0; ky < S::K; ky++)
@@ -57,21 +62,20 @@ class DirectGradient {
     });
   }
 
-  // Adds to the weights (CO, CI, K, K) and, if there are any, biases (CO).
-  void add_to(float* weight, float* bias) const {
+  void finish() {
+    const Vec* sums = sums_;
     for (int ky = 0; ky < S::K; ky++)
       for (int ci = 0; ci < S::CI; ci++)
         for (int co = 0; co < S::CO; co++)
           for (int kx = 0; kx < S::K; kx++)
-            weight[((co * S::CI + ci) * S::K + ky) * S::K + kx] +=
-                sum_of_lanes(sums_[(((size_t)ky * S::CI + ci) * S::CO + co) * S::K + kx]);
-    if (bias)
-      for (int co = 0; co < S::CO; co++) bias[co] += sum_of_lanes(bias_[co]);
+            weight_[((co * S::CI + ci) * S::K + ky) * S::K + kx] = sum_of_lanes(*sums++);
+    for (int co = 0; co < S::CO; co++) bias_[co] = sum_of_lanes(biases_[co]);
   }
 
  private:
   static constexpr int FIT = (REGISTERS - 1) / (S::K + 1);
   static constexpr int WIDTH = FIT < 1 ? 1 : (FIT > S::CO ? S::CO : FIT);
+  float *weight_, *bias_;
   Vec sums_[S::WEIGHTS];
-  Vec bias_[S::CO];
+  Vec biases_[S::CO];
 };

@@ -2,12 +2,14 @@
 //
 // Compiled as LAYOUT=BATCH, a block is LANES images, one to a vector lane; as LAYOUT=IMAGE it is
 // one image, with channels in the lanes. A plain C interface, for ctypes. Images are
-// (n, channels, height, width) and labels int64; no pointer is kept after a call, and no two calls
-// on one engine may overlap.
+// (n, channels, height, width) and labels int64. Weights are read, and their gradients written, in
+// the packed space (`packed.hpp`). No two calls on one engine may overlap, and no pointer is kept
+// after a call but that of `engine_use`.
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <vector>
@@ -15,12 +17,14 @@
 // Engines of many networks live in one process: only the C interface is anybody else's.
 #pragma GCC visibility push(hidden)
 #include "objective.hpp"
+#include "packing.hpp"
 #define BATCH 1
 #define IMAGE 2
 #if LAYOUT == BATCH
 #include "batch_chain.hpp"
 #elif LAYOUT == IMAGE
 #include "image_chain.hpp"
+#include "image_packed.hpp"
 #else
 #error "compile with -DLAYOUT=BATCH or IMAGE"
 #endif
@@ -29,8 +33,8 @@ namespace {
 
 // Zeroed and aligned to pages; null if there is no memory.
 template <class T>
-T* zeroed() {
-  size_t bytes = (sizeof(T) + 4095) / 4096 * 4096;
+T* zeroed(size_t count = 1) {
+  size_t bytes = (count * sizeof(T) + 4095) / 4096 * 4096;
   void* p = std::aligned_alloc(4096, bytes);
   if (p) std::memset(p, 0, bytes);
   return static_cast<T*>(p);
@@ -40,21 +44,58 @@ struct Thread {
   Chain<false>* attack = nullptr;
   Chain<true>* train = nullptr;
   Chain<true>::Gradients* gradients = nullptr;
+  float* sums = nullptr;  // a packed space of its own, for gradients
 };
+
+constexpr size_t PACKED = Packed::start(2 * LAYERS);  // floats
 
 struct Engine {
   Chain<false>::Weights* weights = nullptr;
-  std::vector<float> seen[2 * LAYERS];  // the tensors as they were packed
   std::vector<Thread> threads;
 };
 
+#if LAYOUT == BATCH
+// A layer's weights stand in its two segments from now on. What is derived of them is made here.
+template <int I, class Weights>
+void take(Weights& weights, const float* packed) {
+  weights.take(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
+}
+
+// What a layer adds up until `finish` is to stand in its two segments then, which it may use before.
+template <int I, class Gradient>
+void begin(Gradient& gradient, float* packed) {
+  gradient.begin(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
+}
+
+template <int I, class Gradient>
+void finish(Gradient& gradient, float*) {
+  gradient.finish();
+}
+#endif
+
 template <int I = 0>
-void pack(Engine& e, const bool* changed) {
+void take_all(Chain<false>::Weights& weights, const float* packed) {
   if constexpr (I < LAYERS) {
-    if (changed[I])
-      std::get<I>(*e.weights)
-          .pack(e.seen[2 * I].data(), e.seen[2 * I + 1].empty() ? nullptr : e.seen[2 * I + 1].data());
-    pack<I + 1>(e, changed);
+    take<I>(std::get<I>(weights), packed);
+    take_all<I + 1>(weights, packed);
+  }
+}
+
+template <int I = 0>
+void begin_all(Chain<true>::Gradients& gradients, float* packed) {
+  if constexpr (I < LAYERS) {
+    begin<I>(std::get<I>(gradients), packed);
+    begin_all<I + 1>(gradients, packed);
+  } else {
+    over_parameters([=](auto parameter, int) { decltype(parameter)::clear_padding(packed); });
+  }
+}
+
+template <int I = 0>
+void finish_all(Chain<true>::Gradients& gradients, float* packed) {
+  if constexpr (I < LAYERS) {
+    finish<I>(std::get<I>(gradients), packed);
+    finish_all<I + 1>(gradients, packed);
   }
 }
 
@@ -78,9 +119,9 @@ double objective(AnyChain& chain, int which, const int64_t* labels, int64_t coun
 int64_t blocks(int64_t n) { return (n + WIDTH - 1) / WIDTH; }
 
 // Runs body(block, thread's state) for every block; a fixed thread for each, so that sums over a
-// thread's blocks do not depend on timing.
-template <class Prepare, class Body>
-bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body) {
+// thread's blocks do not depend on timing; then end(thread's state) for every thread.
+template <class Prepare, class Body, class End>
+bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body, End&& end) {
   int64_t count = blocks(n);
   if (threads > count) threads = (int)count;
   if (threads < 1) threads = 1;
@@ -95,9 +136,10 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
 #endif
     Thread& mine = e.threads[me];
     Stage::start();
-    if (prepare(mine))
+    if (prepare(mine)) {
       for (int64_t b = me; b < count; b += all) body(b * WIDTH, mine);
-    else
+      end(mine);
+    } else
 #pragma omp atomic write
       ok = false;
     Stage::stop();
@@ -105,25 +147,30 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
   return ok;
 }
 
+template <class Prepare, class Body>
+bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body) {
+  return over_images(e, n, threads, prepare, body, [](Thread&) {});
+}
+
 bool ready_to_attack(Thread& t) {
   if (!t.attack) t.attack = zeroed<Chain<false>>();
   return t.attack;
 }
 
-template <int I = 0>
-void add_gradients(const Chain<true>::Gradients& g, float* const* out) {
-  if constexpr (I < LAYERS) {
-    std::get<I>(g).add_to(out[2 * I], out[2 * I + 1]);
-    add_gradients<I + 1>(g, out);
-  }
+bool ready_to_train(Thread& t) {
+  if (!t.train) t.train = zeroed<Chain<true>>();
+  if (!t.gradients) t.gradients = zeroed<Chain<true>::Gradients>();
+  return t.train && t.gradients;
 }
 
-template <int I = 0>
-void clear(Chain<true>::Gradients& g) {
-  if constexpr (I < LAYERS) {
-    std::get<I>(g).clear();
-    clear<I + 1>(g);
-  }
+// Adds what `threads` have summed up to `out`, in their order.
+void add_sums(const std::vector<const float*>& sums, float* out, int threads) {
+  constexpr size_t PIECE = 4096;
+  (void)threads;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (size_t first = 0; first < PACKED; first += PIECE)
+    for (const float* sum : sums)
+      for (size_t i = first; i < std::min(first + PIECE, PACKED); i++) out[i] += sum[i];
 }
 
 }  // namespace
@@ -150,6 +197,7 @@ EXPORT void engine_destroy(void* engine) {
     std::free(t.attack);
     std::free(t.train);
     std::free(t.gradients);
+    std::free(t.sums);
   }
   std::free(e->weights);
   delete e;
@@ -157,27 +205,49 @@ EXPORT void engine_destroy(void* engine) {
 
 EXPORT int engine_block() { return WIDTH; }
 
-// Takes the weights: for each layer its weight and its bias (null if it has none). Only layers
-// whose bits changed are packed; returns how many.
-EXPORT int engine_load(void* engine, const float* const* tensors) {
-  Engine& e = *static_cast<Engine*>(engine);
-  bool changed[LAYERS] = {};
+// Floats in the packed space.
+EXPORT int64_t engine_packed_size() { return (int64_t)PACKED; }
+
+// Where each parameter's segment begins, and where the last ends: 2 LAYERS + 1 numbers.
+EXPORT void engine_segments(int64_t* out) {
+  over_parameters([=](auto parameter, int k) { out[k] = decltype(parameter)::START; });
+  out[2 * LAYERS] = (int64_t)PACKED;
+}
+
+// Parameters, each as PyTorch has it, to the packed space; null, a layer without bias, to zeros.
+EXPORT void engine_pack(const float* const* tensors, float* packed) {
+  over_parameters([=](auto parameter, int k) {
+    if (tensors[k]) decltype(parameter)::pack(tensors[k], packed);
+    else decltype(parameter)::clear(packed);
+  });
+}
+
+// The way back; what is null stays in the packed space.
+EXPORT void engine_unpack(const float* packed, float* const* tensors) {
+  over_parameters([=](auto parameter, int k) {
+    if (tensors[k]) decltype(parameter)::unpack(packed, tensors[k]);
+  });
+}
+
+// As engine_pack, but of those only whose bits are not those in `seen`, where the tensors stand one
+// behind the other as they were packed last. Returns how many.
+EXPORT int engine_repack(const float* const* tensors, float* seen, float* packed) {
   int count = 0;
-  for (int i = 0; i < LAYERS; i++) {
-    size_t sizes[2] = {Tensors::WEIGHTS[i], tensors[2 * i + 1] ? (size_t)Tensors::BIASES[i] : 0};
-    for (int part = 0; part < 2; part++) {
-      std::vector<float>& seen = e.seen[2 * i + part];
-      const float* now = tensors[2 * i + part];
-      if (seen.size() == sizes[part] &&
-          (sizes[part] == 0 || !std::memcmp(seen.data(), now, 4 * sizes[part])))
-        continue;
-      seen.assign(now, now + sizes[part]);
-      changed[i] = true;
+  over_parameters([&](auto parameter, int k) {
+    constexpr size_t SIZE = decltype(parameter)::TENSOR;
+    if (tensors[k] && std::memcmp(seen, tensors[k], SIZE * sizeof(float))) {
+      std::memcpy(seen, tensors[k], SIZE * sizeof(float));
+      decltype(parameter)::pack(tensors[k], packed);
+      count++;
     }
-    count += changed[i];
-  }
-  pack(e, changed);
+    seen += SIZE;
+  });
   return count;
+}
+
+// Weights are read from `packed` until the next call. To be called again when they have changed.
+EXPORT void engine_use(void* engine, const float* packed) {
+  take_all(*static_cast<Engine*>(engine)->weights, packed);
 }
 
 // Attack steps from `start`; `out` may be `start`. Returns 0, or 1 for lack of memory.
@@ -223,31 +293,35 @@ EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t 
   });
 }
 
-// Adds to `out`, in the order of engine_load, the gradient of `scale` times the summed
+// Writes to the packed space `out`, or adds, the gradient of `scale` times the summed
 // cross-entropy; writes that sum, unscaled, to `loss`.
 EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
-                     float scale, float* const* out, double* loss, int threads) {
+                     float scale, float* out, int add, double* loss, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   std::vector<double> losses(blocks(n));
-  std::vector<char> used(threads < 1 ? 1 : threads);
-  auto ready = [&](Thread& t) {
-    if (!t.train) t.train = zeroed<Chain<true>>();
-    if (!t.gradients) t.gradients = zeroed<Chain<true>::Gradients>();
-    if (!t.train || !t.gradients) return false;
-    clear(*t.gradients);
-    used[&t - e.threads.data()] = 1;
-    return true;
-  };
-  bool ok = over_images(e, n, threads, ready, [&](int64_t first, Thread& t) {
+  std::vector<float*> sums(threads < 1 ? 1 : threads);
+  auto train = [&](int64_t first, Thread& t) {
     Chain<true>& chain = *t.train;
     chain.load(images, n, first);
     chain.forward(*e.weights);
     losses[first / WIDTH] = objective(chain, CROSS_ENTROPY, labels + first, n - first, scale);
     chain.backward(*e.weights, t.gradients);
-  });
-  if (!ok) return 1;
-  for (size_t i = 0; i < used.size(); i++)
-    if (used[i]) add_gradients(*e.threads[i].gradients, out);
+  };
+  auto ready = [&](Thread& t) {
+    size_t me = &t - e.threads.data();
+    bool own = me > 0 || add;  // the first thread writes straight to where the sums belong
+    if (own && !t.sums) t.sums = zeroed<float>(PACKED);
+    if (!ready_to_train(t) || (own && !t.sums)) return false;
+    sums[me] = own ? t.sums : out;
+    begin_all(*t.gradients, sums[me]);
+    return true;
+  };
+  auto end = [&](Thread& t) { finish_all(*t.gradients, sums[&t - e.threads.data()]); };
+  if (!over_images(e, n, threads, ready, train, end)) return 1;
+  std::vector<const float*> others;
+  for (const float* sum : sums)
+    if (sum && sum != out) others.push_back(sum);
+  if (!others.empty()) add_sums(others, out, threads);
   *loss = 0;
   for (double l : losses) *loss += l;
   return 0;

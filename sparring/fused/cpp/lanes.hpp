@@ -117,14 +117,21 @@ ALWAYS_INLINE Mask beats(Vec next, Vec best) {
   return (Mask)(above(next, bar) | no_number(next));
 }
 
-// In pairs: as few steps after one another as can be.
-ALWAYS_INLINE float sum_of_lanes(Vec v) {
-  float s[LANES];
-  std::memcpy(s, &v, sizeof v);
-  for (int half = LANES / 2; half; half /= 2)
-    for (int i = 0; i < half; i++) s[i] += s[i + half];
-  return s[0];
+// In pairs: as few steps after one another as can be. N floats, lower half plus upper half.
+template <int N, class V>
+ALWAYS_INLINE float sum_of_halves(V v) {
+  if constexpr (N == 1) {
+    float s;
+    std::memcpy(&s, &v, sizeof s);
+    return s;
+  } else {
+    typedef float Half __attribute__((vector_size(2 * N)));
+    Half halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    return sum_of_halves<N / 2>((Half)(halves[0] + halves[1]));
+  }
 }
+ALWAYS_INLINE float sum_of_lanes(Vec v) { return sum_of_halves<LANES>(v); }
 
 ALWAYS_INLINE float largest_lane(Vec v) {
   float m = v[0];

@@ -23,30 +23,58 @@ constexpr double BT[8][8] = {
     {0, -0.5, 0.25, 2.5, -1.25, -2, 1, 0}, {0, 2, 4, -2.5, -5, 0.5, 1, 0},
     {0, -2, 4, 2.5, -5, -0.5, 1, 0},       {0, -1, 0, 5.25, 0, -5.25, 0, 1}};
 
-// G g: the filter's polynomial at each point, over B' row's own value there.
+// G: the filter's polynomial at each point, over B' row's own value there; infinity takes the last.
 template <int R>
-void transform_filter(const double* g, double* u) {
-  for (int f = 0; f < 7; f++) {
-    double value = 0, scale = 0, power = 1;
-    for (int k = 0; k < R; k++, power *= POINT[f]) value += power * g[k];
-    power = 1;
-    for (int k = 0; k < POINTS; k++, power *= POINT[f]) scale += BT[f][k] * power;
-    u[f] = value / scale;
+struct FilterMatrix {
+  double at[POINTS][R];
+  constexpr FilterMatrix() : at() {
+    for (int f = 0; f < 7; f++) {
+      double scale = 0, power = 1;
+      for (int k = 0; k < POINTS; k++, power *= POINT[f]) scale += BT[f][k] * power;
+      power = 1;
+      for (int k = 0; k < R; k++, power *= POINT[f]) at[f][k] = power / scale;
+    }
+    at[7][R - 1] = 1;
   }
-  u[7] = g[R - 1];
+};
+template <int R>
+constexpr FilterMatrix<R> G{};
+
+// So many filters' numbers side by side. In double: an error here would stand in every product.
+constexpr int FILTERS = LANES / 2;
+typedef double Filters __attribute__((vector_size(8 * FILTERS)));
+
+// Filters g[row][column] to u[x frequency][y frequency] = G g G'.
+template <int R, class Put>
+ALWAYS_INLINE void transform_filters(const Filters (&g)[R][R], Put&& put) {
+  for (int f = 0; f < POINTS; f++) {
+    Filters column[R];
+    UNROLL for (int ky = 0; ky < R; ky++) {
+      column[ky] = Filters{};
+      UNROLL for (int kx = 0; kx < R; kx++) column[ky] += G<R>.at[f][kx] * g[ky][kx];
+    }
+    for (int q = 0; q < POINTS; q++) {
+      Filters u{};
+      UNROLL for (int ky = 0; ky < R; ky++) u += G<R>.at[q][ky] * column[ky];
+      put(f, q, u);
+    }
+  }
 }
 
-// G' u: the adjoint, from the gradient of a transformed filter to that of the filter.
-template <int R>
-void adjoint_filter(const double* u, double* g) {
-  for (int k = 0; k < R; k++) g[k] = 0;
-  for (int f = 0; f < 7; f++) {
-    double scale = 0, power = 1;
-    for (int k = 0; k < POINTS; k++, power *= POINT[f]) scale += BT[f][k] * power;
-    power = 1;
-    for (int k = 0; k < R; k++, power *= POINT[f]) g[k] += power * u[f] / scale;
+// The adjoint, from the gradient u(f, q) of transformed filters to that of the filters.
+template <int R, class Get>
+ALWAYS_INLINE void adjoint_filters(Get&& get, Filters (&g)[R][R]) {
+  UNROLL for (int ky = 0; ky < R; ky++) UNROLL for (int kx = 0; kx < R; kx++) g[ky][kx] = Filters{};
+  for (int f = 0; f < POINTS; f++) {
+    Filters column[R];
+    UNROLL for (int ky = 0; ky < R; ky++) column[ky] = Filters{};
+    for (int q = 0; q < POINTS; q++) {
+      Filters u = get(f, q);
+      UNROLL for (int ky = 0; ky < R; ky++) column[ky] += G<R>.at[q][ky] * u;
+    }
+    UNROLL for (int ky = 0; ky < R; ky++)
+      UNROLL for (int kx = 0; kx < R; kx++) g[ky][kx] += G<R>.at[f][kx] * column[ky];
   }
-  g[R - 1] += u[7];
 }
 
 // B' d.

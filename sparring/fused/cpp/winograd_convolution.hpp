@@ -28,48 +28,44 @@ struct WinogradConvolution {
 
   using Gradient = WinogradGradient<S>;
 
-  // Weights in the order in which the products read them.
+  // What the products read, in their order, of weights (CO, CI, K, K).
   struct Weights {
     alignas(64) float forward[(size_t)F * F * S::CO * S::CI];
     alignas(64) float backward[(size_t)F * F * S::CO * S::CI];
-    float bias[S::CO];
+    const float* bias;
 
-    void pack(const float* weight, const float* b) {
-      for (int co = 0; co < S::CO; co++) bias[co] = b ? b[co] : 0.0f;
-      // u[x frequency][y frequency] of every pair of channels, in double: an error here would
-      // stand in every product.
-      auto u = [&](int f, int q, int ci, int co) -> float& { return plain_at(f, q, ci, co); };
-      for (int co = 0; co < S::CO; co++)
-        for (int ci = 0; ci < S::CI; ci++) {
-          double rows[R][F], column[R], out[F];
-          for (int ky = 0; ky < R; ky++) {
-            double g[R];
-            for (int kx = 0; kx < R; kx++)
-              g[kx] = weight[((co * S::CI + ci) * R + ky) * R + kx];
-            winograd::transform_filter<R>(g, rows[ky]);
-          }
-          for (int f = 0; f < F; f++) {
-            for (int ky = 0; ky < R; ky++) column[ky] = rows[ky][f];
-            winograd::transform_filter<R>(column, out);
-            for (int q = 0; q < F; q++) u(f, q, ci, co) = (float)out[q];
-          }
-        }
-      for (int fq = 0; fq < F * F; fq++) {
-        const float* p = plain + (size_t)fq * S::CI * S::CO;
-        pack_blocks<S::CO, FORWARD.channels>(
-            forward + (size_t)fq * S::CI * S::CO, S::CI,
-            [&](int ci, int co) { return p[ci * S::CO + co]; });
-        pack_blocks<S::CI, BACKWARD.channels>(
-            backward + (size_t)fq * S::CI * S::CO, S::CO,
-            [&](int co, int ci) { return p[ci * S::CO + co]; });
-      }
+    void take(const float* weight, const float* b) {
+      bias = b;
+      transform<S::CO, FORWARD.channels>(
+          S::CI, [&](int ci, int co) { return weight + (co * S::CI + ci) * R * R; }, forward);
+      transform<S::CI, BACKWARD.channels>(
+          S::CO, [&](int co, int ci) { return weight + (co * S::CI + ci) * R * R; }, backward);
     }
 
    private:
-    float& plain_at(int f, int q, int ci, int co) {
-      return plain[((size_t)(f * F + q) * S::CI + ci) * S::CO + co];
+    // out[x frequency][y frequency] and then, of filter(d, c), as blocks of channels c lie.
+    template <int CHANNELS, int CB, class Filter>
+    static NEVER_INLINE void transform(int depth, Filter&& filter, float* out) {
+      constexpr int PAIRS = S::CI * S::CO, N = winograd::FILTERS;
+      for (int first = 0; first < PAIRS; first += N) {
+        winograd::Filters g[R][R];
+        for (int i = 0; i < N; i++) {
+          int pair = first + i < PAIRS ? first + i : PAIRS - 1;
+          int start = pair / (depth * CB) * CB, at = pair - start * depth;
+          int width = CHANNELS - start < CB ? CHANNELS - start : CB;
+          const float* from = filter(at / width, start + at % width);
+          for (int k = 0; k < R * R; k++) g[k / R][k % R][i] = from[k];
+        }
+        int count = PAIRS - first < N ? PAIRS - first : N;
+        winograd::transform_filters<R>(g, [&](int f, int q, winograd::Filters u) {
+          float* to = out + (size_t)(f * F + q) * PAIRS + first;
+          if (count == N)
+            for (int i = 0; i < N; i++) to[i] = (float)u[i];
+          else
+            for (int i = 0; i < count; i++) to[i] = (float)u[i];
+        });
+      }
     }
-    float plain[(size_t)F * F * S::CO * S::CI];
   };
 
   template <bool TRAIN>

@@ -14,26 +14,33 @@ class WinogradGradient {
  public:
   static constexpr int F = winograd::POINTS, R = S::K;
 
-  void clear() { std::memset((void*)this, 0, sizeof *this); }
+  // The sums of what follows go to the weights (CO, CI, K, K) and the biases (CO).
+  void begin(float* weight, float* bias) {
+    weight_ = weight, bias_ = bias;
+    std::memset(begun_, 0, sizeof begun_);
+    std::memset((void*)biases_, 0, sizeof biases_);
+  }
 
   // A row of the convolution's gradient, for the biases.
   void row_arrived(const Vec* g) {
     for (int x = 0; x < S::WC; x++)
-      for (int c = 0; c < S::CO; c++) bias_[c] += g[x * S::CO + c];
+      for (int c = 0; c < S::CO; c++) biases_[c] += g[x * S::CO + c];
   }
 
   // A row of TX tiles at one frequency: in[tile][CI] and g[tile][CO].
   template <int TX>
   ALWAYS_INLINE void tiles_arrived(int frequency, const Vec* in, const Vec* g) {
     constexpr Blocking B = best_blocking(S::CI, S::CO);
-    Vec* sums = sums_ + (size_t)frequency * S::CI * S::CO;
+    Vec* sums = sums_ + (size_t)frequency * PAIRS;
+    const bool begun = begun_[frequency];
+    begun_[frequency] = true;
     over_blocks<S::CI, B.tiles>([&](int ci, auto ib_) {
       constexpr int ib = decltype(ib_)::value;
       over_blocks<S::CO, B.channels>([&](int co, auto ob_) {
         constexpr int ob = decltype(ob_)::value;
         Vec s[ib][ob];
         UNROLL for (int i = 0; i < ib; i++)
-          UNROLL for (int o = 0; o < ob; o++) s[i][o] = sums[(ci + i) * S::CO + co + o];
+          UNROLL for (int o = 0; o < ob; o++) s[i][o] = begun ? sums[(ci + i) * S::CO + co + o] : Vec{};
         for (int t = 0; t < TX; t++) {
           Vec v[ib];
           UNROLL for (int i = 0; i < ib; i++) v[i] = in[t * S::CI + ci + i];
@@ -48,28 +55,33 @@ class WinogradGradient {
     });
   }
 
-  // Adds to the weights (CO, CI, K, K) and, if there are any, biases (CO).
-  void add_to(float* weight, float* bias) const {
-    for (int ci = 0; ci < S::CI; ci++)
-      for (int co = 0; co < S::CO; co++) {
-        double rows[R][F], column[F], taps[R];
-        for (int f = 0; f < F; f++) {
-          for (int q = 0; q < F; q++)
-            column[q] = sum_of_lanes(sums_[((size_t)(f * F + q) * S::CI + ci) * S::CO + co]);
-          winograd::adjoint_filter<R>(column, taps);
-          for (int ky = 0; ky < R; ky++) rows[ky][f] = taps[ky];
-        }
-        for (int ky = 0; ky < R; ky++) {
-          winograd::adjoint_filter<R>(rows[ky], taps);
-          for (int kx = 0; kx < R; kx++)
-            weight[((co * S::CI + ci) * R + ky) * R + kx] += (float)taps[kx];
-        }
+  NEVER_INLINE void finish() {
+    constexpr int N = winograd::FILTERS;
+    for (int first = 0; first < PAIRS; first += N) {
+      winograd::Filters g[R][R];
+      winograd::adjoint_filters<R>(
+          [&](int f, int q) {
+            winograd::Filters u{};
+            if (begun_[f * F + q])
+              for (int i = 0; i < N; i++)
+                u[i] = sum_of_lanes(sums_[(size_t)(f * F + q) * PAIRS + first + i]);
+            return u;
+          },
+          g);
+      for (int i = 0; i < N && first + i < PAIRS; i++) {
+        int ci = (first + i) / S::CO, co = (first + i) % S::CO;
+        float* to = weight_ + (co * S::CI + ci) * R * R;
+        for (int k = 0; k < R * R; k++) to[k] = (float)g[k / R][k % R][i];
       }
-    if (bias)
-      for (int co = 0; co < S::CO; co++) bias[co] += sum_of_lanes(bias_[co]);
+    }
+    for (int co = 0; co < S::CO; co++) bias_[co] = sum_of_lanes(biases_[co]);
   }
 
  private:
-  Vec sums_[(size_t)F * F * S::CI * S::CO];  // [x frequency][y frequency][CI][CO]
-  Vec bias_[S::CO];
+  static constexpr int PAIRS = S::CI * S::CO;
+  float *weight_, *bias_;
+  bool begun_[F * F];  // whether a frequency has sums: the first row of tiles writes them
+  // [x frequency][y frequency][CI][CO], and what the last whole vector of filters takes beyond.
+  Vec sums_[(size_t)F * F * PAIRS + winograd::FILTERS];
+  Vec biases_[S::CO];
 };
