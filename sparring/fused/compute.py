@@ -120,7 +120,7 @@ class FusedCompute(TorchCompute):
         return self.backend == "fused"
 
     def _plain_gradients(self, flat: Tensor) -> list[Tensor | None]:
-        """Where each of the engine's gradients stands in flat ones; a frozen parameter's nowhere."""
+        """Where each of the engine's gradients stands in flat ones; a frozen one nowhere."""
         return [None if part is None else flat[part] for part in self._places]
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Weights trained where the kernels read them; PyTorch's parameters are filled when somebody looks."""
+"""Weights trained where kernels read them; PyTorch has them when somebody looks."""
 
 from __future__ import annotations
 
