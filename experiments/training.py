@@ -12,6 +12,7 @@ import torch
 from mpi4py import MPI
 
 from experiments.parameters import build_strategy, parse
+from experiments.shard_times import shard_times
 from experiments.slowed import Slowed
 from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
@@ -42,11 +43,17 @@ class Training:
     ``test_and_sleep``), ``data_digest``,
     and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
     first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
-    attack), evaluated outside the timed region.
+    attack), evaluated outside the timed region; of `sequential` also, timed then, what parts
+    of a minibatch cost (`shard_times`).
     """
 
     version = 2
-    modules = ("sparring", "experiments.parameters", "experiments.slowed")
+    modules = (
+        "sparring",
+        "experiments.parameters",
+        "experiments.shard_times",
+        "experiments.slowed",
+    )
     packages = ("numpy", "torch")
 
     @staticmethod
@@ -136,6 +143,8 @@ class Training:
             metrics["robust_accuracy"] = self._accuracy(
                 self._attack(self.parameters.evaluation_steps)
             )
+        if not self.warmup and self.parameters.strategy == "sequential":
+            metrics |= shard_times(self.compute)
         return metrics
 
     def details(self) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
-"""What the strategies could reach at best, computed from the phase times measured at p = 1.
+"""Bounds: what the strategies could reach at best, from the phase times measured at p = 1.
 
-The curves come before any parallel measurement, so that a machine with two cores has something to
-compare with. They count no communication and no imbalance: a measured point lies below its curve.
+They come before any parallel measurement, so that a machine with two cores has something to compare
+with. They count no communication and no imbalance: a measured point lies below its bound. A rank's
+share of a minibatch costs what it was measured to cost by itself, where the study measured that;
+else it is taken to be as fast, for an image, as the whole minibatch, which small shares are not.
 """
 
 from __future__ import annotations
@@ -10,11 +12,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from plots.observations import Row
 from plots.speedup import Cell, by_launch
 
 #: Where a rank's row belongs: point, launch, repetition.
 Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What shards of a minibatch cost by themselves on one process.
+
+    Attributes:
+        images: sizes, ascending; the last is the whole minibatch.
+        generate: seconds to attack so many images.
+        gradients: seconds for the gradients of an update by so many images.
+    """
+
+    images: tuple[float, ...]
+    generate: tuple[float, ...]
+    gradients: tuple[float, ...]
+
+    def share(self, seconds: tuple[float, ...], images: float) -> float:
+        """The time of a shard over that of the whole minibatch, between sizes a straight line."""
+        return float(np.interp(images, self.images, seconds)) / seconds[-1]
 
 
 @dataclass(frozen=True)
@@ -26,12 +49,30 @@ class Phases:
         generate: g, seconds to generate the adversaries of a batch.
         update: u, seconds to update the weights with a batch, the optimizer's step included.
         optimizer: o, seconds of the optimizer's step alone; None if the study did not measure it.
+        shards: what parts of a batch cost; None if the study did not measure it.
+        growth: images of a batch, over those that ``shards`` was measured with.
     """
 
     batches: float
     generate: float
     update: float
     optimizer: float | None
+    shards: Shards | None = None
+    growth: float = 1.0
+
+    def generate_on(self, p: float) -> float:
+        """Seconds to generate a p-th of a batch's adversaries."""
+        return self.generate * self._share("generate", p)
+
+    def gradients_on(self, p: float) -> float:
+        """Seconds for the gradients by a p-th of a batch."""
+        return (self.update - (self.optimizer or 0.0)) * self._share("gradients", p)
+
+    def _share(self, phase: str, p: float) -> float:
+        if self.shards is None:
+            return 1.0 / p
+        images = self.shards.images[-1] * self.growth / p
+        return self.shards.share(getattr(self.shards, phase), images) / self.growth
 
     @property
     def amdahl_fraction(self) -> float | None:
@@ -62,6 +103,7 @@ def measure_phases(cell: Cell, ranks: Mapping[Key, Sequence[Row]]) -> Phases | N
     generate: list[tuple[Row, float]] = []
     update: list[tuple[Row, float]] = []
     optimizer: list[tuple[Row, float]] = []
+    shards: list[Shards] = []
     for row in cell.rows:
         entries = ranks.get(key_of(row), ())
         if len(entries) != 1 or not entries[0]["batches"]:
@@ -72,6 +114,8 @@ def measure_phases(cell: Cell, ranks: Mapping[Key, Sequence[Row]]) -> Phases | N
         update.append((row, float(entries[0]["update_seconds"] or 0.0) / count))
         if row.get("optimizer_seconds") is not None:
             optimizer.append((row, float(row["optimizer_seconds"]) / count))
+        if row.get("shard_images") is not None:
+            shards.append(_shards_of(row))
     if not batches:
         return None
 
@@ -83,6 +127,22 @@ def measure_phases(cell: Cell, ranks: Mapping[Key, Sequence[Row]]) -> Phases | N
         over_launches(generate),
         over_launches(update),
         over_launches(optimizer) if optimizer else None,
+        _typical(shards),
+    )
+
+
+def _shards_of(row: Row) -> Shards:
+    names = ("shard_images", "shard_generate_seconds", "shard_gradients_seconds")
+    return Shards(*(tuple(map(float, str(row[name]).split())) for name in names))
+
+
+def _typical(measured: Sequence[Shards]) -> Shards | None:
+    if len({shards.images for shards in measured}) != 1:
+        return None
+    return Shards(
+        measured[0].images,
+        tuple(median(times) for times in zip(*(s.generate for s in measured), strict=True)),
+        tuple(median(times) for times in zip(*(s.gradients for s in measured), strict=True)),
     )
 
 
@@ -94,17 +154,19 @@ def pipeline_seconds(phases: Phases, p: float) -> float | None:
 
 
 def data_parallel_seconds(phases: Phases, p: float) -> float | None:
-    """N (g + u - o) / p + N o seconds: every rank repeats the optimizer's step."""
+    """N (g(1/p) + (u - o)(1/p) + o) seconds: every rank repeats the optimizer's step."""
     if phases.optimizer is None or p < 1:
         return None
-    divided = phases.generate + phases.update - phases.optimizer
-    return phases.batches * (divided / p + phases.optimizer)
+    return phases.batches * (phases.generate_on(p) + phases.gradients_on(p) + phases.optimizer)
 
 
 def sharded_seconds(phases: Phases, p: float) -> float | None:
-    """N (g / p + u) seconds: generation is shared, updates are rank 0's (without overlap)."""
-    return phases.batches * (phases.generate / p + phases.update) if p >= 1 else None
+    """N (g(1/p) + u) seconds: generation is shared, updates are rank 0's (without overlap)."""
+    return phases.batches * (phases.generate_on(p) + phases.update) if p >= 1 else None
 
+
+#: Strategies whose ranks take parts of a minibatch; the others take whole ones.
+SPLITTING = frozenset({"sharded", "data_parallel"})
 
 #: Seconds of the timed region on p processes; None where a strategy has no meaning or no data.
 BOUNDS: Mapping[str, Callable[[Phases, float], float | None]] = {
@@ -152,7 +214,10 @@ def scaled_phases(definition: str, measured: Mapping[int, Phases]) -> Callable[[
         )
         fixed = optimizer
 
+    shards = measured[min(measured)].shards
+
     def at(p: float) -> Phases:
-        return Phases(batches, unit * generation(p), each * updating(p) + fixed, optimizer)
+        generate, update = unit * generation(p), each * updating(p) + fixed
+        return Phases(batches, generate, update, optimizer, shards, updating(p))
 
     return at

@@ -92,7 +92,7 @@ def scaling(
     """Draw speed-up and efficiency of the study in CSV, with intervals, bounds and fits.
 
     Reads CSV (one row per timed repetition) and, where they stand beside it, <study>.points.csv
-    (which points were last asked for), <study>.ranks.csv (phase times, for the a priori curves)
+    (which points were last asked for), <study>.ranks.csv (phase times, for the bounds)
     and <study>.environment.json. Writes <study>.svg, <study>.png and <study>.fits.csv.
 
     Strong scaling: speed-up over the strategy `sequential` on one process with one thread; in a

@@ -1,4 +1,4 @@
-"""A scaling study analysed: points with their speed-ups, a priori curves and fits, per panel."""
+"""A scaling study analysed: points with their speed-ups, bounds and fits, per panel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ SEQUENTIAL = "sequential"
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """An a priori speed-up over p."""
+    """A bound of the speed-up over p, from what was measured on one process.
+
+    Attributes:
+        timed: whether parts of a minibatch cost what they were measured to cost; None of a strategy
+            that splits none.
+    """
 
     strategy: str
     p: Floats
     speedup: Floats
+    timed: bool | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,7 @@ class Panel:
     Attributes:
         facet: its rows and configuration.
         points: compared cells, the baselines included.
-        curves: a priori curves.
+        curves: bounds.
         fits: fitted models, and refusals with their reasons.
         notes: what a reader of the figure must know.
     """
@@ -132,7 +138,7 @@ def _read_ranks(selection: Selection) -> tuple[Mapping[apriori.Key, list[Row]], 
     if not any(row.get("strategy") == SEQUENTIAL for row in selection.rows):
         return {}, []
     if not path.is_file():
-        return {}, [f"no a priori curves: {path.name} is absent"]
+        return {}, [f"no bounds: {path.name} is absent"]
     return apriori.ranks_by_repetition(read_rows(path, RANK_COLUMNS)), []
 
 
@@ -199,7 +205,7 @@ def _curves(
     facet: Facet, kind: str, cells: Sequence[Cell], ranks: Mapping[apriori.Key, list[Row]],
     largest: int,
 ) -> tuple[tuple[Curve, ...], list[str]]:  # fmt: skip
-    """A priori speed-ups of the strategies in this facet (of all, if it has only a baseline)."""
+    """Bounds of the strategies in this facet (of all, if it has only a baseline)."""
     sequential = [cell for cell in cells if cell.strategy == SEQUENTIAL and cell.cores == 1]
     measured = [cell for cell in sequential if cell.source == "measured"] or sequential
     phases = {
@@ -208,7 +214,7 @@ def _curves(
         if (found := apriori.measure_phases(cell, ranks)) is not None
     }
     if not phases:
-        return (), ["no a priori curves: no phase times on one process"] if ranks else []
+        return (), ["no bounds: no phase times on one process"] if ranks else []
     named = {cell.strategy for cell in cells}
     present = [name for name in apriori.BOUNDS if name in named]
     if not present and any(row.get("variant") for row in facet.rows):
@@ -228,9 +234,10 @@ def _curves(
                 pairs.append((p, work / bound))
         if pairs:
             p_axis, speedup = np.array(pairs).T
-            curves.append(Curve(name, p_axis, speedup))
+            timed = phases[min(phases)].shards is not None if name in apriori.SPLITTING else None
+            curves.append(Curve(name, p_axis, speedup, timed))
         elif name in present:
-            missing.append(f"no a priori curve of {name}: optimizer_seconds was not measured")
+            missing.append(f"no bound of {name}: optimizer_seconds was not measured")
     return tuple(curves), missing
 
 

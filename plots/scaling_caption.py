@@ -97,7 +97,7 @@ def caption(analysis: Analysis) -> str:
             selection, [panel.facet for panel in analysis.panels])),
         f"medians over launches, {launches} per point; {bars}",
         "points at the same p stand side by side" if len(series) > 1 else "",
-        "a priori curves count no communication" if curves else "",
+        "bounds count no communication and no waiting" if curves else "",
         *dict.fromkeys((*analysis.notes, *(n for panel in analysis.panels for n in panel.notes))),
         *_refusals(analysis),
     ]  # fmt: skip

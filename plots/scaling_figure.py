@@ -32,6 +32,13 @@ TITLE_LEAST = 5.5  # points
 #: Over the marker of a point that says less than it seems to.
 LIMITED: Any = {"marker": "x", "color": "#444444", "ms": 7.5, "mew": 0.7}
 
+#: What a bound takes parts of a minibatch to cost, by `Curve.timed`.
+BOUND = {
+    None: "bound from p = 1",
+    True: "bound from p = 1, shards as timed alone",
+    False: "bound: shards as fast as the whole batch",
+}
+
 LEGEND: Any = {
     "loc": "lower center", "frameon": False, "handlelength": 2.4, "columnspacing": 1.4,
     "labelspacing": 0.35, "borderaxespad": 0.2,
@@ -216,8 +223,9 @@ def _legend(analysis: Analysis, looks: dict[str, style.Look]) -> list[Line2D]:
         if name == SEQUENTIAL:
             label = "sequential (T₁)"
         handles.append(Line2D([], [], ls="", label=label, **_marker(looks[name], only)))
-    for name in dict.fromkeys(curve.strategy for panel in panels for curve in panel.curves):
-        label = f"{style.plain(name)}, a priori from p = 1"
+    for curve in {curve.strategy: curve for panel in panels for curve in panel.curves}.values():
+        name = curve.strategy
+        label = f"{style.plain(name)}, {BOUND[curve.timed]}"
         handles.append(Line2D([], [], color=looks[name].colour, ls=looks[name].dashes, label=label))
     for fit in {f.series: f for panel in panels for f in shown_fits(panel)}.values():
         label = f"{style.plain(fit.series)}, {fit.model.name.capitalize()} fit"

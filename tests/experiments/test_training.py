@@ -56,6 +56,11 @@ def test_metrics_and_rank_report():
     assert metrics["images_per_second"] == 3 * 16 / 2.0
     assert metrics["staleness_max"] == 0
     assert 0 <= metrics["robust_accuracy"] <= metrics["clean_accuracy"] <= 1
+    assert metrics["shard_images"] == "1 2 4 8 16"
+    for name in ("shard_generate_seconds", "shard_gradients_seconds"):
+        times = [float(time) for time in metrics[name].split()]
+        assert len(times) == 5
+        assert min(times) > 0
     report = workload.rank_report()
     assert report["role"] == "both"
     assert report["generate_seconds"] > 0 < report["update_seconds"]

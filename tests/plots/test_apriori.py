@@ -2,7 +2,7 @@ import pytest
 from scaling_tables import BATCHES, Table, amdahl
 
 from plots import apriori
-from plots.apriori import Phases
+from plots.apriori import Phases, Shards
 from plots.observations import select
 from plots.scaling import analyse
 
@@ -31,6 +31,42 @@ def test_data_parallel_is_amdahl_with_the_optimizers_share():
     for p in (2, 8, 32):
         speedup = 10.0 / apriori.data_parallel_seconds(PHASES, p)
         assert speedup == pytest.approx(apriori.amdahl_speedup(0.02, p))
+
+
+def test_a_shard_costs_what_it_was_measured_to_cost():
+    # Of 64 images 2 take 0.2 of the attack and 0.25 of the gradients, where 1/32 was hoped for.
+    shards = Shards((1, 2, 32, 64), (1.0, 2.0, 6.0, 10.0), (1.0, 2.0, 5.0, 8.0))
+    phases = Phases(10, 0.9, 0.1, 0.02, shards)
+    assert apriori.data_parallel_seconds(phases, 1) == pytest.approx(10.0)
+    at_32 = 10 * (0.9 * 0.2 + 0.08 * 0.25 + 0.02)
+    assert apriori.data_parallel_seconds(phases, 32) == pytest.approx(at_32)
+    assert apriori.sharded_seconds(phases, 32) == pytest.approx(10 * (0.9 * 0.2 + 0.1))
+    assert apriori.sharded_seconds(phases, 64 / 17) == pytest.approx(10 * (0.9 * 0.4 + 0.1))
+    assert apriori.sharded_seconds(phases, 1000) == apriori.sharded_seconds(phases, 64)
+    assert apriori.pipeline_seconds(phases, 4) == apriori.pipeline_seconds(PHASES, 4)
+
+
+def test_shards_of_a_batch_that_grows_with_p_are_whole_batches():
+    shards = Shards((1, 64), (5.0, 10.0), (5.0, 8.0))
+    measured = {1: Phases(10, 0.9, 0.1, 0.02, shards)}
+    classical = apriori.scaled_phases("classical", measured)(4.0)
+    assert classical.generate_on(4) == pytest.approx(0.9)
+    slides = apriori.scaled_phases("slides", measured)(64.0)
+    assert slides.generate_on(64) == pytest.approx(64 * 0.9 * 0.5)
+
+
+def test_shards_are_read_from_the_table_and_named_in_the_figure(tmp_path):
+    timed = {
+        "shard_images": "1 64", "shard_generate_seconds": "0.16 0.32",
+        "shard_gradients_seconds": "0.033 0.033",
+    }  # fmt: skip
+    table = Table().training([2], strategies={"data_parallel": amdahl(0.5)}, metrics=timed)
+    panel = analyse(select(table.write(tmp_path))).panels[0]
+    (curve,) = panel.curves
+    assert curve.timed
+    assert panel.facet.configuration == ()
+    at_32 = 0.16 + 0.16 / 63 + 0.033 + 0.002  # 2 of 64 images
+    assert curve.speedup[-1] == pytest.approx(0.355 / at_32)
 
 
 def test_the_claim_gives_less_than_was_measured():
@@ -63,4 +99,4 @@ def test_without_a_ranks_table_the_reason_is_noted(tmp_path):
     path = Table().training([2], strategies={"pipeline": amdahl(0.5)}).write(tmp_path, ranks=False)
     analysis = analyse(select(path))
     assert analysis.panels[0].curves == ()
-    assert analysis.notes == ("no a priori curves: strong_scaling.ranks.csv is absent",)
+    assert analysis.notes == ("no bounds: strong_scaling.ranks.csv is absent",)

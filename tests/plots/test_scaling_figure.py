@@ -76,7 +76,8 @@ def test_legend_of_a_strong_study(tmp_path):
     figure = scaling_figure.draw(analysis_of(two_cores, tmp_path))
     assert labels(figure) == [
         "sequential (T₁)", "data parallel (measured)", "pipeline (measured)",
-        "pipeline, a priori from p = 1", "data parallel, a priori from p = 1", "ideal",
+        "pipeline, bound from p = 1", "data parallel, bound: shards as fast as the whole batch",
+        "ideal",
         "claim of the study's slides: Amdahl, f = 1/32",
         "Tumma et al. 2022, m4.16xlarge (reference)",
     ]  # fmt: skip
