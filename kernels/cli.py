@@ -171,7 +171,7 @@ def _size(size: object) -> str:
 @click.option("--repetitions", type=click.IntRange(1), default=7, show_default=True,
               help="Attacks that are timed.")  # fmt: skip
 @click.option(
-    "--layout", type=click.Choice(["wide", "half", "image"]), default="wide", show_default=True,
+    "--layout", type=click.Choice(["wide", "tile"]), default="wide", show_default=True,
     help="Which kernel: images in all lanes of a vector, in half of them, or one image at a time.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -221,14 +221,14 @@ class Engine:
             self.space.pack(weights, packed)
             for kind, library in zip(self._kinds, self._libraries, strict=True):
                 library.use(packed)
-                errors = [self._error(library, kind.block + 1, exact, wanted, generator)]
+                errors = [self._error(library, library.block + 1, exact, wanted, generator)]
                 while not errors[-1] < SELF_CHECK_BOUND:
                     if len(errors) == 3:
                         raise SelfCheckError(
                             f"the {kind.name} kernel's gradients are off by {min(errors):.1e} of "
                             "the largest"
                         )
-                    errors.append(self._error(library, kind.block + 1, exact, wanted, generator))
+                    errors.append(self._error(library, library.block + 1, exact, wanted, generator))
 
     def _random_weights(self, generator: torch.Generator) -> list[Tensor | None]:
         """One float32 tensor for each of `parameters`, in the range of PyTorch's own beginning."""

@@ -181,19 +181,14 @@ class Kernel(Library):
         return loss, found, packed
 
 
-def kernels(names, isas, flags=("-O1",), all_layouts=NETWORKS):
-    """{(network, instruction set, layout): Library}, all compiled at once and not much optimised.
-
-    Of the networks that aren't in ``all_layouts`` no ``half``: it is ``wide`` with other vectors.
-    """
+def kernels(names, isas, flags=("-O1",)):
+    """{(network, instruction set, layout): Library}, all compiled at once and not much optimised."""
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:
         found = recognise(network(name), NETWORKS[name][0]).network
         for isa in isas:
             for kind in layouts(isa):
-                if kind.name == "half" and name not in all_layouts:
-                    continue
                 keys.append((name, isa, kind))
                 headers = {"network.h": header(found)}
                 jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))

@@ -26,19 +26,17 @@ COUNTS = (1, 2, 15, 16, 17, 33)  # filling no block of any layout, one, or sever
 GOAL = 2e-5  # 1.4e-5 is the worst of 12 seeds; most lie near 1e-6
 ISAS = machine._offered()  # at least the generic one, on any processor
 MIXED = "same-pool-odd"  # direct and Winograd convolutions, pooling, padding, dense layers
-IN_ALL_LAYOUTS = (MIXED, "three-convolutions", "dense")
 
 
 @pytest.fixture(scope="module")
 def libraries():
     widest = next(iter(ISAS.values()))
-    compiled = kernels(NETWORKS, [widest], all_layouts=IN_ALL_LAYOUTS)
+    compiled = kernels(NETWORKS, [widest])
     return {(name, kind): library for (name, _, kind), library in compiled.items()}
 
 
-def layout_names(name=MIXED):
-    kinds = [kind.name for kind in layouts(next(iter(ISAS.values())))]
-    return [kind for kind in kinds if kind != "half" or name in IN_ALL_LAYOUTS]
+def layout_names():
+    return [kind.name for kind in layouts(next(iter(ISAS.values())))]
 
 
 def test_the_networks_cover_both_algorithms_and_tiles_that_reach_over_the_edge():
@@ -59,7 +57,7 @@ def test_the_networks_cover_both_algorithms_and_tiles_that_reach_over_the_edge()
 def test_kernels_compute_what_float64_does(libraries, name, record_property):
     for seed in range(3):
         case = sample(name, seed, max(COUNTS))
-        for kind in layout_names(name):
+        for kind in layout_names():
             for threads in (1, 3):
                 worst = errors(libraries[name, kind], case, COUNTS, threads)
                 record_property(f"{kind}-{seed}-{threads}", worst)
@@ -72,7 +70,7 @@ def test_every_instruction_set_computes_the_same(isa):
     assert len(compiled) == len(layouts(ISAS[isa]))
     case = sample(MIXED, 5, 18)
     for (_, _, kind), library in compiled.items():
-        assert library.block == {k.name: k.block for k in layouts(ISAS[isa])}[kind]
+        assert library.block >= {k.name: k.block for k in layouts(ISAS[isa])}[kind]
         worst = errors(library, case, (1, 18), 2)
         assert max(worst.values()) < GOAL, (kind, worst)
 
@@ -371,7 +369,7 @@ def test_a_kernel_computes_with_denormals(libraries):
     assert logits[0, 0].item() == ctypes.c_float(1e-40).value > 0
 
 
-@pytest.mark.parametrize("kind", layout_names("kernel-7"))
+@pytest.mark.parametrize("kind", layout_names())
 @pytest.mark.parametrize("position", [0, 1, 2, 3])
 def test_pooling_does_not_hide_what_is_not_a_number(libraries, kind, position):
     """Of one pixel in a pooling window, wherever it stands."""

@@ -60,11 +60,12 @@ def test_the_choice_is_the_same_every_time(count, threads, lanes):
 
 
 def test_one_image_and_full_blocks_take_the_layout_made_for_them():
-    assert sizes(plan(1, 1, KINDS[16])) == [(2, 1)]
+    assert sizes(plan(1, 1, KINDS[16])) == [(1, 1)]
     assert sizes(plan(16, 1, KINDS[16])) == [(0, 16)]
-    assert sizes(plan(17, 1, KINDS[16])) == [(0, 16), (2, 1)]
+    assert sizes(plan(17, 1, KINDS[16])) == [(0, 16), (1, 1)]
     assert sizes(plan(64, 4, KINDS[16])) == [(0, 64)]
-    assert sizes(plan(4, 4, KINDS[16])) == [(2, 4)]
+    assert sizes(plan(4, 4, KINDS[16])) == [(1, 4)]
+    assert sizes(plan(16, 2, KINDS[16])) == [(1, 16)]
 
 
 def test_of_equally_fast_ones_the_first_is_chosen():

@@ -1,7 +1,7 @@
 // The engine: all steps of a block of images before the next block, blocks spread over threads.
 //
-// Compiled as LAYOUT=BATCH, a block is LANES images, one to a vector lane; as LAYOUT=IMAGE it is
-// one image, with channels in the lanes. A plain C interface, for ctypes. Images are
+// Compiled as LAYOUT=WIDE, a block is LANES images, one to a vector lane; as LAYOUT=TILE it is a few
+// images, each with its places in the lanes. A plain C interface, for ctypes. Images are
 // (n, channels, height, width) and labels int64. Weights are read, and their gradients written, in
 // the packed space (`packed.hpp`). No two calls on one engine may overlap, and no pointer is kept
 // after a call but that of `engine_use`.
@@ -18,15 +18,14 @@
 #pragma GCC visibility push(hidden)
 #include "objective.hpp"
 #include "packing.hpp"
-#define BATCH 1
-#define IMAGE 2
-#if LAYOUT == BATCH
+#define WIDE 1
+#define TILE 2
+#if LAYOUT == WIDE
 #include "batch_chain.hpp"
-#elif LAYOUT == IMAGE
-#include "image_chain.hpp"
-#include "image_packed.hpp"
+#elif LAYOUT == TILE
+#include "tile_chain.hpp"
 #else
-#error "compile with -DLAYOUT=BATCH or IMAGE"
+#error "compile with -DLAYOUT=WIDE or TILE"
 #endif
 
 namespace {
@@ -54,37 +53,21 @@ struct Engine {
   std::vector<Thread> threads;
 };
 
-#if LAYOUT == BATCH
-// A layer's weights stand in its two segments from now on. What is derived of them is made here.
-template <int I, class Weights>
-void take(Weights& weights, const float* packed) {
-  weights.take(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
-}
-
-// What a layer adds up until `finish` is to stand in its two segments then, which it may use before.
-template <int I, class Gradient>
-void begin(Gradient& gradient, float* packed) {
-  gradient.begin(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
-}
-
-template <int I, class Gradient>
-void finish(Gradient& gradient, float*) {
-  gradient.finish();
-}
-#endif
-
+// Layers' weights stand in their segments from now on. What is derived of them is made here.
 template <int I = 0>
 void take_all(Chain<false>::Weights& weights, const float* packed) {
   if constexpr (I < LAYERS) {
-    take<I>(std::get<I>(weights), packed);
+    std::get<I>(weights).take(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
     take_all<I + 1>(weights, packed);
   }
 }
 
+// What layers add up until `finish_all` is to stand in their segments then, which they may use
+// before.
 template <int I = 0>
 void begin_all(Chain<true>::Gradients& gradients, float* packed) {
   if constexpr (I < LAYERS) {
-    begin<I>(std::get<I>(gradients), packed);
+    std::get<I>(gradients).begin(packed + Packed::start(2 * I), packed + Packed::start(2 * I + 1));
     begin_all<I + 1>(gradients, packed);
   } else {
     over_parameters([=](auto parameter, int) { decltype(parameter)::clear_padding(packed); });
@@ -92,10 +75,10 @@ void begin_all(Chain<true>::Gradients& gradients, float* packed) {
 }
 
 template <int I = 0>
-void finish_all(Chain<true>::Gradients& gradients, float* packed) {
+void finish_all(Chain<true>::Gradients& gradients) {
   if constexpr (I < LAYERS) {
-    finish<I>(std::get<I>(gradients), packed);
-    finish_all<I + 1>(gradients, packed);
+    std::get<I>(gradients).finish();
+    finish_all<I + 1>(gradients);
   }
 }
 
@@ -116,15 +99,24 @@ double objective(AnyChain& chain, int which, const int64_t* labels, int64_t coun
   return loss;
 }
 
-int64_t blocks(int64_t n) { return (n + WIDTH - 1) / WIDTH; }
+// Images in a block: WIDTH, but where fewer do as well, no more than leave work to every thread.
+int64_t block_of(int64_t n, int threads) {
+#if LAYOUT == TILE
+  int64_t share = (n + threads - 1) / threads;
+  return share < 1 ? 1 : std::min<int64_t>(share, WIDTH);
+#else
+  (void)n, (void)threads;
+  return WIDTH;
+#endif
+}
 
-// Runs body(block, thread's state) for every block; a fixed thread for each, so that sums over a
-// thread's blocks do not depend on timing; then end(thread's state) for every thread.
+// Runs body(first image, end, thread's state) for every block; a fixed thread for each, so that
+// sums over a thread's blocks do not depend on timing; then end(thread's state) for every thread.
 template <class Prepare, class Body, class End>
 bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body, End&& end) {
-  int64_t count = blocks(n);
-  if (threads > count) threads = (int)count;
   if (threads < 1) threads = 1;
+  const int64_t block = block_of(n, threads), count = (n + block - 1) / block;
+  if (threads > count) threads = (int)std::max<int64_t>(count, 1);
   if ((int)e.threads.size() < threads) e.threads.resize(threads);
   bool ok = true;
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -137,7 +129,7 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
     Thread& mine = e.threads[me];
     Stage::start();
     if (prepare(mine)) {
-      for (int64_t b = me; b < count; b += all) body(b * WIDTH, mine);
+      for (int64_t b = me; b < count; b += all) body(b * block, std::min(n, (b + 1) * block), mine);
       end(mine);
     } else
 #pragma omp atomic write
@@ -254,17 +246,17 @@ EXPORT void engine_use(void* engine, const float* packed) {
 EXPORT int engine_attack(void* engine, const float* start, const float* centre, const int64_t* labels,
                   float* out, int64_t n, int64_t steps, const Settings* settings, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
+  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
     Chain<false>& chain = *t.attack;
-    chain.load(start, n, first);
-    chain.load_centre(centre, n, first);
+    chain.load(start, end, first);
+    chain.load_centre(centre, end, first);
     for (int64_t k = 0; k < steps; k++) {
       chain.forward(*e.weights);
-      objective(chain, settings->objective, labels + first, n - first, 1.0f);
+      objective(chain, settings->objective, labels + first, end - first, 1.0f);
       chain.backward(*e.weights, nullptr);
       chain.ascend(*settings);
     }
-    chain.store(out, n, first);
+    chain.store(out, end, first);
   });
 }
 
@@ -272,22 +264,22 @@ EXPORT int engine_attack(void* engine, const float* start, const float* centre, 
 EXPORT int engine_input_gradient(void* engine, const float* images, const int64_t* labels, float* out,
                           int64_t n, int which, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
+  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
     Chain<false>& chain = *t.attack;
-    chain.load(images, n, first);
+    chain.load(images, end, first);
     chain.forward(*e.weights);
-    objective(chain, which, labels + first, n - first, 1.0f);
+    objective(chain, which, labels + first, end - first, 1.0f);
     chain.backward(*e.weights, nullptr);
-    chain.store_gradient(out, n, first);
+    chain.store_gradient(out, end, first);
   });
 }
 
 EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t n, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, Thread& t) {
-    t.attack->load(images, n, first);
+  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
+    t.attack->load(images, end, first);
     t.attack->forward(*e.weights);
-    for (int lane = 0; lane < WIDTH && first + lane < n; lane++)
+    for (int lane = 0; first + lane < end; lane++)
       for (int c = 0; c < CLASSES; c++)
         out[(first + lane) * CLASSES + c] = t.attack->logit(c, lane);
   });
@@ -298,13 +290,13 @@ EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t 
 EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
                      float scale, float* out, int add, double* loss, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  std::vector<double> losses(blocks(n));
+  std::vector<double> losses(n);  // of blocks, at their first images
   std::vector<float*> sums(threads < 1 ? 1 : threads);
-  auto train = [&](int64_t first, Thread& t) {
+  auto train = [&](int64_t first, int64_t end, Thread& t) {
     Chain<true>& chain = *t.train;
-    chain.load(images, n, first);
+    chain.load(images, end, first);
     chain.forward(*e.weights);
-    losses[first / WIDTH] = objective(chain, CROSS_ENTROPY, labels + first, n - first, scale);
+    losses[first] = objective(chain, CROSS_ENTROPY, labels + first, end - first, scale);
     chain.backward(*e.weights, t.gradients);
   };
   auto ready = [&](Thread& t) {
@@ -316,8 +308,8 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
     begin_all(*t.gradients, sums[me]);
     return true;
   };
-  auto end = [&](Thread& t) { finish_all(*t.gradients, sums[&t - e.threads.data()]); };
-  if (!over_images(e, n, threads, ready, train, end)) return 1;
+  auto close = [](Thread& t) { finish_all(*t.gradients); };
+  if (!over_images(e, n, threads, ready, train, close)) return 1;
   std::vector<const float*> others;
   for (const float* sum : sums)
     if (sum && sum != out) others.push_back(sum);

@@ -82,6 +82,9 @@ struct TileDense {
             UNROLL for (int v = 0; v < V; v++) sums[v] += a * load_vec(d + v * LANES);
           }
           UNROLL for (int v = 0; v < V; v++) store_vec(to + v * LANES, sums[v]);
+          // A padding output's gradient is 0 also where an input is no number.
+          if (panel == Rows::PANELS - 1)
+            for (int j = S::J - panel * Rows::WIDTH; j < V * LANES; j++) to[j] = 0.0f;
         }
       });
       if constexpr (Rows::TAIL) {
@@ -89,7 +92,8 @@ struct TileDense {
         for (int r = 0; r < S::INPUTS; r++, to += Rows::TAIL) {
           Quad sum = begun_ ? quad(to) : Quad{};
           for (int b = 0; b < count; b++) sum += values[b][place[r]] * quad(gradients[b] + Rows::MAIN);
-          std::memcpy(to, &sum, sizeof(float) * Rows::TAIL);
+          std::memcpy(to, &sum, sizeof(float) * (S::J - Rows::MAIN));
+          if constexpr (Rows::MAIN + Rows::TAIL > S::J) to[Rows::TAIL - 1] = 0.0f;
         }
       }
       begun_ = true;

@@ -24,10 +24,10 @@ class TileGate {
           x = pool(row(2 * y) + 2 * v * LANES, row(2 * y + 1) + 2 * v * LANES, m, inside(v));
         } else {
           x = load_vec(row(y) + v * LANES);
-          if constexpr (S::RELU) {
-            m[0] = (Mask)(positive(x) & inside(v));
-            x = keep(m[0], x);
-          }
+          // Zero behind the row: padding may stand there.
+          Mask here = inside(v);
+          if constexpr (S::RELU) m[0] = here = (Mask)(positive(x) & here);
+          x = keep(here, x);
         }
         store_vec(to + v * LANES, x);
       }

@@ -375,16 +375,16 @@ struct TileWinograd {
     static constexpr int BACK = (TX + LANES - 1) / LANES;
     static constexpr int U_LANES = LANES + P_LANES + 2 * LANES;
     // Some floats more than needed, so that frequencies do not fall on the same cache sets.
-    static constexpr int NARROW = S::CI * M * P_LANES + 16, WIDE = S::CO * M * T + 16;
+    static constexpr int NARROW_STEP = S::CI * M * P_LANES + 16, WIDE_STEP = S::CO * M * T + 16;
 
     float* narrow(int f, int c, int r) {
-      return narrow_ + (size_t)f * NARROW + (size_t)(c * M + r) * P_LANES;
+      return narrow_ + (size_t)f * NARROW_STEP + (size_t)(c * M + r) * P_LANES;
     }
     // The same of the inputs, which stay there while gradients are made of them.
     float* inputs(int f, int c, int r) {
       return TRAIN ? inputs_ + (narrow(f, c, r) - narrow_) : narrow(f, c, r);
     }
-    float* wide(int f, int c, int i) { return wide_ + (size_t)f * WIDE + (size_t)(c * M + i) * T; }
+    float* wide(int f, int c, int i) { return wide_ + (size_t)f * WIDE_STEP + (size_t)(c * M + i) * T; }
 
     struct Pixels {
       Mask lanes[MP][MP][TV];
@@ -400,8 +400,8 @@ struct TileWinograd {
 
     alignas(64) float input_[TRAIN ? 1 : (size_t)S::CI * IN_PLANE + SPACE];
     alignas(64) float unwoven_[(size_t)M * F * U_LANES];
-    alignas(64) float narrow_[(size_t)F * NARROW], wide_[(size_t)F * WIDE];
-    alignas(64) float inputs_[TRAIN ? (size_t)F * NARROW : 1];
+    alignas(64) float narrow_[(size_t)F * NARROW_STEP], wide_[(size_t)F * WIDE_STEP];
+    alignas(64) float inputs_[TRAIN ? (size_t)F * NARROW_STEP : 1];
     alignas(64) float arrived_[MP][MP][T + LANES];
     Vec in_[F * PIECE * S::CI], out_[F * PIECE * S::CO];
     Vec carry_[S::CI][F - M][BACK];

@@ -12,6 +12,7 @@
 #include "stages.hpp"
 #include "winograd.hpp"
 #include "winograd_gradient.hpp"
+#include "winograd_weights.hpp"
 
 template <class S>
 struct WinogradConvolution {
@@ -28,45 +29,7 @@ struct WinogradConvolution {
 
   using Gradient = WinogradGradient<S>;
 
-  // What the products read, in their order, of weights (CO, CI, K, K).
-  struct Weights {
-    alignas(64) float forward[(size_t)F * F * S::CO * S::CI];
-    alignas(64) float backward[(size_t)F * F * S::CO * S::CI];
-    const float* bias;
-
-    void take(const float* weight, const float* b) {
-      bias = b;
-      transform<S::CO, FORWARD.channels>(
-          S::CI, [&](int ci, int co) { return weight + (co * S::CI + ci) * R * R; }, forward);
-      transform<S::CI, BACKWARD.channels>(
-          S::CO, [&](int co, int ci) { return weight + (co * S::CI + ci) * R * R; }, backward);
-    }
-
-   private:
-    // out[x frequency][y frequency] and then, of filter(d, c), as blocks of channels c lie.
-    template <int CHANNELS, int CB, class Filter>
-    static NEVER_INLINE void transform(int depth, Filter&& filter, float* out) {
-      constexpr int PAIRS = S::CI * S::CO, N = winograd::FILTERS;
-      for (int first = 0; first < PAIRS; first += N) {
-        winograd::Filters g[R][R];
-        for (int i = 0; i < N; i++) {
-          int pair = first + i < PAIRS ? first + i : PAIRS - 1;
-          int start = pair / (depth * CB) * CB, at = pair - start * depth;
-          int width = CHANNELS - start < CB ? CHANNELS - start : CB;
-          const float* from = filter(at / width, start + at % width);
-          for (int k = 0; k < R * R; k++) g[k / R][k % R][i] = from[k];
-        }
-        int count = PAIRS - first < N ? PAIRS - first : N;
-        winograd::transform_filters<R>(g, [&](int f, int q, winograd::Filters u) {
-          float* to = out + (size_t)(f * F + q) * PAIRS + first;
-          if (count == N)
-            for (int i = 0; i < N; i++) to[i] = (float)u[i];
-          else
-            for (int i = 0; i < count; i++) to[i] = (float)u[i];
-        });
-      }
-    }
-  };
+  using Weights = WinogradWeights<S, FORWARD.channels, BACKWARD.channels>;
 
   template <bool TRAIN>
   class Layer {
