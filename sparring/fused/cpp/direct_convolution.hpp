@@ -58,7 +58,8 @@ struct DirectConvolution {
                 row[i] = gate_.put(next_row_, i, v);
               });
         }
-        gate_.filled(next_row_, below);
+        // Equal inputs give equal sums here.
+        gate_.filled(next_row_, below, [](int, auto&&) { return Ties::none(); });
       }
       if (y == S::HI - 1) next_row_ = 0;
     }

@@ -7,6 +7,7 @@
 
 #include "lanes.hpp"
 #include "shapes.hpp"
+#include "ties.hpp"
 
 template <class S>
 class Gate {
@@ -28,12 +29,13 @@ class Gate {
     return keep(m, v);
   }
 
-  // The row that `row` gave out is filled, every element through `put`.
-  template <class Below>
-  void filled(int y, Below&& below) {
+  // The row that `row` gave out is filled, every element through `put`. ties(x, windows) finds the
+  // equal pixels under pooling window x of this row and the one above it.
+  template <class Below, class FindTies>
+  void filled(int y, Below&& below, FindTies&& ties) {
     if constexpr (S::POOL) {
       if (y % 2 == 0 || y / 2 >= S::HO) return;
-      pool(y / 2, below.slot(y / 2));
+      pool(y / 2, below.slot(y / 2), ties);
       below.arrived(y / 2);
     } else {
       below.arrived(y);
@@ -77,27 +79,35 @@ class Gate {
  private:
   static constexpr int ROW = S::WC * S::CO;
 
-  void pool(int y, Vec* out) {
-    for (int x = 0; x < S::WO; x++)
-      for (int c = 0; c < S::CO; c++) {
-        const Vec *top = pair_[0] + 2 * x * S::CO + c, *bottom = pair_[1] + 2 * x * S::CO + c;
-        Vec a = top[0], b = top[S::CO], p = bottom[0], q = bottom[S::CO];
-        constexpr bool ROUGH = S::ALGORITHM == Algorithm::winograd;
-        Mask right = beats<ROUGH>(b, a), low_right = beats<ROUGH>(q, p);
-        Vec upper = choose(right, b, a), lower = choose(low_right, q, p);
-        Mask low = beats<ROUGH>(lower, upper), pass = (Mask)~(Mask)0;
-        Vec best = choose(low, lower, upper);
-        if constexpr (S::RELU) {
-          pass = positive(best);
-          best = keep(pass, best);
-        }
-        Mask* m = mask_ + ((size_t)(y * S::WO + x) * S::CO + c) * 4;
-        m[0] = (Mask)(~low & ~right & pass);
-        m[1] = (Mask)(~low & right & pass);
-        m[2] = (Mask)(low & ~low_right & pass);
-        m[3] = (Mask)(low & low_right & pass);
-        out[x * S::CO + c] = best;
+  template <class FindTies>
+  void pool(int y, Vec* out, FindTies&& ties) {
+    for (int x = 0; x < S::WO; x++) {
+      const Vec *top = pair_[0] + 2 * x * S::CO, *bottom = pair_[1] + 2 * x * S::CO;
+      auto window = [=](int c) {
+        return Window{top[c], top[S::CO + c], bottom[c], bottom[S::CO + c]};
+      };
+      Mask* masks = mask_ + (size_t)(y * S::WO + x) * S::CO * 4;
+      const Ties equal = ties(x, window);
+      if (equal.any()) pool_window(window, equal, masks, out + x * S::CO);
+      else pool_window(window, Ties::none(), masks, out + x * S::CO);
+    }
+  }
+
+  template <class Channels>
+  static ALWAYS_INLINE void pool_window(Channels&& window, const Ties& equal, Mask* m, Vec* out) {
+    for (int c = 0; c < S::CO; c++, m += 4) {
+      Largest best = largest(window(c), equal);
+      Mask pass = Ties::ALL;
+      if constexpr (S::RELU) {
+        pass = positive(best.value);
+        best.value = keep(pass, best.value);
       }
+      m[0] = best.a & pass;
+      m[1] = best.b & pass;
+      m[2] = best.c & pass;
+      m[3] = best.d & pass;
+      out[c] = best.value;
+    }
   }
 
   Vec pair_[S::POOL ? 2 : 1][S::POOL ? ROW : 1];

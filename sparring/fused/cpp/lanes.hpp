@@ -109,12 +109,8 @@ ALWAYS_INLINE Vec choose(Mask m, Vec a, Vec b) {
 ALWAYS_INLINE Vec magnitude(Vec v) { return most(v, -v); }
 
 // Whether `next` takes the place of `best` in a maximum: it is larger, or no number, as in PyTorch.
-// ROUGH: larger by more than what Winograd's rounding makes of equal values. On a plain background
-// all pixels of a pooling window are equal, and the first should win, not a random one.
-template <bool ROUGH>
 ALWAYS_INLINE Mask beats(Vec next, Vec best) {
-  Vec bar = ROUGH ? best + 1e-5f * magnitude(best) : best;
-  return (Mask)(above(next, bar) | no_number(next));
+  return (Mask)(above(next, best) | no_number(next));
 }
 
 // In pairs: as few steps after one another as can be. N floats, lower half plus upper half.

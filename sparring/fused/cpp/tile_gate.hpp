@@ -69,9 +69,9 @@ class TileGate {
     Vec t[2] = {load_vec(lower), load_vec(lower + LANES)};
     Vec a = shuffled<FromTwo<2, 0>>(s[0], s[1]), b = shuffled<FromTwo<2, 1>>(s[0], s[1]);
     Vec p = shuffled<FromTwo<2, 0>>(t[0], t[1]), q = shuffled<FromTwo<2, 1>>(t[0], t[1]);
-    Mask right = beats<false>(b, a), low_right = beats<false>(q, p);
+    Mask right = beats(b, a), low_right = beats(q, p);
     Vec top = choose(right, b, a), bottom = choose(low_right, q, p);
-    Mask low = beats<false>(bottom, top), pass = inside;
+    Mask low = beats(bottom, top), pass = inside;
     Vec best = choose(low, bottom, top);
     if constexpr (S::RELU) {
       pass = (Mask)(pass & positive(best));

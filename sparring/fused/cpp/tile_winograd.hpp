@@ -251,9 +251,9 @@ struct TileWinograd {
     }
 
     static ALWAYS_INLINE Vec pool(Vec a, Vec b, Vec p, Vec q, Mask here, Mask* m) {
-      Mask right = beats<false>(b, a), low_right = beats<false>(q, p);
+      Mask right = beats(b, a), low_right = beats(q, p);
       Vec top = choose(right, b, a), bottom = choose(low_right, q, p);
-      Mask low = beats<false>(bottom, top);
+      Mask low = beats(bottom, top);
       Vec best = choose(low, bottom, top);
       Mask pass = S::RELU ? (Mask)(positive(best) & here) : here;
       m[0] = (Mask)(~low & ~right & pass);

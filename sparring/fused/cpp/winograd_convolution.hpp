@@ -12,6 +12,7 @@
 #include "stages.hpp"
 #include "winograd.hpp"
 #include "winograd_gradient.hpp"
+#include "winograd_norms.hpp"
 #include "winograd_weights.hpp"
 
 template <class S>
@@ -43,18 +44,26 @@ struct WinogradConvolution {
       {
         Stage stage(STAGE_TRANSFORM);
         transform_row(padded(y), ring_[(y + S::P) % F]);
+        if constexpr (S::POOL) norms_.row_arrived(padded(y), y + S::P);
       }
       // Row y completes the tiles whose last input row it is; the last row also those below it,
       // whose other rows are padding.
       while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
         forward_tiles(next_tile_, w);
+        if constexpr (S::POOL) norms_.of_tiles(next_tile_ * M, S::P, S::P + y);
         for (int r = 0; r < M && next_tile_ * M + r < S::HC; r++) {
           int yc = next_tile_ * M + r;
           {
             Stage stage(STAGE_TRANSFORM);
             transform_back(r, yc, w, gate_.row(yc, below));
           }
-          gate_.filled(yc, below);
+          gate_.filled(yc, below, [&](int x, auto&& window) {
+            const Vec norm = norms_[2 * x / M];
+            Ties equal;
+            for (int c = 0; c < S::CO && equal.any(); c++)
+              equal.narrow(window(c), w.rounding.bound(c, norm));
+            return equal;
+          });
         }
         next_tile_++;
       }
@@ -281,6 +290,7 @@ struct WinogradConvolution {
     static_assert(M >= R - 1, "a tile's carry must end within the next tile");
 
     Gate<S> gate_;
+    TileNorms<TX, M, F, S::CI> norms_;
     int next_tile_ = 0;
     // What lies beyond the image, left and right, is never written and stays zero.
     Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];

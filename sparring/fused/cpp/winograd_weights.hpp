@@ -3,6 +3,7 @@
 
 #include "blocks.hpp"
 #include "shapes.hpp"
+#include "ties.hpp"
 #include "winograd.hpp"
 
 // FORWARD and BACKWARD: output channels of a register block in either direction.
@@ -12,9 +13,11 @@ struct WinogradWeights {
   alignas(64) float forward[(size_t)F * F * S::CO * S::CI];
   alignas(64) float backward[(size_t)F * F * S::CO * S::CI];
   const float* bias;
+  Rounding<S::CO> rounding;  // of what is pooled
 
   void take(const float* weight, const float* b) {
     bias = b;
+    if constexpr (S::POOL) rounding.take(weight, b, S::CI * R * R);
     transform<S::CO, FORWARD>(
         S::CI, [&](int ci, int co) { return weight + (co * S::CI + ci) * R * R; }, forward);
     transform<S::CI, BACKWARD>(

@@ -1,0 +1,83 @@
+"""Which of equal pixels under a max-pooling gets the gradient, where Winograd rounds them apart."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from sparring import data
+from sparring.fused import machine
+from sparring.fused.build import build
+from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
+from sparring.fused.header import header, uses_winograd
+from sparring.fused.layouts import layouts
+from sparring.fused.recognise import recognise
+from tests.sparring.fused_networks import Kernel, conv, head
+
+IMAGES = 2000
+MARGIN = 0.005  # of the images, beyond PyTorch's float32: Winograd rounds ten times as coarsely
+WRONG = 1e-3  # of an image's largest gradient: a pixel took another's, rounding is a thousandth
+
+
+def input_gradients(model, x, y):
+    x = x.clone().requires_grad_(True)
+    return torch.autograd.grad(F.cross_entropy(model(x), y, reduction="sum"), x)[0]
+
+
+def share_of_wrong(gradients, exact):
+    error = (gradients.double() - exact).abs().amax((1, 2, 3))
+    return (error > WRONG * exact.abs().amax((1, 2, 3))).double().mean().item()
+
+
+@cache
+def model():
+    torch.manual_seed(0)
+    pooled = [*conv(1, 7, 3), *conv(7, 13, 3), nn.MaxPool2d(2), *conv(13, 5, 3)]
+    return nn.Sequential(*pooled, *head(500, 30, 10))
+
+
+@pytest.fixture(scope="module", params=machine._offered().values(), ids=lambda isa: isa.name)
+def library(request):
+    known = recognise(model(), (1, 28, 28))
+    assert uses_winograd(known.network.convolutions[1])
+    wide, isa = layouts(request.param)[0], request.param
+    text = {"network.h": header(known.network)}
+    library = Kernel(build(SOURCE, text, dict(wide.defines), isa, flags=("-O1",)))
+    library.load(known.parameters)
+    return library
+
+
+def images(kind):
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(IMAGES, 1, 28, 28, generator=generator)
+    if kind == "random":
+        return noise
+    digits = torch.from_numpy(data.load("mnist-5k").train.images(slice(IMAGES)))
+    if kind == "on black":
+        return digits
+    if kind == "on grey":  # of another brightness in each image
+        return digits / 2 + noise[:, :, :1, :1] / 2
+    return digits / 2 + noise[:, :, :, :1] / 2  # stripes: only neighbours in a row are equal
+
+
+@cache
+def references(kind):
+    """Images, labels, float64's gradients, and the share of images where float32's are wrong."""
+    x, y = images(kind).contiguous(), torch.arange(IMAGES) % 10
+    exact = input_gradients(copy.deepcopy(model()).double(), x.double(), y)
+    return x, y, exact, share_of_wrong(input_gradients(model(), x, y), exact)
+
+
+@pytest.mark.parametrize("kind", ["random", "on black", "on grey", "on stripes"])
+def test_no_more_images_go_wrong_than_in_pytorch(library, kind, record_property):
+    x, y, exact, pytorch = references(kind)
+    ours = torch.empty_like(x)
+    library.input_gradient(x, y, ours, OBJECTIVE_NUMBERS["cross_entropy"], 1)
+    wrong = share_of_wrong(ours, exact)
+    record_property("shares", (wrong, pytorch))
+    assert wrong <= pytorch + MARGIN
