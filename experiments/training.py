@@ -112,7 +112,8 @@ class Training:
         run = Run(
             self.comm, self.compute, self.updates, record_strength=self.parameters.record_strength
         )
-        self.log: RankLog = guarded(self.strategy, run)
+        with self.compute.in_place(self.comm.allgather):
+            self.log: RankLog = guarded(self.strategy, run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
         """The repetition's metrics, and on every rank the work for the accuracies.

@@ -6,7 +6,7 @@ behind it: PyTorch, a fused engine, or an emulation that sleeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +57,13 @@ class Compute(Protocol):
     epoch_length: int
     optimizer_seconds: float
 
+    @property
+    def shared_rows(self) -> int:
+        """Rows of ``weight_count`` numbers in which weights and optimizer could live (`live_in`).
+
+        0 if they cannot.
+        """
+
     def reset(self) -> None:
         """Put initial weights and a new optimizer in place."""
 
@@ -104,8 +111,31 @@ class Compute(Protocol):
     def apply(self, gradients: Array) -> None:
         """One optimizer step with these flat gradients."""
 
+    def live_in(self, rows: Sequence[Array] | None, part: slice, *, first: bool) -> None:
+        """Keep weights and the optimizer's state in ``rows``, and step on this part of them.
+
+        Gradients stand where the weights do, then. Called where ``shared_rows`` is not 0.
+
+        Args:
+            rows: so many rows, perhaps of memory that other ranks share; None for own memory.
+            part: what `apply` steps on; others see to the rest and `weights_changed` tells of it.
+            first: whether this rank's weights and state go to the rows; else it takes theirs.
+        """
+
+    def weights_changed(self) -> None:
+        """Others have changed the rows of `live_in`."""
+
     def read_weights(self, out: Array) -> None:
         """Copy the weights to the flat buffer ``out``."""
 
     def write_weights(self, weights: Array) -> None:
         """Take the weights from a flat buffer."""
+
+    def borrow_weights(self, weights: Array) -> None:
+        """Take the weights from a flat buffer that nobody changes before the next call.
+
+        They may be read there until then. Not for a rank that also updates.
+        """
+
+    def return_weights(self) -> None:
+        """Copy what is borrowed: its buffer may go."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -319,6 +319,19 @@ class TorchCompute:
             self.optimizer.step()
         self.optimizer_seconds += time.perf_counter() - started
 
+    @property
+    def shared_rows(self) -> int:
+        """See `Compute`."""
+        return 0
+
+    def live_in(self, rows: Sequence[Array] | None, part: slice, *, first: bool) -> None:
+        """See `Compute`; never called."""
+        raise NotImplementedError
+
+    def weights_changed(self) -> None:
+        """See `Compute`; never called."""
+        raise NotImplementedError
+
     def _state(self) -> tuple[list[Tensor], list[Tensor]]:
         """All that the model computes with: what has the weights' dtype, and other buffers."""
         if not self._has_buffers:
@@ -351,6 +364,13 @@ class TorchCompute:
             raw = rest[start : start + tensor.nbytes].clone()  # from an address that any dtype has
             tensor.copy_(raw.view(tensor.dtype).view_as(tensor))
             start += tensor.nbytes
+
+    def borrow_weights(self, weights: Array) -> None:
+        """See `Compute`; they are copied."""
+        self.write_weights(weights)
+
+    def return_weights(self) -> None:
+        """See `Compute`."""
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class FusedCompute(TorchCompute):
         place = {id(p): part for p, part in zip(self._parameters, self._parts, strict=True)}
         #: For each of the engine's parameters its part of the flat gradients, or None if frozen.
         self._places = [place.get(id(p)) for p in engine.parameters]
-        self._packed = engine.space.zeros()  # gradients, where they are not wanted so
+        self._packed: Tensor | None = None  # gradients, where they are not wanted so
         self._torch_attacks = self._divided = False
 
     _place: Place | None
@@ -80,7 +80,9 @@ class FusedCompute(TorchCompute):
         loss = 0.0
         if len(batch.labels):
             self._engine.refresh()
-            packed = self._packed if self._place is None else torch.from_numpy(out)
+            if self._place is None and self._packed is None:
+                self._packed = self._engine.space.zeros()
+            packed = torch.from_numpy(out) if self._packed is None else self._packed
             loss = self._engine.gradients(
                 torch.from_numpy(batch.images), torch.from_numpy(batch.labels), 1.0 / batch.rows,
                 packed,
@@ -134,7 +136,7 @@ class FusedCompute(TorchCompute):
             yield
             return
         counts = self.weight_count, self.gradient_count, self._parts
-        place.gradient_count = self.gradient_count
+        place.gradient_count, self._packed = self.gradient_count, None
         self.weight_count = self.gradient_count = self._engine.space.size
         self._parts, self._place = self._engine.space.segments, place
         try:
@@ -226,6 +228,20 @@ class FusedCompute(TorchCompute):
         self._place.write(torch.from_numpy(weights))
         if self._torch_attacks:
             self._place.show_weights()
+
+    def borrow_weights(self, weights: Array) -> None:
+        """See `Compute`; in place, the engine reads them where they are."""
+        if self._place is None:
+            super().borrow_weights(weights)
+            return
+        self._place.borrow(torch.from_numpy(weights))
+        if self._torch_attacks:
+            self._place.show_weights()
+
+    def return_weights(self) -> None:
+        """See `Compute`."""
+        if self._place is not None:
+            self._place.give_back()
 
 
 def compute_for(

@@ -48,6 +48,7 @@ class Place:
         self._everything = slice(0, self._space.size)
         self._part = self._everything
         self._rows: dict[str, Tensor] = {}  # where the state must be kept, if that matters
+        self._own: Tensor | None = None  # while weights are borrowed
         self._shown = False
 
     def begin(self) -> None:
@@ -70,6 +71,18 @@ class Place:
         """Take the weights from others."""
         self.weights.copy_(weights)
         self.changed()
+
+    def borrow(self, weights: Tensor) -> None:
+        """Read the weights where others have them, and step on none."""
+        self._own, self.weights = self.weights if self._own is None else self._own, weights
+        self.changed()
+
+    def give_back(self) -> None:
+        """Copy what is borrowed."""
+        if self._own is not None:
+            self._own.copy_(self.weights)
+            self.weights, self._own = self._own, None
+            self.changed()
 
     def changed(self) -> None:
         """The weights have changed, here or on another rank."""

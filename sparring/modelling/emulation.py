@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
@@ -165,6 +165,7 @@ class EmulatedCompute:
     def reset(self) -> None:
         """See `Compute`."""
         self.optimizer_seconds = 0.0
+        self._part = 1.0  # of the weights, that this rank's optimizer steps on
         self._calls = dict.fromkeys(_Draw, 0)
         self.sleeper.late = 0.0
 
@@ -227,7 +228,21 @@ class EmulatedCompute:
 
     def apply(self, gradients: Array) -> None:
         """See `Compute`."""
-        self.optimizer_seconds += self._take(self._calibration.apply, _Draw.APPLY)
+        self.optimizer_seconds += self._take(self._calibration.apply, _Draw.APPLY, part=self._part)
+
+    @property
+    def shared_rows(self) -> int:
+        """See `Compute`: as the fused engine with momentum."""
+        return 2 if self._calibration.backend == "fused" else 0
+
+    def live_in(self, rows: Sequence[Array] | None, part: slice, *, first: bool) -> None:
+        """See `Compute`; a step on a part takes that part of the time."""
+        for row in rows or () if first else ():
+            self._zero(row)
+        self._part = (part.stop - part.start) / self.weight_count
+
+    def weights_changed(self) -> None:
+        """See `Compute`."""
 
     def read_weights(self, out: Array) -> None:
         """See `Compute`; ``out`` is set to 0 when it is new."""
@@ -238,17 +253,27 @@ class EmulatedCompute:
         """See `Compute`."""
         self._take(self._calibration.write_weights, _Draw.WRITE)
 
+    def borrow_weights(self, weights: Array) -> None:
+        """See `Compute`; the fused engine reads them where they are."""
+        if self._calibration.backend != "fused":
+            self.write_weights(weights)
+
+    def return_weights(self) -> None:
+        """See `Compute`."""
+
     def _times(self, images: int) -> Work:
         if images not in self._known:
             self._known[images] = self._calibration.times(images)
         return self._known[images]
 
-    def _take(self, duration: Duration, what: _Draw, number: int | None = None) -> float:
+    def _take(
+        self, duration: Duration, what: _Draw, number: int | None = None, part: float = 1.0
+    ) -> float:
         """Let one drawn duration pass; what belongs to no minibatch is keyed by its turn."""
         if number is None:
             number = self._calls[what]
             self._calls[what] += 1
-        seconds = self._factor * duration.draw(self._random(what, number, 0))
+        seconds = part * self._factor * duration.draw(self._random(what, number, 0))
         self.sleeper.pass_time(seconds)
         return seconds
 

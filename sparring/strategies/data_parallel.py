@@ -6,10 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from sparring.compute import Compute
 from sparring.strategies.base import Run, Strategy, check_types, shard
-from sparring.strategies.node_memory import NoRoomError
+from sparring.strategies.node_memory import NodeMemory, NoRoomError
 from sparring.strategies.reduction import MessageReduction, Reduction, SharedReduction
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
+from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -24,7 +26,9 @@ class DataParallel(Strategy):
     """Synchronous data parallelism: staleness 0, the same numbers as sequential up to rounding.
 
     Each share's gradient is weighted by its size, so p need not divide the minibatch. All ranks
-    apply the same reduced gradient with an optimizer each; their weights never part.
+    apply the same reduced gradient with an optimizer each; their weights never part. Where the
+    weights can live in memory that a node's ranks share (the fused engine and an elementwise
+    optimizer, through shared memory), each rank steps on its part of them instead.
 
     Attributes:
         overlap: reduce each parameter's gradient as soon as the backward pass has it (Li et al.,
@@ -73,6 +77,7 @@ class DataParallel(Strategy):
             if comm.rank == 0:
                 _log.warning("%s; gradients are reduced by messages instead", error)
             sums = MessageReduction(*needs)
+        divided = _Divided.among(comm, compute, sums, waiting)
         requests: list[MPI.Request] = []
 
         def reduce_early(part: slice) -> None:
@@ -96,12 +101,18 @@ class DataParallel(Strategy):
                         for request in requests:
                             waiting.finish(request, what)
                         requests.clear()
+                    elif divided:
+                        divided.sums.add_up(what)
                     else:
                         sums.reduce(what)
                 log.sent(sums.own.nbytes)
                 log.received(sums.total.nbytes)
             with log.phase("update"):
                 compute.apply(sums.total[:-2])
+            if divided:
+                with log.phase("wait"):
+                    divided.sums.publish(f"the other ranks' part of update {number}")
+                compute.weights_changed()
             log.batches += 1
             loss, made = (float(value) for value in sums.total[-2:])
             run.updated(
@@ -110,5 +121,43 @@ class DataParallel(Strategy):
                     made if run.record_strength else None, loss,
                 )
             )  # fmt: skip
+        if divided:
+            divided.close()
         sums.close()
         return log
+
+
+@dataclass
+class _Divided:
+    """The optimizer's step, divided among the ranks of a node.
+
+    Each steps on the part of the weights whose gradients it adds up, and all read one copy of them:
+    that lies in memory which they share, as does the optimizer's state.
+    """
+
+    compute: Compute
+    sums: SharedReduction
+    memory: NodeMemory
+
+    @classmethod
+    def among(
+        cls, comm: MPI.Intracomm, compute: Compute, sums: Reduction, waiting: Waiting
+    ) -> _Divided | None:
+        """None if every rank takes the whole step for itself. Collective."""
+        count, number = compute.weight_count, compute.shared_rows
+        if not isinstance(sums, SharedReduction) or number == 0:
+            return None
+        try:
+            memory = NodeMemory(comm, lambda _: number, count, compute.dtype, waiting)
+        except NoRoomError:
+            return None
+        part = slice(min(count, sums.part.start), min(count, sums.part.stop))
+        compute.live_in(memory.rows, part, first=memory.node.rank == 0)
+        memory.meet("the first weights")
+        return cls(compute, sums, memory)
+
+    def close(self) -> None:
+        """Give every rank weights and state of its own again. Collective."""
+        everything = slice(0, self.compute.weight_count)
+        self.compute.live_in(None, everything, first=True)
+        self.memory.close()

@@ -20,7 +20,8 @@ from sparring.strategies.waiting import Waiting
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-_CACHE_LINE = 64
+#: Bytes; a row begins at one.
+CACHE_LINE = 64
 #: Where MPI libraries put such memory on Linux; containers often have 64 MiB of it.
 _PLACE = "/dev/shm"
 #: Left for what the MPI library itself adds to what is asked of it.
@@ -94,7 +95,7 @@ class NodeMemory:
         self.node = cast("MPI.Intracomm", comm.Split_type(MPI.COMM_TYPE_SHARED))
         number = rows(self.node.size)
         itemsize = np.dtype(dtype).itemsize
-        stride = -(-count * itemsize // _CACHE_LINE) * _CACHE_LINE
+        stride = -(-count * itemsize // CACHE_LINE) * CACHE_LINE
         size = number * stride if self.node.rank == 0 else 0
         try:
             check_room(comm, size)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sparring.compute import Array
 from sparring.errors import SparringError
 from sparring.strategies.base import shard
-from sparring.strategies.node_memory import NodeMemory
+from sparring.strategies.node_memory import CACHE_LINE, NodeMemory
 from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class SharedReduction:
     ) -> None:
         self._waiting = waiting
         # A row for each rank, and one for the sums.
+        itemsize = np.dtype(dtype).itemsize
         self._memory = NodeMemory(comm, lambda ranks: ranks + 1, count, dtype, waiting)
         node = self._memory.node
         sizes = set(comm.allgather(node.size))
@@ -80,20 +81,28 @@ class SharedReduction:
             )
         self._across = cast("MPI.Intracomm", comm.Split(node.rank, comm.rank))
         self.own, self.total = self._memory.rows[node.rank], self._memory.rows[-1]
-        self._slice = shard(count, node.size, node.rank)
+        self.part = _lines(count, itemsize, node.size, node.rank)
 
     def reduce(self, what: str) -> None:
         """See `Reduction`."""
+        self.add_up(what)
+        self.publish(what)
+
+    def add_up(self, what: str) -> None:
+        """The first half of `reduce`: after it this rank may read ``total[part]``, and no more."""
         from mpi4py import MPI
 
         self._memory.meet(what)
-        sums = self.total[self._slice]
+        sums = self.total[self.part]
         first, *others = self._memory.rows[:-1]
-        sums[:] = first[self._slice]
+        sums[:] = first[self.part]
         for other in others:
-            sums += other[self._slice]
+            sums += other[self.part]
         if self._across.size > 1:
             self._waiting.finish(self._across.Iallreduce(MPI.IN_PLACE, sums), what)
+
+    def publish(self, what: str) -> None:
+        """The second half: all may read all sums, and what ranks made of theirs meanwhile."""
         self._memory.meet(what)
 
     def close(self) -> None:
@@ -101,3 +110,10 @@ class SharedReduction:
         del self.own, self.total
         self._across.Free()
         self._memory.close()
+
+
+def _lines(count: int, itemsize: int, parts: int, part: int) -> slice:
+    """One of the shares of whole cache lines: no two ranks write to the same one."""
+    line = max(1, CACHE_LINE // itemsize)
+    lines = shard(-(-count // line), parts, part)
+    return slice(min(count, line * lines.start), min(count, line * lines.stop))

@@ -113,6 +113,7 @@ class Sharded(Strategy):
         log, waiting = run.begin("both" if run.comm.rank == 0 else "generator")
         rank = _Rank(self, run, log, waiting)
         rank.train()
+        run.compute.return_weights()
         rank.broadcast.close()
         return log
 
@@ -295,7 +296,7 @@ class _Rank:
         else:
             self.log.received(weights.nbytes)
             with self.log.phase("receive"):
-                self.compute.write_weights(weights)
+                self.compute.borrow_weights(weights)
 
     def _finish_sends(self) -> None:
         with self.log.phase("wait"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ import sparring
 from sparring.attacks import PGD
 from sparring.fused import compute as fused_compute
 from sparring.fused.flat_optimizer import elementwise
-from tests.sparring.fused_training_ranks import arrays
+from tests.mpi import run_ranks
+from tests.sparring.fused_training_ranks import arrays, weights_of
 from tests.sparring.fused_training_ranks import small as make
 
+PROGRAM = str(Path(__file__).with_name("in_place_ranks.py"))
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
     "momentum": lambda p: torch.optim.SGD(
@@ -228,3 +231,19 @@ def test_which_optimizers_are_elementwise():
     assert elementwise(scheduled)
     scheduled.step = lambda: None
     assert not elementwise(scheduled)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_ranks_of_a_node_train_one_copy_of_the_weights(processes, tmp_path, plain):
+    run_ranks(processes, [PROGRAM, str(tmp_path)])
+    found = torch.from_numpy(np.load(tmp_path / "weights.npy"))
+    plain()
+    alone = trainer("adam", model=make())
+    alone = sparring.Trainer(
+        alone.model, torch.optim.Adam(alone.model.parameters(), lr=0.01), arrays(50),
+        alone.attack, batch_size=20, backend="fused",
+    )  # fmt: skip
+    begun = torch.from_numpy(weights_of(alone.compute))
+    alone.fit(updates=6)
+    wanted = torch.from_numpy(weights_of(alone.compute))
+    assert all(off(weights, wanted, begun) < 1e-2 for weights in found)
