@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from experiments.parameters import Parameters, build_strategy, parse
+from experiments.shard_times import shard_times
 from sparring.errors import SparringError
 from sparring.modelling.calibration import Calibration, load
 from sparring.modelling.calibration_files import digest, machine_name, newest
@@ -40,15 +41,15 @@ class Emulated:
     tables, or a path. Where it is empty, the newest of this machine is taken.
 
     Metrics (rank 0's): ``batches``, ``images_per_second``, ``staleness_mean``, ``staleness_max``,
-    ``fill_seconds``, ``drain_seconds``, ``optimizer_seconds``, ``backend_used`` and ``waiting`` as
-    in training; losses and accuracies are none. ``calibration_digest`` and ``calibration_date``
+    ``fill_seconds``, ``drain_seconds``, ``optimizer_seconds``, ``backend_used``, ``waiting`` and what
+    shards cost as in training; losses and accuracies are none. ``calibration_digest`` and ``calibration_date``
     tell what was emulated; ``emulation_cpu_share`` is the CPU time that all ranks used in the timed
     region, for messages and protocol, over what this machine's cores offer in it, and
     ``emulation_limited`` whether that is above a fifth: such a row is slower than the real thing.
     """
 
     version = 1
-    modules = ("sparring", "experiments.parameters")
+    modules = ("sparring", "experiments.parameters", "experiments.shard_times")
     packages = ("numpy",)
 
     @staticmethod
@@ -126,6 +127,7 @@ class Emulated:
 
     def prepare(self, warmup: bool) -> None:
         """Forget the last repetition; a warm-up trains a few updates for each generator."""
+        self.warmup = warmup
         self.compute.reset()
         few = self.parameters.warmup_updates * max(1, self.comm.size - 1)
         self.updates = min(few, self.parameters.updates) if warmup else self.parameters.updates
@@ -146,6 +148,7 @@ class Emulated:
         staleness = [record.staleness for record in log.records]
         used = self.comm.allreduce(self.cpu_seconds)
         share = used / (self.cores * seconds)
+        alone = self.parameters.strategy == "sequential" and not self.warmup
         return {
             "batches": self.updates,
             "images_per_second": images / seconds,
@@ -161,6 +164,7 @@ class Emulated:
             "calibration_date": self.calibration.date,
             "emulation_cpu_share": share,
             "emulation_limited": share > CPU_LIMIT,
+            **(shard_times(self.compute) if alone else {}),
         }
 
     def rank_report(self) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def test_a_row_is_flagged_above_a_fifth_of_the_machines_cpu_time(point, cpu_seco
 def test_metrics_are_those_of_training_without_accuracies(point):
     metrics = run_alone(point).observe(2.0)
     assert metrics["images_per_second"] == 6 * 8 / 2.0
+    assert metrics["shard_images"] == "1 2 4 8"
     assert metrics["staleness_mean"] == 0
     assert metrics["optimizer_seconds"] == pytest.approx(6 * 7e-6)
     assert metrics["calibration_date"] == "2026-01-02T03:04:05+00:00"
