@@ -43,9 +43,10 @@ class Emulated:
     Metrics (rank 0's): ``batches``, ``images_per_second``, ``staleness_mean``, ``staleness_max``,
     ``fill_seconds``, ``drain_seconds``, ``optimizer_seconds``, ``backend_used``, ``waiting`` and
     what shards cost, as in training; losses and accuracies are none.
-    ``calibration_digest`` and ``calibration_date`` tell what was emulated; ``emulation_cpu_share`` is the CPU time that all ranks used in the timed
-    region, for messages and protocol, over what this machine's cores offer in it, and
-    ``emulation_limited`` whether that is above a fifth: such a row is slower than the real thing.
+    ``calibration_digest`` and ``calibration_date`` tell what was emulated; ``emulation_cpu_share``
+    is the CPU time that all ranks used in the timed region, for messages and protocol, over what
+    this machine's cores offer in it, and ``emulation_limited`` whether that is above a fifth: such
+    a row is slower than the real thing.
     """
 
     version = 1
