@@ -240,7 +240,7 @@ def test_ranks_of_a_node_train_one_copy_of_the_weights(processes, tmp_path, plai
     plain()
     alone = trainer("adam", model=make())
     alone = sparring.Trainer(
-        alone.model, torch.optim.Adam(alone.model.parameters(), lr=0.01), arrays(50),
+        alone.model, torch.optim.Adam(alone.model.parameters(), lr=0.01, eps=1e-3), arrays(50),
         alone.attack, batch_size=20, backend="fused",
     )  # fmt: skip
     begun = torch.from_numpy(weights_of(alone.compute))

@@ -41,13 +41,16 @@ def model():
     return nn.Sequential(*pooled, *head(500, 30, 10))
 
 
-@pytest.fixture(scope="module", params=machine._offered().values(), ids=lambda isa: isa.name)
+KINDS = [(isa, kind) for isa in machine._offered().values() for kind in layouts(isa)]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda pair: f"{pair[0].name}-{pair[1].name}")
 def library(request):
     known = recognise(model(), (1, 28, 28))
     assert uses_winograd(known.network.convolutions[1])
-    wide, isa = layouts(request.param)[0], request.param
+    isa, kind = request.param
     text = {"network.h": header(known.network)}
-    library = Kernel(build(SOURCE, text, dict(wide.defines), isa, flags=("-O1",)))
+    library = Kernel(build(SOURCE, text, dict(kind.defines), isa, flags=("-O1",)))
     library.load(known.parameters)
     return library
 

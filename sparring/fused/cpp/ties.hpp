@@ -42,11 +42,13 @@ class Ties {
     cd &= within(w.c - w.d, bound);
   }
   bool any() const { return ab | ac | ad | bc | bd | cd; }
-  static Ties none() {
+  // Equal so far in these lanes, and in no others.
+  static Ties in(Mask lanes) {
     Ties t;
-    t.ab = t.ac = t.ad = t.bc = t.bd = t.cd = 0;
+    t.ab = t.ac = t.ad = t.bc = t.bd = t.cd = lanes;
     return t;
   }
+  static Ties none() { return in(0); }
 
   static constexpr Mask ALL = (Mask) ~(Mask)0;
   Mask ab = ALL, ac = ALL, ad = ALL, bc = ALL, bd = ALL, cd = ALL;

@@ -8,6 +8,7 @@
 #include "blocks.hpp"
 #include "shapes.hpp"
 #include "stages.hpp"
+#include "ties.hpp"
 #include "tile_planes.hpp"
 #include "tile_winograd_gradient.hpp"
 #include "winograd.hpp"
@@ -114,7 +115,7 @@ struct TileWinograd {
           }
           from_y_frequencies<piece>(f, v);
         });
-      from_x_frequencies(s, w.bias, out);
+      from_x_frequencies(s, w, out);
     }
 
     // up: the gradient of the output, in tiles, zero where no gradient passes; below: planes for
@@ -168,6 +169,11 @@ struct TileWinograd {
             Vec d[F], u[F];
             const float* from = unwoven_ + (size_t)r * F * U_LANES + v * LANES;
             UNROLL for (int k = 0; k < F; k++) d[k] = load_vec(from + k * U_LANES);
+            if constexpr (S::POOL) {
+              Vec squares = c ? load_vec(squares_[r] + v * LANES) : Vec{};
+              UNROLL for (int k = 0; k < F; k++) squares += d[k] * d[k];
+              store_vec(squares_[r] + v * LANES, squares);
+            }
             winograd::transform_input(d, u);
             UNROLL for (int f = 0; f < F; f++) store_vec(inputs(f, c, r) + v * LANES, u[f]);
           }
@@ -218,49 +224,83 @@ struct TileWinograd {
     }
 
     // To pixels of the tiles, through ReLU and pooling.
-    NEVER_INLINE void from_x_frequencies(State<TRAIN>& s, const float* bias, float* out) {
+    NEVER_INLINE void from_x_frequencies(State<TRAIN>& s, const Weights& w, float* out) {
       Stage stage(STAGE_TRANSFORM);
-      for (int c = 0; c < S::CO; c++) {
-        const Vec b = broadcast(bias[c]);
-        for (int i = 0; i < MP; i++)
-          for (int v = 0; v < TV; v++) {
-            Vec y[S::POOL ? 2 : 1][M];
-            UNROLL for (int dy = 0; dy < (S::POOL ? 2 : 1); dy++) {
-              Vec m[F];
-              UNROLL for (int f = 0; f < F; f++)
-                m[f] = load_vec(wide(f, c, S::POOL ? 2 * i + dy : i) + v * LANES);
-              winograd::transform_output<M>(m, y[dy]);
-              UNROLL for (int j = 0; j < M; j++) y[dy][j] = y[dy][j] + b;
-            }
-            UNROLL for (int j = 0; j < MP; j++) {
-              const size_t at = ((size_t)(c * MP + i) * MP + j) * TV + v;
-              const Mask here = pixels_.lanes[i][j][v];
-              Vec x;
-              if constexpr (S::POOL) {
-                x = pool(y[0][2 * j], y[0][2 * j + 1], y[1][2 * j], y[1][2 * j + 1], here,
-                         s.mask + 4 * at);
-              } else {
-                x = y[0][j];
-                s.mask[at] = S::RELU ? (Mask)(positive(x) & here) : here;
-                x = keep(s.mask[at], x);
+      for (int v = 0; v < TV; v++) {
+        if constexpr (S::POOL) {
+          const Vec norm = norm_of_tiles(v);
+          for (int i = 0; i < MP; i++) pool(s, w, i, v, norm, out);
+        } else {
+          for (int c = 0; c < S::CO; c++) {
+            const Vec b = broadcast(w.bias[c]);
+            for (int i = 0; i < M; i++) {
+              Vec y[M];
+              pixels_of_row(c, i, v, b, y);
+              UNROLL for (int j = 0; j < M; j++) {
+                const size_t at = ((size_t)(c * M + i) * M + j) * TV + v;
+                const Mask here = pixels_.lanes[i][j][v];
+                const Mask pass = S::RELU ? (Mask)(positive(y[j]) & here) : here;
+                s.mask[at] = pass;
+                store_vec(out + at * LANES, keep(pass, y[j]));
               }
-              store_vec(out + at * LANES, x);
             }
           }
+        }
       }
     }
 
-    static ALWAYS_INLINE Vec pool(Vec a, Vec b, Vec p, Vec q, Mask here, Mask* m) {
-      Mask right = beats(b, a), low_right = beats(q, p);
-      Vec top = choose(right, b, a), bottom = choose(low_right, q, p);
-      Mask low = beats(bottom, top);
-      Vec best = choose(low, bottom, top);
-      Mask pass = S::RELU ? (Mask)(positive(best) & here) : here;
-      m[0] = (Mask)(~low & ~right & pass);
-      m[1] = (Mask)(~low & right & pass);
-      m[2] = (Mask)(low & ~low_right & pass);
-      m[3] = (Mask)(low & low_right & pass);
-      return keep(pass, best);
+    // Row i of the tiles of vector v, before ReLU and pooling.
+    ALWAYS_INLINE void pixels_of_row(int c, int i, int v, Vec bias, Vec (&y)[M]) {
+      Vec m[F];
+      UNROLL for (int f = 0; f < F; f++) m[f] = load_vec(wide(f, c, i) + v * LANES);
+      winograd::transform_output<M>(m, y);
+      UNROLL for (int j = 0; j < M; j++) y[j] = y[j] + bias;
+    }
+
+    // Row i of pooled pixels of all channels: whether pixels are equal, all of them tell.
+    NEVER_INLINE void pool(State<TRAIN>& s, const Weights& w, int i, int v, Vec norm, float* out) {
+      Ties equal[MP];
+      for (int j = 0; j < MP; j++) equal[j] = Ties::in(pixels_.lanes[i][j][v]);
+      bool any = true;
+      for (int c = 0; c < S::CO; c++) {
+        Vec (&y)[2][M] = unpooled_[c];
+        UNROLL for (int dy = 0; dy < 2; dy++)
+          pixels_of_row(c, 2 * i + dy, v, broadcast(w.bias[c]), y[dy]);
+        if (!any) continue;
+        any = false;
+        const Vec bound = w.rounding.bound(c, norm);
+        UNROLL for (int j = 0; j < MP; j++) {
+          equal[j].narrow(window(c, j), bound);
+          any |= equal[j].any();
+        }
+      }
+      for (int j = 0; j < MP; j++) {
+        const Ties ties = any ? equal[j] : Ties::none();
+        const Mask here = pixels_.lanes[i][j][v];
+        for (int c = 0; c < S::CO; c++) {
+          const size_t at = ((size_t)(c * MP + i) * MP + j) * TV + v;
+          Largest best = largest(window(c, j), ties);
+          const Mask pass = S::RELU ? (Mask)(positive(best.value) & here) : here;
+          Mask* m = s.mask + 4 * at;
+          m[0] = best.a & pass;
+          m[1] = best.b & pass;
+          m[2] = best.c & pass;
+          m[3] = best.d & pass;
+          store_vec(out + at * LANES, keep(pass, best.value));
+        }
+      }
+    }
+    ALWAYS_INLINE Window window(int c, int j) const {
+      const Vec (&y)[2][M] = unpooled_[c];
+      return {y[0][2 * j], y[0][2 * j + 1], y[1][2 * j], y[1][2 * j + 1]};
+    }
+
+    // The Euclidean norms of the tiles' inputs, which bound their rounding.
+    Vec norm_of_tiles(int v) const {
+      Vec sum{};
+      for (int r = 0; r < F; r++) sum += load_vec(squares_[r % M] + r / M * TX + v * LANES);
+      for (int lane = 0; lane < LANES; lane++) sum[lane] = std::sqrt(sum[lane]);
+      return sum;
     }
 
     // The way back, each the adjoint of its namesake.
@@ -402,6 +442,9 @@ struct TileWinograd {
     alignas(64) float unwoven_[(size_t)M * F * U_LANES];
     alignas(64) float narrow_[(size_t)F * NARROW_STEP], wide_[(size_t)F * WIDE_STEP];
     alignas(64) float inputs_[TRAIN ? (size_t)F * NARROW_STEP : 1];
+    // Of pooled layers: sums over a row's inputs of their squares, and what is to be pooled.
+    alignas(64) float squares_[M][S::POOL ? P_LANES : 1];
+    Vec unpooled_[S::POOL ? S::CO : 1][2][M];
     alignas(64) float arrived_[MP][MP][T + LANES];
     Vec in_[F * PIECE * S::CI], out_[F * PIECE * S::CO];
     Vec carry_[S::CI][F - M][BACK];
