@@ -182,7 +182,7 @@ class Kernel(Library):
 
 
 def kernels(names, isas, flags=("-O1",)):
-    """{(network, instruction set, layout): Library}, all compiled at once and not much optimised."""
+    """{(network, instruction set, layout): Library}, compiled at once and not much optimised."""
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:

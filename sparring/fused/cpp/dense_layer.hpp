@@ -198,6 +198,9 @@ struct DenseLayer {
       const float* weights = panel + (size_t)r * STRIDE;
       const int number = first < Rows::MAIN ? first / Rows::WIDTH : Rows::PANELS;
       const int *unit = unit_ + begins_[number], *end = unit_ + begins_[number + 1];
+      // Units read down these rows: what comes first of the next rows would be waited for.
+      for (int line = 0; line < COUNT * STRIDE; line += LINE)
+        __builtin_prefetch(weights + COUNT * STRIDE + line);
       for (; unit < end; unit++) {
         const float* p = weights + (*unit - first);
         Vec d = value[*unit];
