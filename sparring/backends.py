@@ -57,12 +57,21 @@ def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> E
     """
     if not wanted(backend):
         return None
-    found = _find(model, image_shape)
+    pinned = _pinned.get(model)
+    found = pinned if pinned and pinned.fits_images(image_shape) else _find(model, image_shape)
     if isinstance(found, str):
         _fall_back(backend, model, found)
         return None
     found.refresh()
     return found
+
+
+def pin(model: nn.Module, engine: Engine | None) -> None:
+    """Take this engine for the model without looking whether it fits still; None ends that."""
+    if engine is None:
+        _pinned.pop(model, None)
+    else:
+        _pinned[model] = engine
 
 
 def wanted(backend: str) -> bool:
@@ -76,6 +85,7 @@ def wanted(backend: str) -> bool:
 _engines: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], tuple[object, Engine | str]]] = (
     WeakKeyDictionary()
 )
+_pinned: WeakKeyDictionary[nn.Module, Engine] = WeakKeyDictionary()
 _told: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 _lock = threading.Lock()
 

@@ -320,6 +320,11 @@ class TorchCompute:
         self.optimizer_seconds += time.perf_counter() - started
 
     @property
+    def parts(self) -> tuple[slice, ...]:
+        """Each parameter's part of the flat gradients."""
+        return tuple(self._parts)
+
+    @property
     def shared_rows(self) -> int:
         """See `Compute`."""
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
@@ -82,9 +82,13 @@ class Attack(ABC):
         check_batch(x, y)
         check_count("every", every)
         source = as_source(generator)
-        check_not_inference(model)
         engine = engine_for(self.backend, model, x)
-        with torch.inference_mode(mode=False), torch.no_grad(), frozen(model):
+        if engine is None or not engine.reads_elsewhere:
+            check_not_inference(model)
+        # Where the engine computes and nobody looks meanwhile, the model has no part in it.
+        hands_off = engine is not None and on_step is None
+        freeze = nullcontext() if hands_off else frozen(model)
+        with torch.inference_mode(mode=False), torch.no_grad(), freeze:
             # Copies, since inference tensors cannot be part of a graph.
             x, y = x.clone(), y.to(x.device, torch.int64, copy=True)
             if x.shape[0] == 0:

@@ -16,7 +16,7 @@ from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.attacks.clean import Clean
 from sparring.attacks.further import Further
-from sparring.backends import engine_of, wanted
+from sparring.backends import engine_of, pin, wanted
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
@@ -111,14 +111,18 @@ class FusedCompute(TorchCompute):
 
     def _serves(self) -> bool:
         """Whether the engine computes the model still: not if it has got a hook, say."""
-        if self.backend == "fused" and not self._engine.fits(self.model):
+        known = self._place is not None and self._place.looked
+        if self.backend == "fused" and not known and not self._engine.fits(self.model):
             log.warning(
                 "PyTorch computes the updates from here on: the model was changed in more than "
                 "its weights' values"
             )
             self.backend = "torch"
-        if self.backend != "fused" and self._place is not None:
-            self._place.show_weights()
+        if self._place is not None:
+            self._place.looked = True
+            pin(self.model, self._engine if self.backend == "fused" else None)
+            if self.backend != "fused":
+                self._place.show_weights()
         return self.backend == "fused"
 
     def _plain_gradients(self, flat: Tensor) -> list[Tensor | None]:
@@ -144,6 +148,7 @@ class FusedCompute(TorchCompute):
             yield
         finally:
             self._place = None
+            pin(self.model, None)
             self.weight_count, self.gradient_count, self._parts = counts
             place.end()
 
@@ -153,6 +158,7 @@ class FusedCompute(TorchCompute):
         if self._place is None:
             yield
             return
+        pin(self.model, None)
         with self._place.shown():
             yield
 
@@ -206,7 +212,7 @@ class FusedCompute(TorchCompute):
         else:
             plain = np.zeros(self._place.gradient_count, self.dtype)
             self._engine.space.unpack(flat, self._plain_gradients(torch.from_numpy(plain)))
-            with self._place.shown():
+            with self.shown():
                 super().apply(plain)
             return
         if self._torch_attacks:

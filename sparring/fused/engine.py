@@ -80,6 +80,10 @@ class Engine:
         """Whether the model is still the one that was compiled, but for its weights' values."""
         return bool(fingerprint(model) == self._fingerprint)
 
+    def fits_images(self, image_shape: Sequence[int]) -> bool:
+        """Whether it takes images of this shape."""
+        return tuple(image_shape) == self.network.shape
+
     def refresh(self) -> None:
         """Take the model's weights as they are now, unless others are read."""
         self._stale = True
@@ -92,6 +96,11 @@ class Engine:
         with self._lock:
             self._trained, self._stale = packed, True
             self._version += 1
+
+    @property
+    def reads_elsewhere(self) -> bool:
+        """Whether weights are read from `read_from`'s tensor: the model's own do not matter."""
+        return self._trained is not None
 
     def attack(
         self,

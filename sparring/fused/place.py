@@ -20,6 +20,7 @@ class Place:
     Attributes:
         key: what ranks must have in common to send each other packed numbers.
         weights: ``(space.size,)``.
+        looked: whether the model was looked at since somebody could change more than its weights.
         gradient_count: numbers of the flat gradients as PyTorch has them.
     """
 
@@ -49,7 +50,7 @@ class Place:
         self._part = self._everything
         self._rows: dict[str, Tensor] = {}  # where the state must be kept, if that matters
         self._own: Tensor | None = None  # while weights are borrowed
-        self._shown = False
+        self._shown = self.looked = False
 
     def begin(self) -> None:
         """Take over from the model's parameters and the optimizer."""
@@ -134,6 +135,7 @@ class Place:
         try:
             yield
         finally:
+            self.looked = False
             self._take_weights()
             if self._versions() != state:
                 rows = self._twin.rows

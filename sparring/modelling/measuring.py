@@ -82,27 +82,27 @@ def calibrate(comm: MPI.Intracomm, wanted: Wanted, tell: Tell = lambda line: Non
     )
     said: Tell = tell if comm.rank == 0 else lambda line: None
     fields: dict[str, Any] = {}
-
-    said(f"computing, backend {compute.backend}, about {wanted.seconds:g} s")
-    if comm.rank == 0:
-        fields["work"] = computing.measure_work(compute, wanted.batch_sizes, wanted.seconds)
-        fields |= computing.measure_weights(compute)
-    messages.rest(comm)
-    said("slowdown with the number of cores that compute")
-    if is_first:
-        turn = wanted.seconds * _SLOWDOWN_TURN
-        fields["slowdown"] = _slowdown(node, compute, cores_per_node, turn)
-    messages.rest(comm)
-    said("messages")
-    if is_first:
-        fields |= _messages_of_node(node, compute)
-    messages.rest(comm)
-    if nodes > 1:
-        said("messages between nodes")
-        fields |= _messages_between(comm, node, compute)
+    with compute.in_place(comm.allgather):  # as a trainer has it
+        said(f"computing, backend {compute.backend}, about {wanted.seconds:g} s")
+        if comm.rank == 0:
+            fields["work"] = computing.measure_work(compute, wanted.batch_sizes, wanted.seconds)
+            fields |= computing.measure_weights(compute)
         messages.rest(comm)
-    if comm.rank == 0:
-        fields |= _facts(comm, compute, wanted, nodes, cores_per_node)
+        said("slowdown with the number of cores that compute")
+        if is_first:
+            turn = wanted.seconds * _SLOWDOWN_TURN
+            fields["slowdown"] = _slowdown(node, compute, cores_per_node, turn)
+        messages.rest(comm)
+        said("messages")
+        if is_first:
+            fields |= _messages_of_node(node, compute)
+        messages.rest(comm)
+        if nodes > 1:
+            said("messages between nodes")
+            fields |= _messages_between(comm, node, compute)
+            messages.rest(comm)
+        if comm.rank == 0:
+            fields |= _facts(comm, compute, wanted, nodes, cores_per_node)
     found: Calibration = comm.bcast(Calibration(**fields) if comm.rank == 0 else None)
     node.Free()
     return found
@@ -221,11 +221,7 @@ def _facts(
         "cores_per_node": cores_per_node,
         "weights_bytes": compute.weight_count * itemsize,
         "gradient_bytes": compute.gradient_count * itemsize,
-        "gradient_parts": tuple(
-            parameter.numel() * itemsize
-            for parameter in compute.model.parameters()
-            if parameter.requires_grad
-        ),
+        "gradient_parts": tuple((part.stop - part.start) * itemsize for part in compute.parts),
         "image_bytes": int(np.prod(compute.image_shape)) * itemsize,
         "environment": _environment(cores_per_node),
     }

@@ -18,7 +18,6 @@ ATTACK = PGD(epsilon=0.2, step_size=0.3, steps=4, norm="l2", random_start=True, 
 
 def trainer(strategy):
     model = small()
-    # Its eps keeps rounding from deciding where a gradient is next to 0.
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-3)
     return sparring.Trainer(
         model, optimizer, arrays(50), ATTACK, strategy, batch_size=20, backend="fused"

@@ -246,4 +246,5 @@ def test_ranks_of_a_node_train_one_copy_of_the_weights(processes, tmp_path, plai
     begun = torch.from_numpy(weights_of(alone.compute))
     alone.fit(updates=6)
     wanted = torch.from_numpy(weights_of(alone.compute))
-    assert all(off(weights, wanted, begun) < 1e-2 for weights in found)
+    # A larger epsilon: what Adam makes of a gradient next to zero is else a matter of rounding.
+    assert max(off(weights, wanted, begun) for weights in found) < 1e-3

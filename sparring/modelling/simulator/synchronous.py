@@ -11,6 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from sparring.modelling.calibration import Calibration
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
     broadcast_seconds,
@@ -83,7 +84,7 @@ class _Shares:
 
 
 def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
-    """Shares of attack and gradients, one all-reduce, the same step everywhere."""
+    """Shares of attack and gradients, one all-reduce, the same step everywhere or a part each."""
     processes, calibration = machine.processes, machine.calibration
     shares, phases = _Shares(machine, job), no_phases(processes)
     start, times = np.zeros(processes), np.empty(job.updates)
@@ -92,6 +93,8 @@ def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
     reduce = allreduce_seconds
     if not strategy.overlap and strategy.reduction != "messages":
         reduce = shared_reduction_seconds
+    # The fused engine's ranks share one copy of the weights where they share memory at all.
+    divided = reduce is shared_reduction_seconds and processes > 1 and in_place(calibration)
     if strategy.overlap:
         # Messages progress only while a rank is in the MPI library: early ones hide nothing here,
         # and several cost several latencies.
@@ -112,6 +115,8 @@ def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
                               + shares.draw(groups, "step", job.steps))  # fmt: skip
         gradients = factors * shares.draw(groups, "gradients", 1)
         apply = everybody * calibration.apply.draws(machine.random, processes)
+        if divided:  # a part each; the last of the exchange waits for all of them
+            apply = np.full(processes, float((apply / machine.ranks_on(0)).max()))
         ended = start + generate + gradients
         met = float(ended.max()) + exchange
         phases["generate"] += generate
@@ -243,6 +248,8 @@ class _Sharded:
         write = self.machine.calibration.write_weights.draws(
             self.machine.random, self.machine.processes
         )
+        if in_place(self.machine.calibration):  # they are read where they arrived
+            write[:] = 0.0
         write[0] = 0.0
         self.phases["wait"] += met - before
         self.phases["receive"] += write
@@ -263,6 +270,11 @@ class _Sharded:
                 parts, self.shares.groups(parts), self.shares.factors(parts), costs
             )  # fmt: skip
         return self._split[rows]
+
+
+def in_place(calibration: Calibration) -> bool:
+    """Whether ranks train, and read, weights where others put them (`sparring.fused.place`)."""
+    return calibration.backend == "fused"
 
 
 def _length(part: slice) -> int:
