@@ -86,6 +86,14 @@ NETWORKS = {
         (3, 5, 4),
         lambda: [Normalize([0.1, 0.5, 0.7], [0.3, 0.2, 0.4]), *head(60, 33, 17, 9)],
     ),
+    "outputs": (  # panels of one width, of several, with a tail and without
+        (1, 3, 5),
+        lambda: [
+            nn.Flatten(), nn.Linear(15, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(),
+            nn.Linear(100, 50), nn.Linear(50, 18), nn.Linear(18, 16), nn.Linear(16, 19),
+            nn.Linear(19, 1), nn.Linear(1, 10),
+        ],
+    ),
     "linear": ((1, 3, 5), lambda: [*head(15, 2, bias=False)]),
 }  # fmt: skip
 
@@ -182,7 +190,7 @@ class Kernel(Library):
 
 
 def kernels(names, isas, flags=("-O1",)):
-    """{(network, instruction set, layout): Library}, compiled at once and not much optimised."""
+    """{(network, instruction set, layout): Library}, all compiled at once, not much optimised."""
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:

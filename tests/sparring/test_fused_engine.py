@@ -65,11 +65,20 @@ def test_kernels_compute_what_float64_does(libraries, name, record_property):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_every_instruction_set_computes_the_same(isa):
-    compiled = kernels([MIXED], [ISAS[isa]])
+@pytest.mark.parametrize("name", [MIXED, "outputs"])
+def test_every_instruction_set_computes_the_same(isa, name):
+    compiled = kernels([name], [ISAS[isa]])
     assert len(compiled) == len(layouts(ISAS[isa]))
-    case = sample(MIXED, 5, 18)
+    case = sample(name, 5, 18)
     for (_, _, kind), library in compiled.items():
+        parameters = case.parameters
+        packed = torch.full((library.packed_size,), float("nan"))
+        library.pack(pointers(parameters), packed)
+        assert packed.isfinite().all()
+        found = [None if p is None else torch.full_like(p, float("nan")) for p in parameters]
+        library.unpack(packed, pointers(found))
+        for one, other in zip(found, parameters, strict=True):
+            assert one is other is None or torch.equal(one, other)
         assert library.block >= {k.name: k.block for k in layouts(ISAS[isa])}[kind]
         worst = errors(library, case, (1, 18), 2)
         assert max(worst.values()) < GOAL, (kind, worst)
