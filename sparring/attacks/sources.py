@@ -97,6 +97,8 @@ def as_source(generator: object) -> RandomSource:
         return TorchSource(fresh)
     if isinstance(generator, torch.Generator):
         return TorchSource(generator)
+    if isinstance(generator, KeyedSource):  # to compare with a protocol takes a while
+        return generator
     # ImageStreams has methods of the protocol's names, but gives NumPy arrays.
     if not isinstance(generator, ImageStreams) and isinstance(generator, RandomSource):
         return generator

@@ -60,8 +60,8 @@ class FusedClimb(Climb):
             self._look()
             after = self._engine.attack(x_adv, x, self.y, settings, chunk)
             # The kernel marks an image whose gradient was not finite by pixels that are no numbers.
-            marked = after.isnan().flatten(1).any(1)
-            if bool(marked.any()):
+            if bool(after.sum().isnan()):
+                marked = after.isnan().flatten(1).any(1)
                 after[marked] = self._one_by_one(x_adv[marked], x[marked], marked, step, chunk)
             x_adv = after
             done += chunk

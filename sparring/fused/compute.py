@@ -65,6 +65,11 @@ class FusedCompute(TorchCompute):
 
     _place: Place | None
 
+    @property
+    def engine(self) -> Engine:
+        """What computes."""
+        return self._engine
+
     def loss(self, batch: Batch) -> float:
         """See `Compute`."""
         if not self._serves():

@@ -75,6 +75,7 @@ def calibrate(comm: MPI.Intracomm, wanted: Wanted, tell: Tell = lambda line: Non
         )
     is_first = comm.bcast(platform.node()) == platform.node()
     cores_per_node = _bind(node)
+    from sparring.fused.compute import FusedCompute
     from sparring.modelling import measuring_compute as computing
 
     compute = computing.build_compute(
@@ -87,6 +88,12 @@ def calibrate(comm: MPI.Intracomm, wanted: Wanted, tell: Tell = lambda line: Non
         if comm.rank == 0:
             fields["work"] = computing.measure_work(compute, wanted.batch_sizes, wanted.seconds)
             fields |= computing.measure_weights(compute)
+            if isinstance(compute, FusedCompute):
+                attack, gradients = computing.own_share(compute)
+                said(
+                    f"Python's own share: {attack * 1e3:.3f} ms of an attack, "
+                    f"{gradients * 1e3:.3f} ms of an update's gradients"
+                )
         messages.rest(comm)
         said("slowdown with the number of cores that compute")
         if is_first:

@@ -15,7 +15,8 @@ from sparring.attacks import GradientAscent
 from sparring.batches import Batches
 from sparring.compute import Array, Batch
 from sparring.data.dataset import Split
-from sparring.fused.compute import compute_for
+from sparring.fused.compute import FusedCompute, compute_for
+from sparring.fused.engine import Engine
 from sparring.modelling.calibration import Duration, Work
 from sparring.torch_compute import TorchCompute
 
@@ -131,6 +132,33 @@ def measure_steps(compute: TorchCompute, seconds: float) -> list[float]:
     while time.perf_counter() - began < seconds:
         _measure_round(compute, size, gradients, found)
     return found["step"]
+
+
+def own_share(compute: FusedCompute, rounds: int = 200) -> tuple[float, float]:
+    """Seconds of an attack on one image, and of its gradients, that are not the engine's."""
+    part, gradients = slice(0, 1), np.empty(compute.gradient_count, compute.dtype)
+    batch = compute.attack(0, part)
+    return (
+        _beside(compute.engine, "attack", lambda: compute.attack(0, part), rounds),
+        _beside(compute.engine, "gradients", lambda: compute.gradients(batch, gradients), rounds),
+    )
+
+
+def _beside(engine: Engine, name: str, action: Callable[[], Any], rounds: int) -> float:
+    """The median time of an action, less that of the one call of the engine in it."""
+    inner, call = [0.0], getattr(engine, name)
+
+    def timed(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        result = call(*arguments)
+        inner[0] = time.perf_counter() - began
+        return result
+
+    setattr(engine, name, timed)
+    try:
+        return float(np.median([_timed(action) - inner[0] for _ in range(rounds)]))
+    finally:
+        delattr(engine, name)
 
 
 def _timed(action: Callable[[], Any]) -> float:

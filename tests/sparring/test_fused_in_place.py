@@ -248,3 +248,12 @@ def test_ranks_of_a_node_train_one_copy_of_the_weights(processes, tmp_path, plai
     wanted = torch.from_numpy(weights_of(alone.compute))
     # A larger epsilon: what Adam makes of a gradient next to zero is else a matter of rounding.
     assert max(off(weights, wanted, begun) for weights in found) < 1e-3
+
+
+def test_pythons_own_share_is_measured_beside_the_engine():
+    from sparring.modelling.measuring_compute import build_compute, own_share
+
+    compute = build_compute("study", "fused", "float32", 4)
+    with compute.in_place(lambda key: [key]):
+        assert min(own_share(compute, rounds=5)) > 0
+    assert "attack" not in vars(compute.engine)
