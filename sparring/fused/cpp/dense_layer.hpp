@@ -177,18 +177,18 @@ struct DenseLayer {
       const float* weights = w.weight + place + (size_t)y * S::ROW * STRIDE;
       const float* tails = w.weight + Rows::TAILS + (size_t)y * S::ROW * Rows::TAIL;
       // So few rows at a time that their weights stay in the first-level cache.
-      constexpr int FIT = 2048 / STRIDE, ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
+      constexpr int FIT = 1024 / STRIDE, ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
       constexpr int COUNT = even(REAL + TAILS, SUMS), WHOLE = (REAL + TAILS - 1) / COUNT * COUNT;
+      constexpr int PASSES = WHOLE / COUNT + 1;
       over_blocks<S::ROW, ROWS>([&](int r, auto rows_) {
         constexpr int rows = decltype(rows_)::value;
         const float *p = weights + (size_t)r * STRIDE, *q = tails + r * Rows::TAIL;
-        // The first block of outputs has the rows fetched that come next: they are read in pieces,
-        // whose order no prefetcher foresees.
-        if (WHOLE > 0) add_rows<STRIDE, COUNT, 0, rows, true>(slot(y), r, p, q, value + first);
-        for (int j = COUNT; j < WHOLE; j += COUNT)
-          add_rows<STRIDE, COUNT, 0, rows, false>(slot(y), r, p + j, q, value + first + j);
-        add_rows<STRIDE, REAL - WHOLE, TAILS, rows, WHOLE == 0>(slot(y), r, p + WHOLE, q,
-                                                                value + first + WHOLE);
+        // The rows that come next are fetched meanwhile, some by each block of outputs: they are
+        // read in pieces, whose order no prefetcher foresees.
+        for (int j = 0; j < WHOLE; j += COUNT)
+          add_rows<STRIDE, COUNT, 0, rows>(slot(y), r, p + j, q, value + first + j, j / COUNT, PASSES);
+        add_rows<STRIDE, REAL - WHOLE, TAILS, rows>(slot(y), r, p + WHOLE, q, value + first + WHOLE,
+                                                    PASSES - 1, PASSES);
       });
     }
 
@@ -198,10 +198,10 @@ struct DenseLayer {
       const float* weights = panel + (size_t)r * STRIDE;
       const int number = first < Rows::MAIN ? first / Rows::WIDTH : Rows::PANELS;
       const int *unit = unit_ + begins_[number], *end = unit_ + begins_[number + 1];
-      // Units read down these rows: what comes first of the next rows would be waited for.
-      for (int line = 0; line < COUNT * STRIDE; line += LINE)
-        __builtin_prefetch(weights + COUNT * STRIDE + line);
+      // Units read down these rows: of the next ones, what is read first would be waited for.
+      const float *next = weights + COUNT * STRIDE, *next_end = next + COUNT * STRIDE;
       for (; unit < end; unit++) {
+        for (int line = 0; line < 2 && next < next_end; line++, next += LINE) __builtin_prefetch(next);
         const float* p = weights + (*unit - first);
         Vec d = value[*unit];
         UNROLL for (int t = 0; t < COUNT; t++) sums[t] += p[t * STRIDE] * d;
@@ -210,9 +210,9 @@ struct DenseLayer {
 
     // value[j] += products of ROWS inputs from r with COUNT weights each, which lie STRIDE apart,
     // and TAILS more. Few sums wait for each other: they are split, by rows.
-    template <int STRIDE, int COUNT, int TAILS, int ROWS, bool FETCH>
+    template <int STRIDE, int COUNT, int TAILS, int ROWS>
     static ALWAYS_INLINE void add_rows(const Vec* row, int r, const float* weights,
-                                       const float* tails, Vec* value) {
+                                       const float* tails, Vec* value, int pass, int passes) {
       static_assert(COUNT > 0, "a tail stands behind a panel");
       constexpr int ALL = COUNT + TAILS;
       constexpr int SPLIT = ROWS == 1 || ALL >= 8 ? 1 : (ALL >= 4 || ROWS < 4 ? 2 : 4);
@@ -221,9 +221,11 @@ struct DenseLayer {
       UNROLL for (int s = 1; s < SPLIT; s++) UNROLL for (int c = 0; c < ALL; c++) sums[s][c] = Vec{};
       auto add = [&](int i, Vec(&to)[ALL]) __attribute__((always_inline)) {
         Vec in = row[SLOTS.at[r + i]];
-        if constexpr (FETCH && STRIDE > COUNT)
+        if (STRIDE > COUNT && i == pass) {
           UNROLL for (int line = 0; line < STRIDE; line += LINE)
             __builtin_prefetch(weights + (ROWS + i) * STRIDE + line);
+          pass += passes;
+        }
         UNROLL for (int c = 0; c < COUNT; c++) to[c] += weights[i * STRIDE + c] * in;
         UNROLL for (int c = 0; c < TAILS; c++) to[COUNT + c] += tails[i * Rows::TAIL + c] * in;
       };
