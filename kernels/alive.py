@@ -1,28 +1,64 @@
-"""Which outputs of dense layers have a gradient: the kernels leave the others out."""
+"""What of dense layers matters for given images: the kernels leave the rest out."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from kernels.regions import Regions
+from kernels.work import Shape
+from sparring.fused.network import Network
 
-def alive_units(
-    model: nn.Module, weights: Sequence[Tensor | None], images: Tensor, labels: Tensor, block: int
-) -> list[float]:
-    """For each dense layer, outputs with a gradient in any image of a block, mean over blocks.
+
+@dataclass(frozen=True)
+class Alive:
+    """What of a dense layer matters.
+
+    Attributes:
+        outputs: with a gradient in any image of a block, mean over blocks. In the wide layout the
+            others are left out backward.
+        listed: inputs that tiles walk over, mean over images: those that are not 0, and what fills
+            up their list to whole vectors.
+        rows: inputs that are not 0 in any image of a block, mean over blocks.
+    """
+
+    outputs: float
+    listed: float
+    rows: float
+
+
+def mean(several: Sequence[Sequence[Alive]]) -> list[Alive]:
+    """Of each layer, the mean over several findings."""
+    return [
+        Alive(
+            sum(one.outputs for one in layer) / len(layer),
+            sum(one.listed for one in layer) / len(layer),
+            sum(one.rows for one in layer) / len(layer),
+        )
+        for layer in zip(*several, strict=True)
+    ]
+
+
+def alive(
+    model: nn.Module, network: Network, weights: Sequence[Tensor | None], images: Tensor,
+    labels: Tensor, shape: Shape,
+) -> list[Alive]:  # fmt: skip
+    """What matters of each dense layer.
 
     The gradient is that of the study's objective, which never vanishes in the logits, so that a
     zero is a ReLU's. Computed by PyTorch in float64.
 
     Args:
         model: the network.
+        network: its layers.
         weights: its parameters, first layer first (`sparring.fused.engine.Engine.parameters`).
         images: float32 ``(n, c, h, w)``.
         labels: int64 ``(n,)``.
-        block: images that the kernel computes together.
+        shape: the layout.
     """
     exact = copy.deepcopy(model).double().eval()
     twins = dict(zip(map(id, model.parameters()), exact.parameters(), strict=True))
@@ -31,23 +67,49 @@ def alive_units(
         (module for module in exact.modules() if isinstance(module, nn.Linear)),
         key=lambda module: order.index(id(module.weight)),
     )
+    inputs: dict[int, Tensor] = {}
     outputs: dict[int, Tensor] = {}
-    handles = [
-        dense.register_forward_hook(
-            lambda module, inputs, output: outputs.__setitem__(id(module), output)
-        )
-        for dense in denses
-    ]
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        inputs[id(module)], outputs[id(module)] = given[0].detach(), output
+
+    handles = [dense.register_forward_hook(keep) for dense in denses]
     with torch.enable_grad():
         logits = exact(images.double().requires_grad_())
         goal = logits.sum() - 2 * logits.gather(1, labels[:, None]).sum()
         gradients = torch.autograd.grad(goal, [outputs[id(dense)] for dense in denses])
     for handle in handles:
         handle.remove()
-    return [_mean_alive(gradient, block) for gradient in gradients]
+    found = []
+    for number, (dense, gradient) in enumerate(zip(denses, gradients, strict=True)):
+        regions = Regions.of(network, number, shape.lanes)
+        wanted = inputs[id(dense)] != 0
+        if not regions.gated:
+            wanted = torch.ones_like(wanted)
+        found.append(
+            Alive(
+                _mean_alive(gradient != 0, shape.block),
+                _mean_listed(wanted, regions.size, shape),
+                _mean_alive(wanted, shape.block),
+            )
+        )
+    return found
 
 
-def _mean_alive(gradient: Tensor, block: int) -> float:
-    """Columns with anything but zeros, mean over blocks of rows."""
-    blocks = torch.split(gradient, block)
-    return sum(int((part != 0).any(dim=0).sum()) for part in blocks) / len(blocks)
+def _mean_alive(wanted: Tensor, block: int) -> float:
+    """Columns that are wanted in any row of a block, mean over blocks of rows."""
+    blocks = torch.split(wanted, block)
+    return sum(int(part.any(dim=0).sum()) for part in blocks) / len(blocks)
+
+
+def _mean_listed(wanted: Tensor, region: int, shape: Shape) -> float:
+    """Columns of a row that are wanted, whole vectors of each region; mean over rows.
+
+    An image that is alone in its block has one list for all regions.
+    """
+    listed = 0
+    for part in torch.split(wanted, shape.block):
+        size = region if len(part) > 1 else wanted.shape[1]
+        counts = torch.stack([piece.sum(dim=1) for piece in torch.split(part, size, dim=1)])
+        listed += int((-(-counts // shape.lanes) * shape.lanes).sum())
+    return listed / len(wanted)

@@ -1,16 +1,17 @@
 """Work of the layouts with images in the lanes: a vector holds one number of every image.
 
 Counted in ``cpp/batch_chain.hpp``, ``direct_convolution.hpp``, ``winograd_convolution.hpp``,
-``gate.hpp``, ``dense_layer.hpp``; all of one block of images.
+``gate.hpp``, ``winograd_norms.hpp``, ``dense_layer.hpp``; all of one block of images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from kernels.alive import Alive
 from kernels.rows import rows_met
 from kernels.transforms import INPUT_ADJOINT, OF_INPUT, POINTS, of_output, output_adjoint
-from kernels.work import FLOAT, STEP, Shape, Work, objective
+from kernels.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
 from sparring.fused.header import uses_winograd, winograd_outputs, winograd_tiles
 from sparring.fused.network import Convolution, Dense, Network
 
@@ -75,11 +76,13 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
             + (down * POINTS + conv.conv_height) * row_out * of_output(side)
             + pixels
         )
+        if conv.pool:  # squares of the inputs, by row of tiles
+            reached = (across - 1) * side + POINTS
+            transforms += conv.height * (reached * 2 * conv.in_channels + across * (POINTS - 1))
     else:
-        transforms = (
-            (conv.conv_height + down * POINTS) * row_out * output_adjoint(side)
-            + (down * POINTS + conv.height) * row_in * (INPUT_ADJOINT + overlap)
-        )  # fmt: skip
+        transforms = adjoint_from_outputs(conv) + (
+            (down * POINTS + conv.height) * row_in * (INPUT_ADJOINT + overlap)
+        )
     pairs = conv.in_channels * conv.out_channels
     products = 2 * tiles * POINTS**2 * pairs
     # Between the two kinds of stages: every tile's 64 numbers, of each input and each output.
@@ -102,6 +105,14 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
     ]  # fmt: skip
 
 
+def adjoint_from_outputs(conv: Convolution, lanes: int = 1) -> int:
+    """Operations from the outputs' gradient of Winograd tiles to that of their products."""
+    side = winograd_outputs(conv)
+    across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
+    lines = (conv.conv_height + down * POINTS) * across * conv.out_channels
+    return lines * output_adjoint(side) * lanes
+
+
 def _weights(conv: Convolution) -> int:
     """Numbers in one packed copy of the weights: forward and backward have one each."""
     if uses_winograd(conv):
@@ -120,7 +131,7 @@ def _mask_bytes(conv: Convolution, lanes: int) -> int:
 
 
 def _gate(conv: Convolution, layer: int, direction: str, lanes: int) -> Work:
-    """ReLU and pooling, or their way back: no operations, only loads and stores."""
+    """ReLU and pooling, or their way back: only loads and stores, and the search for ties."""
     vec, masks = FLOAT * lanes, _mask_bytes(conv, lanes)
     row = conv.conv_width * conv.out_channels * vec
     whole_output = conv.conv_height * row
@@ -131,7 +142,18 @@ def _gate(conv: Convolution, layer: int, direction: str, lanes: int) -> Work:
         moved, rows = 2 * whole_output, 2 * row
     else:
         moved, rows = 0, 0
-    return Work(layer, direction, "other", 0, moved + masks, rows + masks)
+    flops = _ties(conv) * lanes if direction == "forward" else 0
+    return Work(layer, direction, "other", flops, moved + masks, rows + masks)
+
+
+def _ties(conv: Convolution) -> int:
+    """Operations that find equal pixels: the norms of tiles, then each window's first channel."""
+    if not (conv.pool and uses_winograd(conv)):
+        return 0
+    side = winograd_outputs(conv)
+    across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
+    rows = rows_met(down, conv.height, POINTS, conv.padding, side)
+    return rows * across + conv.out_height * conv.out_width * (TIES_BOUND + LOOK_FOR_TIES)
 
 
 def _with_image(gate: Work, network: Network, lanes: int) -> Work:
@@ -145,7 +167,7 @@ def _with_image(gate: Work, network: Network, lanes: int) -> Work:
 
 
 def dense(
-    network: Network, layer: Dense, number: int, shape: Shape, alive: float
+    network: Network, layer: Dense, number: int, shape: Shape, alive: Alive, images: int
 ) -> Iterator[Parts]:
     """A dense layer. Backward, outputs without a gradient in any image are left out.
 
@@ -155,7 +177,7 @@ def dense(
     vec, lanes = FLOAT * shape.lanes, shape.lanes
     first = number == len(network.convolutions) + 1
     row = layer.inputs // _rows(network) if first else layer.inputs
-    for direction, units in (("forward", float(layer.outputs)), ("backward", alive)):
+    for direction, units in (("forward", float(layer.outputs)), ("backward", alive.outputs)):
         moved = layer.weights * FLOAT + (layer.inputs + units) * vec
         kept = layer.weights * FLOAT + (row + units) * vec
         flops = 2 * layer.inputs * units * lanes
@@ -173,7 +195,7 @@ def outside(network: Network, shape: Shape, steps: int) -> Work:
     the gradient, the centre and the image and writes the image.
     """
     pixels, lanes, classes = network.pixels, shape.lanes, network.classes
-    flops = (STEP * pixels + objective(classes)) * lanes
+    flops = ((STEP + MARK) * pixels + objective(classes)) * lanes
     flops += 2 * pixels * lanes if network.std else 0
     numbers = 2 * pixels + 4 * pixels + 2 * classes + 6 * pixels / steps
     if not network.convolutions:  # the copy of the image's gradient, too
@@ -183,7 +205,7 @@ def outside(network: Network, shape: Shape, steps: int) -> Work:
     return Work(0, "forward", "other", flops, numbers * vec, 3 * pixels * vec)
 
 
-def weight_bytes(network: Network, shape: Shape) -> float:
+def weight_bytes(network: Network, shape: Shape, alive: Sequence[Alive], images: int) -> float:
     """Packed weights that a step reads: convolutions have a copy for each direction."""
     convolutions = sum(2 * _weights(conv) for conv in network.convolutions)
     return float(FLOAT * (convolutions + sum(layer.weights for layer in network.dense)))

@@ -24,6 +24,7 @@ from kernels.measure_cli import list_kernels, measure, tell
 from kernels.roof import Roof
 from kernels.table import Row, Table, utc_now
 from sparring.benchmark.machine import cpu_model
+from sparring.benchmark.plan import WEIGHTS
 from sparring.errors import SparringError
 from sparring.fused.machine import Isa, machine_isa
 
@@ -172,38 +173,45 @@ def _size(size: object) -> str:
               help="Attacks that are timed.")  # fmt: skip
 @click.option(
     "--layout", type=click.Choice(["wide", "tile"]), default="wide", show_default=True,
-    help="Which kernel: images in all lanes of a vector, in half of them, or one image at a time.",
+    help="Which kernel: an image to each lane of a vector, or places of one image in the lanes.",
+)  # fmt: skip
+@click.option(
+    "--weights", type=click.Choice(WEIGHTS), default="initial", show_default=True,
+    help="Of the network: as they are drawn, or after some seconds of clean training. Times depend "
+    "on how many ReLUs are open.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_results
 def stages(
-    network: str, batch_size: int, steps: int, repetitions: int, layout: str, seed: int,
-    results: Path,
+    network: str, batch_size: int, steps: int, repetitions: int, layout: str, weights: str,
+    seed: int, results: Path,
 ) -> None:  # fmt: skip
     """Time the fused engine's stages in an attack, and place them under this machine's roofs.
 
-    One thread; PGD's L-infinity step on a network that was trained for some seconds. The roofs are
-    those of the latest `ceilings` of this machine; without one they are measured.
+    One thread; PGD's L-infinity step. The roofs are those of the latest `ceilings` of this machine;
+    without one they are measured.
     """
     from kernels import placement
-    from kernels.stages import chosen_layout, measure
+    from kernels.stages import measure
 
     isa = machine_isa()
-    chosen_layout(layout, isa)
     table = Table(results / "engine_stages.csv", placement.COLUMNS)
     over = _roof(results, isa)
-    model, images, labels = _problem(network, batch_size, seed)
+    model, images, labels = _problem(network, batch_size, seed, weights)
     common: dict[str, str | int] = {
-        "run": utc_now(), "network": network, "variant": f"fused_{layout}", "dtype": "float32",
-        "threads": 1, "machine": cpu_model(), "isa": isa.name, "source": "measured",
-        "started_at": utc_now(),
+        "run": utc_now(), "network": network, "weights": weights, "variant": f"fused_{layout}",
+        "dtype": "float32", "threads": 1, "machine": cpu_model(), "isa": isa.name,
+        "source": "measured", "started_at": utc_now(),
     }  # fmt: skip
     measured = measure(
         model, images, labels, isa, layout, steps=steps, repetitions=repetitions, seed=seed
     )
     rows = placement.rows(measured, over, batch_size=batch_size, steps=steps, common=common)
     table.append(rows)
-    title = f"{network}, fused {layout}, batch size {batch_size}, {steps} steps, 1 thread"
+    title = (
+        f"{network}, {weights} weights, fused {layout}, batch size {batch_size}, {steps} steps, "
+        "1 thread"
+    )
     _console().print(placement.summary(rows, title))
     ratios = [sample.overhead for sample in measured.samples]
     click.echo(
@@ -219,12 +227,14 @@ def _roof(results: Path, isa: Isa) -> Roof:
     return shares.of_here(results, [1], isa, tell)[1]
 
 
-def _problem(network: str, images: int, seed: int) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network that was trained for some seconds, and images that attacks are made on."""
+def _problem(
+    network: str, images: int, seed: int, weights: str
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network, and images that attacks are made on."""
     from sparring import data
     from sparring.benchmark import problem
 
-    made = problem.make(network, data.load("mnist-5k"), images, seed)
+    made = problem.make(network, data.load("mnist-5k"), images, seed, weights)
     return made.model, made.images, made.labels
 
 

@@ -10,13 +10,14 @@ from rich.table import Table
 from kernels.accounting import attack_step
 from kernels.roof import Roof
 from kernels.stages import Key, Measured
-from kernels.table import SCHEMA_VERSION, Row, Value
+from kernels.table import Row, Value
 from kernels.work import ALL, ATTACK_STEP, Work, algorithm, name
 
+SCHEMA_VERSION = 2
 COLUMNS = (
-    "schema_version", "run", "network", "kernel", "direction", "stage", "variant", "algorithm",
-    "batch_size", "input_size", "dtype", "threads", "steps", "machine", "isa", "repetition",
-    "level", "working_set_bytes", "flops", "flops_nominal", "bytes", "bytes_source",
+    "schema_version", "run", "network", "weights", "kernel", "direction", "stage", "variant",
+    "algorithm", "batch_size", "input_size", "dtype", "threads", "steps", "machine", "isa",
+    "repetition", "level", "working_set_bytes", "flops", "flops_nominal", "bytes", "bytes_source",
     "arithmetic_intensity", "seconds", "gflops", "gflops_nominal", "ceiling_gflops",
     "percent_of_ceiling", "overhead", "source", "started_at",
 )  # fmt: skip
@@ -79,7 +80,7 @@ def _placed(measured: Measured, work: Work, seconds: float, roof: Roof) -> dict[
         "kernel": name(network, work.layer),
         "direction": work.direction,
         "stage": work.kind,
-        "algorithm": algorithm(network, work.layer, measured.shape),
+        "algorithm": algorithm(network, work.layer),
         "input_size": network.shape[1],
         "level": level,
         "working_set_bytes": round(work.working_set),

@@ -22,13 +22,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kernels.alive import alive_units
+from kernels.alive import Alive, alive, mean
 from kernels.work import DIRECTIONS, KINDS, Shape
 from sparring.errors import SparringError
 from sparring.fused.build import build
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE, Engine
 from sparring.fused.header import header
-from sparring.fused.layouts import Layout, layouts
+from sparring.fused.layouts import layouts
 from sparring.fused.library import Library, Settings
 from sparring.fused.machine import Isa
 from sparring.fused.network import Network
@@ -99,22 +99,8 @@ class Measured:
 
     network: Network
     shape: Shape
-    alive: list[float]
+    alive: list[Alive]
     samples: list[Sample]
-
-
-def chosen_layout(name: str, isa: Isa) -> Layout:
-    """The layout of that name.
-
-    Raises:
-        SparringError: if this machine has none.
-    """
-    kinds = {kind.name: kind for kind in layouts(isa)}
-    if name not in kinds:
-        raise SparringError(
-            f"--layout {name}: instruction set {isa.name} has only the layouts {', '.join(kinds)}"
-        )
-    return kinds[name]
 
 
 def measure(
@@ -139,16 +125,16 @@ def measure(
         images: float32 ``(n, c, h, w)`` in [0, 1].
         labels: int64 ``(n,)``.
         isa: this machine's instruction set (`machine_isa`).
-        layout: which kernel.
+        layout: which kernel, "wide" or "tile".
         steps: of one attack.
         repetitions: timed ones, after one that is not.
         seed: of the order.
         clock: seconds.
 
     Raises:
-        SparringError: if there is no such kernel, or it computes something else.
+        SparringError: if a kernel cannot be built, or computes something else.
     """
-    kind = chosen_layout(layout, isa)
+    kind = next(kind for kind in layouts(isa) if kind.name == layout)
     engine = Engine(model, tuple(images.shape[1:]))
     network = engine.network
     layers = len(network.convolutions) + len(network.dense)
@@ -182,10 +168,9 @@ def measure(
             each = seconds[staged] / sum(counts.values()) / steps
             by_stage = {key: count * each for key, count in counts.items()}
             samples.append(Sample(seconds[plain], seconds[staged], by_stage))
-    shape = Shape(int(dict(kind.defines)["LANES"]), kind.block)
-    both = [alive_units(model, engine.parameters, x, labels, kind.block) for x in (images, out)]
-    alive = [sum(pair) / 2 for pair in zip(*both, strict=True)]
-    return Measured(network, shape, alive, samples)
+    shape = Shape.of(kind, isa, len(images), 1)
+    both = [alive(model, network, engine.parameters, x, labels, shape) for x in (images, out)]
+    return Measured(network, shape, mean(both), samples)
 
 
 def _check(plain: Library, staged: Library, images: Tensor, labels: Tensor) -> None:

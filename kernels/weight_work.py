@@ -1,57 +1,27 @@
 """What the fused engine computes for the gradients of its weights, and in one update.
 
-Counted in ``cpp/direct_gradient.hpp``, ``winograd_gradient.hpp``, ``dense_layer.hpp``,
-``image_convolution.hpp``, ``image_dense.hpp``. What comes once a call, and not for every block of
-images, is left out: sums over lanes, and the way back through the transform of the filters.
+What comes once a call, and not for every block of images, is left out: sums over lanes, and the way
+back through the transform of the filters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kernels import batch_weight_work, batch_work, tile_weight_work, tile_work
 from kernels.accounting import attack_step
-from kernels.rows import rows_met
-from kernels.transforms import POINTS
-from kernels.work import ALL, STEP, Shape
-from sparring.fused.header import uses_winograd, winograd_tiles
-from sparring.fused.network import Convolution, Dense, Network
+from kernels.alive import Alive
+from kernels.work import ALL, MARK, STEP, Shape
+from sparring.fused.header import uses_winograd
+from sparring.fused.network import Network
 
 
-def _padded(numbers: int, lanes: int) -> int:
-    return -(-numbers // lanes) * lanes
-
-
-def convolution(conv: Convolution, shape: Shape) -> int:
-    """Operations of a block for the gradients of a convolution's weights and biases."""
-    lanes, pixels = shape.lanes, conv.conv_height * conv.conv_width
-    if shape.block == 1:  # output channels in the lanes, padding multiplied like any pixel
-        across = _padded(conv.out_channels, lanes)
-        return pixels * across * (2 * conv.kernel**2 * conv.in_channels + 1)
-    pairs = conv.in_channels * conv.out_channels
-    biases = pixels * conv.out_channels
-    if uses_winograd(conv):  # dU = dM V', at each frequency of every tile
-        return lanes * (2 * winograd_tiles(conv) * POINTS**2 * pairs + biases)
-    met = rows_met(conv.conv_height, conv.height, conv.kernel, conv.padding)
-    return lanes * (2 * met * conv.kernel * conv.conv_width * pairs + biases)
-
-
-def dense(layer: Dense, shape: Shape, alive: float) -> float:
-    """Operations of a block for the gradients of a dense layer's weights and biases.
-
-    One image at a time, outputs without a gradient are left out; of a block of images none is.
-    """
-    if shape.block == 1:
-        return 2 * layer.inputs * alive + layer.outputs
-    return float(shape.lanes * (2 * layer.weights + layer.outputs))
-
-
-def gradients(network: Network, shape: Shape, images: int, alive: Sequence[float]) -> float:
+def gradients(network: Network, shape: Shape, images: int, alive: Sequence[Alive]) -> float:
     """Operations for the gradients of all weights.
 
     An attack's step, but for the step itself and the gradient of the first layer's input, and the
     weights' gradients. Arguments as of `attack_step`.
     """
-    blocks = -(-images // shape.block)
     works = attack_step(network, shape, images, 1, alive)
     whole = works[-1].flops - step(network, shape, images)
     unwanted = sum(
@@ -59,21 +29,30 @@ def gradients(network: Network, shape: Shape, images: int, alive: Sequence[float
         for work in works[:-1]
         if work.layer == 1 and work.direction == "backward" and work.kind != ALL
     )
-    own = sum(convolution(conv, shape) for conv in network.convolutions) + sum(
-        dense(layer, shape, units) for layer, units in zip(network.dense, alive, strict=True)
-    )
-    return whole - unwanted + blocks * own
+    wide = shape.layout == "wide"
+    counts = batch_weight_work if wide else tile_weight_work
+    count = -(-images // shape.block) if wide else images
+    own = sum(counts.convolution(conv, shape) for conv in network.convolutions)
+    own += sum(counts.dense(layer, shape) for layer in network.dense)
+    if network.convolutions and uses_winograd(first := network.convolutions[0]):
+        # The weights' gradient, too, begins in the transformed domain.
+        layers = batch_work if wide else tile_work
+        own += layers.adjoint_from_outputs(first, shape.lanes)
+    if not wide and network.std:  # the gradient by the image itself
+        own -= network.pixels
+    return float(whole - unwanted + count * own)
 
 
 def step(network: Network, shape: Shape, images: int) -> float:
     """Operations of an attack's step itself."""
-    blocks = -(-images // shape.block)
-    if shape.block == 1:
-        return float(blocks * STEP * _padded(network.pixels, shape.lanes))
-    return float(blocks * STEP * network.pixels * shape.lanes)
+    if shape.layout == "wide":
+        return float(-(-images // shape.block) * (STEP + MARK) * network.pixels * shape.lanes)
+    return float(
+        images * (STEP + MARK) * tile_work.vectors(network.pixels, shape.lanes) * shape.lanes
+    )
 
 
-def forward(network: Network, shape: Shape, images: int, alive: Sequence[float]) -> float:
+def forward(network: Network, shape: Shape, images: int, alive: Sequence[Alive]) -> float:
     """Operations of the layers, forward."""
     works = attack_step(network, shape, images, 1, alive)
     return sum(

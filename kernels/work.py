@@ -1,7 +1,8 @@
 """What the stages of the fused engine compute and move, counted from shapes.
 
 FLOPs are additions, subtractions, multiplications and divisions of float32 numbers, a multiply-add
-as two, a transcendental function as one; comparisons, minima, maxima and masks are none. Those
+as two, a transcendental function as one; comparisons, minima, maxima, masks and the few square
+roots of tiles' norms are none. Those
 *executed* are counted in the kernels' source: products of a lane without an image, or of a channel
 or pixel that only pads, are executed as well; multiplications by exactly 1, which compilers leave
 out, are not. *Nominal* ones are the direct algorithm's, for the images that there are; padding
@@ -15,9 +16,12 @@ if it had the caches to itself.
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, replace
 
 from sparring.fused.header import uses_winograd
+from sparring.fused.layouts import Layout
+from sparring.fused.machine import Isa
 from sparring.fused.network import Convolution, Dense, Network
 
 #: Kinds of stages, in the order of ``cpp/stages.hpp``.
@@ -52,11 +56,11 @@ class Work:
     working_set: float
     flops_nominal: float | None = None
 
-    def times(self, blocks: int) -> Work:
-        """Of so many blocks of images, one after another."""
-        direct = None if self.flops_nominal is None else self.flops_nominal * blocks
+    def times(self, count: int) -> Work:
+        """Of so many blocks of images, or images, one after another."""
+        direct = None if self.flops_nominal is None else self.flops_nominal * count
         return replace(
-            self, flops=self.flops * blocks, bytes=self.bytes * blocks, flops_nominal=direct
+            self, flops=self.flops * count, bytes=self.bytes * count, flops_nominal=direct
         )
 
 
@@ -65,12 +69,29 @@ class Shape:
     """How a layout of the kernels (`sparring.fused.layouts`) lays images in vectors.
 
     Attributes:
+        layout: "wide", an image to a lane; or "tile", places of one image in the lanes.
         lanes: floats in a vector.
-        block: images that are computed together: ``lanes``, or 1 with channels in the lanes.
+        block: images that are computed together: ``lanes``; in tiles, those that go through the
+            dense layers together.
+        registers: vector registers that blocks of sums may fill.
     """
 
+    layout: str
     lanes: int
     block: int
+    registers: int = 16
+
+    @classmethod
+    def of(cls, layout: Layout, isa: Isa, images: int, threads: int) -> Shape:
+        """The shape in which a layout computes a batch (``cpp/engine.cpp``)."""
+        share = -(-images // threads)
+        block = isa.lanes if layout.name == "wide" else min(max(share, 1), TILE_BLOCK)
+        wider = isa.name == "avx512" or platform.machine() == "aarch64"
+        return cls(layout.name, isa.lanes, block, 32 if wider else 16)
+
+
+#: Images in a block of tiles, at most (``cpp/tile_chain.hpp``).
+TILE_BLOCK = 8
 
 
 def nominal(layer: Convolution | Dense) -> int:
@@ -94,6 +115,12 @@ def objective(classes: int) -> int:
 #: Operations of a step along the sign, for each pixel (``cpp/ascent.hpp``): up - down, x + that,
 #: centre + epsilon, centre - epsilon.
 STEP = 4
+#: What the kernels do besides: the mark of a gradient that is no number, and its addition.
+MARK = 2
+#: Operations of the search for equal pixels under a pooling window behind Winograd tiles
+#: (``cpp/ties.hpp``): the bound, and the six differences. Counted for one channel, which most often
+#: tells that there are none.
+TIES_BOUND, LOOK_FOR_TIES = 2, 6
 
 
 def name(network: Network, layer: int) -> str:
@@ -106,8 +133,8 @@ def name(network: Network, layer: int) -> str:
     return f"conv{layer}" if layer <= convolutions else f"linear{layer - convolutions}"
 
 
-def algorithm(network: Network, layer: int, shape: Shape) -> str:
+def algorithm(network: Network, layer: int) -> str:
     """How a layer is computed: "winograd" or "direct"."""
-    in_lanes = shape.block > 1 and 1 <= layer <= len(network.convolutions)
-    chosen = in_lanes and uses_winograd(network.convolutions[layer - 1])
+    convolution = 1 <= layer <= len(network.convolutions)
+    chosen = convolution and uses_winograd(network.convolutions[layer - 1])
     return "winograd" if chosen else "direct"

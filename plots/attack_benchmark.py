@@ -17,7 +17,7 @@ from harness.tables import read_rows
 from plots.observations import Row
 
 #: The newest version of its table that can be drawn.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Columns without which a table is not this benchmark's.
 REQUIRED = (
     "schema_version", "run", "network", "dataset", "task", "competitor", "version", "batch_size",
@@ -123,6 +123,11 @@ class Benchmark:
         """Those that were measured, in order."""
         return _ordered({str(row["competitor"]) for row in self.rows if row["status"] == "ok"})
 
+    @property
+    def weights(self) -> str:
+        """Of the network: "initial" or "trained"; older tables do not tell, and were trained."""
+        return str(self.rows[0].get("weights") or "trained")
+
     def of(self, *tasks: str) -> Benchmark:
         """What was found of these tasks; the base stays that of the whole run."""
         return replace(
@@ -190,7 +195,11 @@ def _ordered(names: set[str]) -> list[str]:
 
 def describe(benchmark: Benchmark) -> str:
     """The run as text: times, rates and ratios with their 95 % intervals."""
-    lines = [f"attack benchmark, run {benchmark.run}, {len(benchmark.rows)} rows"]
+    row = benchmark.rows[0]
+    lines = [
+        f"attack benchmark, run {benchmark.run}, {len(benchmark.rows)} rows: network "
+        f"'{row['network']}', {benchmark.weights} weights"
+    ]
     if benchmark.left_out:
         lines.append(f"left out: {benchmark.left_out} rows of other runs")
     against = NAMES.get(benchmark.base or "", "")

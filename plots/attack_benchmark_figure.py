@@ -127,10 +127,14 @@ def caption_of(benchmark: Benchmark, update: str = "") -> str:
     ]
     counts = [cell.rate.n for panel in benchmark.panels for cell in panel.cells if cell.rate]
     some = any(c.rate and c.rate.low is None for p in benchmark.panels for c in p.cells)
+    trained = benchmark.weights == "trained"
+    weights = ("trained on " if trained else "with its initial weights, images of ") + str(
+        row["dataset"]
+    )
     parts = (
         f"{cpu}, {cores} core{'s' if cores > 1 else ''}.",
-        f"PGD, L-infinity, epsilon 0.3, step 0.02, float32, on network '{row['network']}' trained "
-        f"on {row['dataset']}.",
+        "PGD, L-infinity, epsilon 0.3, step 0.02, float32, "
+        f"on network '{row['network']}' {weights}.",
         update,
         "Every competitor in a process of its own, in turns, in random order; what it finds was "
         "checked first.",

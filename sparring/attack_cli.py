@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparring.data import Dataset
 
 #: Options of one kind of use, and what tells it from the other.
-_ONLY_BENCHMARK = ("preset", "tasks", "competitors", "rounds", "results")
+_ONLY_BENCHMARK = ("preset", "weights", "tasks", "competitors", "rounds", "results")
 #: Options that may be given several times, where their parameter is called otherwise.
 _NAMES = {"tasks": "--task", "competitors": "--competitor"}
 _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backend")
@@ -84,6 +84,14 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
     help="Benchmark: does it work; some ten minutes; hours.",
 )
 @click.option(
+    "--weights",
+    type=click.Choice(["initial", "trained"]),
+    default="initial",
+    show_default=True,
+    help="Benchmark: of the network, as they are drawn or after some seconds of clean training. "
+    "The engine's speed depends on how many ReLUs they leave open.",
+)
+@click.option(
     "--task",
     "tasks",
     multiple=True,
@@ -144,8 +152,8 @@ def _benchmark(chosen: dict[str, Any]) -> None:
 
     from sparring.benchmark import plan, run, summary
 
-    names = ("batch_sizes", "threads", "steps", "competitors", "rounds", "network", "dataset",
-             "seed")  # fmt: skip
+    names = ("batch_sizes", "threads", "steps", "competitors", "rounds", "network", "weights",
+             "dataset", "seed")  # fmt: skip
     if chosen["steps"] and set(chosen["tasks"]) == {plan.UPDATE}:
         raise click.UsageError("--steps has no meaning with --task update alone")
     planned = plan.chosen(

@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from sparring.randomness import MOST_SEED
-
-SEED = click.IntRange(0, MOST_SEED)
+SEED = click.IntRange(0, 2**64 - 1)  # `sparring.randomness.MOST_SEED`, which needs NumPy
 
 
 class FiniteRange(click.FloatRange):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kernels import weight_work
 from kernels.accounting import attack_step
-from kernels.alive import alive_units
+from kernels.alive import alive
 from kernels.declarations.kernel import Case, Inputs
 from kernels.declarations.study import module, network, parameters
 from kernels.work import Shape
@@ -47,19 +47,19 @@ class Fused:
 
     def flops(self, name: str) -> float:
         """Executed in a call, by the layouts that the engine takes for so many images."""
-        layers, kinds = self.engine.network, layouts(machine_isa())
-        found = 0.0
-        for piece in plan(len(self.x), torch.get_num_threads(), kinds):
-            kind, x, labels = kinds[piece.layout], self.x[piece.images], self.labels[piece.images]
-            shape = Shape(int(dict(kind.defines)["LANES"]), kind.block)
-            alive = alive_units(self.model, self.engine.parameters, x, labels, kind.block)
+        layers, isa, threads = self.engine.network, machine_isa(), torch.get_num_threads()
+        kinds, found = layouts(isa), 0.0
+        for piece in plan(len(self.x), threads, kinds):
+            x, labels = self.x[piece.images], self.labels[piece.images]
             images = len(x)
+            shape = Shape.of(kinds[piece.layout], isa, images, threads)
+            matters = alive(self.model, layers, self.engine.parameters, x, labels, shape)
             if name == "network_forward":
-                found += weight_work.forward(layers, shape, images, alive)
+                found += weight_work.forward(layers, shape, images, matters)
             elif name == "update":
-                found += weight_work.gradients(layers, shape, images, alive)
+                found += weight_work.gradients(layers, shape, images, matters)
             else:
-                found += attack_step(layers, shape, images, 1, alive)[-1].flops
+                found += attack_step(layers, shape, images, 1, matters)[-1].flops
                 if name == "input_gradient":
                     found -= weight_work.step(layers, shape, images)
         return found + (2 * parameters(self.case.input_size) if name == "update" else 0)

@@ -185,7 +185,8 @@ class Benchmark:
         load = load_average()
         return {
             "schema_version": SCHEMA_VERSION, "run": self.run, "network": self.plan.network,
-            "dataset": self.plan.dataset, "task": configuration.task, "competitor": name,
+            "weights": self.plan.weights, "dataset": self.plan.dataset,
+            "task": configuration.task, "competitor": name,
             "version": worker.version if worker else None,
             "batch_size": configuration.batch_size, "threads": configuration.threads,
             "steps": configuration.steps, "backend_used": worker.backend if worker else None,

@@ -44,6 +44,10 @@ TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+#: What weights a network may have: as they are drawn, or after some seconds of clean training. How
+#: fast the fused engine is depends on how many ReLUs they leave open.
+WEIGHTS = ("initial", "trained")
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -101,6 +105,7 @@ class Plan:
         budget_seconds: a configuration with its fewest rounds behind it begins no round later.
         repetition_seconds: what is shorter is repeated in its repetition.
         network: ``"study"`` or ``"madry"``.
+        weights: from `WEIGHTS`.
         dataset, data: as in `sparring.data.load`.
         seed: of weights, choice of images and the random order.
     """
@@ -115,6 +120,7 @@ class Plan:
     budget_seconds: float = 8.0
     repetition_seconds: float = 0.05
     network: str = "study"
+    weights: str = "initial"
     dataset: str = "mnist-5k"
     data: str | None = None
     seed: int = 0

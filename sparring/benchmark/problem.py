@@ -1,4 +1,4 @@
-"""What is attacked: a trained network and images, the same for every competitor."""
+"""What is attacked: a network and images, the same for every competitor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK, _MOST_UPDATES, _TEST_IMAGES = 50, 2000, 500
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A trained network and images to attack.
+    """A network and images to attack.
 
     Attributes:
         network: its name.
@@ -51,8 +51,8 @@ class Problem:
         return cls(content["network"], model.eval(), content["images"], content["labels"])
 
 
-def make(network: str, dataset: Dataset, images: int, seed: int) -> Problem:
-    """Train a network and choose images, by seed.
+def make(network: str, dataset: Dataset, images: int, seed: int, weights: str) -> Problem:
+    """Make a network, its weights from `plan.WEIGHTS`, and choose images, by seed.
 
     The images are of the training half, which has enough for every batch, and which adversarial
     training attacks.
@@ -65,7 +65,10 @@ def make(network: str, dataset: Dataset, images: int, seed: int) -> Problem:
             f"{dataset.name} has {len(dataset.train)} images to train on, fewer than the batch "
             f"size {images}"
         )
-    model = trained(network, dataset, seed)
+    if weights == "trained":
+        model = trained(network, dataset, seed)
+    else:
+        model = networks.build(network, seed).eval()
     chosen = permutation(seed, 0, len(dataset.train))[:images]
     return Problem(
         network, model, torch.from_numpy(dataset.train.images(chosen)),

@@ -1,4 +1,4 @@
-"""A whole run: train, save the problem, measure."""
+"""A whole run: make the problem, save it, measure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(
     """Measure what is planned, task after task, and add it to ``results/attack_benchmark.csv``.
 
     Args:
-        plans: all of one network, data set and seed.
+        plans: all of one network, its weights, data set and seed.
         results: folder of the table.
         tell: takes a line about the progress.
 
@@ -36,10 +36,11 @@ def run(
     table, first = Table(results / TABLE), plans[0]
     dataset = data.load(first.dataset, first.data)
     images = max(2 * FEWEST_IMAGES, *(size for plan in plans for size in plan.batch_sizes))
-    tell(f"training network '{first.network}' on {first.dataset}")
-    problem = make(first.network, dataset, images, first.seed)
+    if first.weights == "trained":
+        tell(f"training network '{first.network}' on {first.dataset}")
+    problem = make(first.network, dataset, images, first.seed, first.weights)
     judge, name, rows = Judge(problem, Numbers()), new_run(), []
-    tell(f"run {name}")
+    tell(f"run {name}: network '{first.network}', {first.weights} weights")
     with tempfile.TemporaryDirectory(prefix="sparring-benchmark-") as place:
         folder = Path(place)
         problem.save(folder / "problem.pt")

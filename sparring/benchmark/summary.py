@@ -28,7 +28,8 @@ def tables(rows: Sequence[Row]) -> list[RichTable]:
 def _table(rows: Sequence[Row], base: str | None) -> RichTable:
     task, threads, steps = rows[0]["task"], _number(rows[0], "threads"), _number(rows[0], "steps")
     table = RichTable(
-        title=f"{task}, {threads:g} thread{'s' if threads > 1 else ''}"
+        title=f"{task}, {rows[0]['weights']} weights, "
+        + f"{threads:g} thread{'s' if threads > 1 else ''}"
         + (f", {steps:g} steps" if steps else ""),
         title_justify="left",
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kernels import batch_weight_work, tile_weight_work
+from kernels.alive import Alive
 from kernels.declarations import toeplitz, whole
 from kernels.declarations.kernel import Case, error
 from kernels.declarations.registry import KERNELS, chosen
 from kernels.declarations.study import module, network, parameters
 from kernels.samples import BOUND, checked, inputs, reference, too_large
-from kernels.weight_work import convolution as weights_of
-from kernels.weight_work import dense, gradients, step
+from kernels.weight_work import gradients, step
 from kernels.work import Shape
 from sparring.errors import SparringError
 from sparring.fused import machine
@@ -144,21 +145,26 @@ def test_names_of_kernels():
 
 
 def test_operations_of_weights_gradients():
-    wide, image = Shape(16, 16), Shape(16, 1)
+    wide, tile = Shape("wide", 16, 16), Shape("tile", 8, 1)
     first, second = network(28).convolutions
-    assert weights_of(first, wide) == 16 * (2 * 24 * 24 * 25 * 10 + 5760)
-    assert weights_of(second, wide) == 16 * (2 * 25 * 64 * 200 + 8000)
-    assert weights_of(first, image) == 576 * 16 * (2 * 25 + 1)
-    assert dense(network(28).dense[0], wide, 20) == 16 * (2 * 400_000 + 50)
-    assert dense(network(28).dense[0], image, 20) == 2 * 8000 * 20 + 50
-    assert step(network(28), wide, 17) == 2 * 16 * 4 * 784
+    again = (24 + 40) * 5 * 10 * 38  # the inputs' transforms
+    assert batch_weight_work.convolution(first, wide) == 16 * (2 * 24 * 24 * 25 * 10 + 5760)
+    assert batch_weight_work.convolution(second, wide) == 16 * (2 * 25 * 64 * 200 + 8000 + again)
+    assert batch_weight_work.dense(network(28).dense[0], wide) == 16 * (2 * 400_000 + 50)
+    # All rows in one run of 23 * 28 + 24 pixels: 84 vectors.
+    assert tile_weight_work.convolution(first, tile) == 8 * (250 * (2 * 84 + 1) + 10 * 84)
+    assert tile_weight_work.dense(network(28).dense[0], tile) == 2 * 8000 * 52 + 50
+    assert step(network(28), wide, 17) == 2 * 16 * 6 * 784
+    assert step(network(28), tile, 17) == 17 * 6 * 784
 
 
 def test_operations_of_an_update():
-    found = gradients(network(28), Shape(16, 16), 16, [50, 10])
+    everything = [Alive(50, 8000, 8000), Alive(10, 50, 50)]
+    found = gradients(network(28), Shape("wide", 16, 16), 16, everything)
     winograd = 25 * 64 * 200 * 2
     forward = (24 + 40) * 5 * 10 * 38 + (40 + 20) * 5 * 20 * 22 + 8000
     backward = (20 + 40) * 5 * 20 * 18 + (40 + 24) * 5 * 10 * (39 + 4)
-    weights = (288_000 + 5760) + (winograd + 8000) + 800_050 + 1010
+    again = (24 + 40) * 5 * 10 * 38
+    weights = (288_000 + 5760) + (winograd + 8000 + again) + 800_050 + (2 * 50 * 16 + 10)
     layers = 288_000 + 2 * winograd + forward + backward + 2 * 800_000 + 2 * 1000
     assert found == 16 * (layers + 54 + weights)

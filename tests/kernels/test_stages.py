@@ -12,6 +12,8 @@ from torch import nn
 from kernels import cli, placement
 from kernels.roof import Roof
 from kernels.stages import measure
+from sparring import networks
+from sparring.benchmark import problem as benchmark_problem
 from sparring.fused import machine
 from sparring.fused.machine import machine_isa
 
@@ -87,7 +89,7 @@ def test_roofs_are_applied(measured):
 
 
 def test_command_writes_and_prints_what_it_measured(tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(cli, "_problem", lambda network, images, seed: problem)
+    monkeypatch.setattr(cli, "_problem", lambda network, images, seed, weights: problem)
     monkeypatch.setattr(cli, "_roof", lambda results, isa: ROOF)
     command = ["stages", "--batch-size", "20", "--steps", "2", "--repetitions", "2",
                "--results", str(tmp_path)]  # fmt: skip
@@ -96,17 +98,37 @@ def test_command_writes_and_prints_what_it_measured(tmp_path, monkeypatch, probl
         assert result.exit_code == 0, result.output
     assert "attack_step" in result.stdout
     assert "times as long" in result.stdout
+    assert "study, initial weights, fused wide, batch size 20" in result.stdout
     with (tmp_path / "engine_stages.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == placement.COLUMNS
     steps = [row for row in rows if row["kernel"] == "attack_step"]
     assert [row["repetition"] for row in steps] == ["0", "1", "0", "1"]
     assert all(row["machine"] and row["variant"] == "fused_wide" for row in rows)
+    assert {row["weights"] for row in rows} == {"initial"}
 
 
-def test_a_layout_that_the_machine_lacks_is_one_sentence(tmp_path):
-    result = CliRunner().invoke(
-        cli.main, ["stages", "--layout", "half", "--results", str(tmp_path)]
-    )
-    assert result.exit_code == 2
-    assert "has only the layouts wide, image" in result.output
+def test_weights_are_drawn_or_trained(monkeypatch):
+    monkeypatch.setattr(benchmark_problem, "ACCURACY", 0.3)  # trains for a moment
+    first, again = (cli._problem("study", 4, 7, "initial")[0] for _ in range(2))
+    trained = cli._problem("study", 4, 7, "trained")[0]
+    drawn = networks.build("study", 7)
+    for own, same, other, weight in zip(
+        *(model.parameters() for model in (first, again, trained, drawn)), strict=True
+    ):
+        assert torch.equal(own, weight)
+        assert torch.equal(own, same)
+        assert not torch.equal(own, other)
+
+
+def test_a_few_images_in_tiles(problem):
+    model, images, labels = problem
+    measured = measure(model, images[:3], labels[:3], machine_isa(), "tile", steps=2, repetitions=1)
+    assert (measured.shape.layout, measured.shape.block) == ("tile", 3)
+    assert measured.alive[0].listed >= measured.alive[0].rows / 3
+    rows = placement.rows(measured, ROOF, batch_size=3, steps=2, common=COMMON)
+    by_stage = {(row["kernel"], row["direction"], row["stage"]): row for row in rows}
+    whole = by_stage["attack_step", "all", "all"]
+    assert whole["flops_nominal"] < whole["flops"]
+    assert by_stage["conv2", "backward", "transform"]["flops"] > 0
+    assert by_stage["linear1", "forward", "other"]["seconds"] > 0

@@ -1,21 +1,18 @@
-"""Operations and bytes of the engine's stages, against counts by hand and by the source."""
+"""Operations and bytes of the engine's stages, against counts by hand."""
 
 from __future__ import annotations
-
-import ctypes
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from kernels import transforms
 from kernels.accounting import attack_step
-from kernels.alive import alive_units
+from kernels.alive import Alive, alive, mean
+from kernels.dense_rows import Rows
 from kernels.rows import rows_met
 from kernels.work import ALL, Shape, objective
-from sparring.fused.build import build, machine_isa
-from sparring.fused.engine import SOURCE
+from sparring.fused.layouts import layouts
+from sparring.fused.machine import machine_isa
 from sparring.fused.network import Convolution, Dense, Network
 
 STUDY = Network(
@@ -28,12 +25,17 @@ MADRY = Network(
     (Convolution(1, 28, 28, 32, 5, 2, True, True), Convolution(32, 14, 14, 64, 5, 2, True, True)),
     (Dense(3136, 1024, True), Dense(1024, 10, False)),
 )  # fmt: skip
-WIDE, HALF, IMAGE = Shape(16, 16), Shape(8, 8), Shape(16, 1)
+WIDE, NARROW = Shape("wide", 16, 16), Shape("wide", 4, 4)
+TILE, SEVERAL = Shape("tile", 8, 1), Shape("tile", 8, 8)
 
 
 def works(network, shape, images, alive=None, steps=10):
-    alive = [dense.outputs for dense in network.dense] if alive is None else alive
-    found = attack_step(network, shape, images, steps, alive)
+    outputs = [dense.outputs for dense in network.dense] if alive is None else alive
+    matters = [
+        Alive(own, dense.inputs, dense.inputs)
+        for own, dense in zip(outputs, network.dense, strict=True)
+    ]
+    found = attack_step(network, shape, images, steps, matters)
     keyed = {(work.layer, work.direction, work.kind): work for work in found}
     assert len(keyed) == len(found)
     return keyed
@@ -74,9 +76,6 @@ def test_dead_outputs_cost_no_operations_but_their_weights_come_by():
     found = works(STUDY, WIDE, 16, alive=[20, 10])[3, "backward", "multiply"]
     assert found.flops == 16 * 2 * 8000 * 20
     assert found.bytes == 4 * 400_000 + (8000 + 20) * 64
-    # Of one image, each output has cache lines of its own.
-    found = works(STUDY, IMAGE, 1, alive=[20, 10])[3, "backward", "multiply"]
-    assert found.bytes == 4 * (8000 * 20 + 8000 + 20)
 
 
 def test_nominal_operations_of_the_study(study):
@@ -101,13 +100,13 @@ def test_bytes_of_the_study(study):
 
 def test_step_of_the_study(study):
     assert objective(10) == 54
-    assert study[0, "forward", "other"].flops == 16 * (4 * 784 + 54)
+    assert study[0, "forward", "other"].flops == 16 * (6 * 784 + 54)
     numbers = 6 * 784 + 20 + 6 * 784 / 10
     assert study[0, "forward", "other"].bytes == pytest.approx(64 * numbers)
 
 
 @pytest.mark.parametrize("network", [STUDY, MADRY])
-@pytest.mark.parametrize("shape", [WIDE, HALF, IMAGE, Shape(4, 4)])
+@pytest.mark.parametrize("shape", [WIDE, NARROW, TILE, SEVERAL])
 def test_stages_add_up(network, shape):
     found = works(network, shape, 33)
     stages = [work for work in found.values() if work.kind != ALL]
@@ -140,14 +139,51 @@ def test_padding_rows_are_left_out_and_padding_columns_are_not():
     assert first.flops == 16 * 2 * 134 * 5 * 28 * 32
 
 
-def test_image_layout_pads_channels():
-    found = works(STUDY, IMAGE, 3)
-    assert found[1, "forward", "multiply"].flops == 3 * 2 * 24 * 24 * 25 * 16
-    assert found[2, "forward", "multiply"].flops == 3 * 2 * 20 * 20 * 25 * 10 * 32
-    # One input channel: dot products with the 16 lanes, summed by 15 additions each.
-    assert found[1, "backward", "multiply"].flops == 3 * 784 * (2 * 25 * 16 + 15)
-    assert found[2, "backward", "multiply"].flops == 3 * 2 * (20 * 5) * 5 * 24 * 20 * 16
-    assert found[3, "forward", "multiply"].flops == 3 * 50 * (2 * 8000 + 16)
+def test_tiles_of_the_study():
+    found = works(STUDY, TILE, 3)
+    # 5 x 5 tiles fill 25 of 32 lanes.
+    for direction in ("forward", "backward"):
+        assert found[2, direction, "multiply"].flops == 3 * 32 * 64 * 200 * 2
+    # Rows of 24 pixels are whole vectors; of 28, backward, they are not.
+    assert found[1, "forward", "multiply"].flops == 3 * 2 * 24 * 24 * 10 * 25
+    assert found[1, "backward", "multiply"].flops == 3 * 2 * 28 * 32 * 10 * 25
+    # Four rows of each tile reach into the next: 30 places of each row in its tile, in 4 vectors.
+    forward = 10 * (4 * 32 + 8 * 32) * 38 + 20 * 32 * (8 * 22 + 4 * (22 + 4))
+    assert found[2, "forward", "transform"].flops == 3 * forward
+    assert found[2, "forward", ALL].bytes == 3 * 4 * (5760 + 20 * 16 * 32 + 20 * 16 * 4 / 4 + 12800)
+
+
+def test_tiles_walk_over_inputs_that_are_not_zero():
+    alive = [Alive(50, 1000, 900), Alive(10, 48, 40)]
+    found = {(w.layer, w.direction, w.kind): w for w in attack_step(STUDY, TILE, 1, 10, alive)}
+    # 48 outputs in 6 vectors and a tail of 2, in 4 lanes; two sums of each.
+    assert found[3, "forward", "multiply"].flops == 2 * 1000 * 52 + 52
+    assert found[3, "forward", "multiply"].bytes == 4 * (2 * 1000 + 900 * 50 + 50)
+    # The sum of 8 lanes of each input; the tail's product and its addition.
+    assert found[3, "backward", "multiply"].flops == 1000 * (11 * 8 + 7 + 4 + 8)
+    # 10 outputs fill 16: two vectors, four sums of each.
+    assert found[4, "forward", "multiply"].flops == 2 * 48 * 16 + 3 * 16
+
+
+def test_rows_come_once_for_all_images_of_a_block():
+    alive = [Alive(50, 1000, 3000), Alive(10, 48, 50)]
+    found = {(w.layer, w.direction, w.kind): w for w in attack_step(STUDY, SEVERAL, 9, 10, alive)}
+    # Two blocks, of 8 and 1; in the first the images walk over 21 regions in turns.
+    weights = 2 * 3000 * 50
+    assert found[3, "forward", "multiply"].bytes == 4 * (9 * (2000 + 50) + weights)
+    assert found[3, "forward", "multiply"].flops == pytest.approx(
+        9 * 2 * 1000 * 52 + (8 * 21 + 1) * 52
+    )
+    assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 1).block == 8
+    assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 4).block == 3
+
+
+def test_panels_and_tails_of_rows():
+    assert Rows.of(Dense(8, 50, True), 16) == Rows((48,), 2)
+    assert Rows.of(Dense(8, 51, True), 16) == Rows((48,), 4)
+    assert Rows.of(Dense(8, 10, True), 16) == Rows((16,), 0)
+    assert Rows.of(Dense(8, 150, True), 16) == Rows((64, 64, 32), 0)
+    assert Rows.of(Dense(8, 150, True), 32) == Rows((80, 80), 0)
 
 
 def test_normalisation_counts():
@@ -156,28 +192,7 @@ def test_normalisation_counts():
     assert more == 16 * 3 * 784
 
 
-@pytest.mark.parametrize("outputs", [4, 6])
-def test_transforms_are_counted_as_the_source_computes_them(outputs):
-    folder = SOURCE.parent
-    library = ctypes.CDLL(
-        str(
-            build(
-                Path(__file__).parent / "counting.cpp", {}, {"LANES": 4}, machine_isa(),
-                flags=("-I", str(folder)),
-            )
-        )
-    )  # fmt: skip
-    counts = (ctypes.c_int64 * 4)()
-    library.count_operations(outputs, counts)
-    assert list(counts) == [
-        transforms.OF_INPUT,
-        transforms.INPUT_ADJOINT,
-        transforms.of_output(outputs),
-        transforms.output_adjoint(outputs),
-    ]
-
-
-def test_alive_units_are_those_with_a_gradient_in_any_image_of_a_block():
+def test_what_is_alive():
     model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[1.0, 0], [0, 1], [-1, -1]]))
@@ -186,5 +201,12 @@ def test_alive_units_are_those_with_a_gradient_in_any_image_of_a_block():
     images = torch.tensor([[1.0, 0], [0, 1], [1, 0]]).reshape(3, 1, 1, 2)
     labels = torch.zeros(3, dtype=torch.int64)
     weights = [model[1].weight, model[1].bias, model[3].weight, model[3].bias]
-    assert alive_units(model, weights, images, labels, 1) == [1.0, 2.0]
-    assert alive_units(model, weights, images, labels, 2) == [1.5, 2.0]
+    network = Network((1, 1, 2), (), (), (), (Dense(2, 3, True), Dense(3, 2, False)))
+    found = {
+        block: alive(model, network, weights, images, labels, Shape("tile", 4, block))
+        for block in (1, 2)
+    }
+    # Pixels are listed whatever they are; of the hidden units each image has one.
+    assert found[1] == [Alive(1, 4, 2), Alive(2, 4, 1)]
+    assert found[2] == [Alive(1.5, 4, 2), Alive(2, 4, 1.5)]
+    assert mean([found[1], found[2]]) == [Alive(1.25, 4, 2), Alive(2, 4, 1.25)]

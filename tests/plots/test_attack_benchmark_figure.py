@@ -5,6 +5,7 @@ import pytest
 from harness.errors import UserError
 from harness.tables import format_csv, text_of
 from plots.attack_benchmark import REQUIRED, analyse, describe
+from plots.attack_benchmark_figure import caption_of
 from plots.attack_benchmark_files import save
 from plots.cli import main
 from plots.report import page
@@ -62,6 +63,22 @@ def test_ratios_are_of_the_same_round(write):
     assert cells["sparring", 64].rate.high > 2 * cells["sparring", 64].rate.low
     assert cells["foolbox", 1].rate is None
     assert cells["foolbox", 1].trouble == "skipped: not installed: make peers"
+
+
+def test_weights_are_told_and_older_tables_were_trained(tmp_path):
+    rows = rows_of()
+    path = tmp_path / "attack_benchmark.csv"
+    for weights, said in (
+        (None, "on network 'study' trained on mnist-5k"),
+        ("trained", "on network 'study' trained on mnist-5k"),
+        ("initial", "on network 'study' with its initial weights, images of mnist-5k"),
+    ):
+        more = {} if weights is None else {"schema_version": 3, "weights": weights}
+        texts = [{key: text_of(value) for key, value in {**row, **more}.items()} for row in rows]
+        path.write_text(format_csv((*COLUMNS, *(["weights"] if weights else [])), texts))
+        found = analyse(path)
+        assert said in caption_of(found)
+        assert f"'study', {weights or 'trained'} weights" in describe(found).splitlines()[0]
 
 
 def test_training_has_a_figure_of_its_own(write, capsys, tmp_path):
@@ -155,8 +172,8 @@ def test_other_tables_are_refused(write, tmp_path, capsys):
     nothing = [row for row in rows_of() if row["status"] != "ok"]
     with pytest.raises(UserError, match="measured nothing"):
         analyse(write(nothing))
-    with pytest.raises(UserError, match="expected schema_version 2 or older, found '3'"):
-        analyse(write([{**row, "schema_version": 3} for row in rows_of()]))
+    with pytest.raises(UserError, match="expected schema_version 3 or older, found '4'"):
+        analyse(write([{**row, "schema_version": 4} for row in rows_of()]))
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     assert main(["attack-benchmark", str(tmp_path / "other.csv")]) == 2
     assert "lacks the column 'schema_version'" in capsys.readouterr().err

@@ -314,7 +314,7 @@ def test_updates_are_measured(bench):
     assert rows[0]["gradient_error"] < 1e-5
     assert rows[0]["loss_after"] < rows[0]["loss"]
     (found,) = summary.tables(rows)
-    assert found.title == "update, 1 thread"
+    assert found.title == "update, initial weights, 1 thread"
     assert [column.header for column in found.columns][3:5] == ["ms an update", "images/s"]
     assert next(found.columns[4].cells) == "8"
 
@@ -555,11 +555,13 @@ def test_help_is_told_without_torch():
     assert "--task [attack|update|iteration]" in done.stdout
 
 
-def test_the_benchmark_from_the_command_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize("weights", ["initial", "trained"])
+def test_the_benchmark_from_the_command_line(tmp_path, monkeypatch, weights):
     monkeypatch.setattr(problems, "ACCURACY", 0.3)  # trains for a moment
     result = command(
         "--benchmark", "--preset", "smoke", "--batch-size", 2, "--steps", 2, "--rounds", 1,
         "--task", "attack", "--task", "iteration", "--competitor", "plain", "--results", tmp_path,
+        *(("--weights", weights) if weights != "initial" else ()),
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = rows_of(tmp_path / "attack_benchmark.csv")
@@ -569,6 +571,10 @@ def test_the_benchmark_from_the_command_line(tmp_path, monkeypatch):
     assert rows[0]["gradient_error"] == ""
     assert float(rows[1]["gradient_error"]) < 1e-3
     assert "2 rows added to" in result.output
+    assert {row["weights"] for row in rows} == {weights}
+    assert f"network 'study', {weights} weights" in result.output
+    assert f"attack, {weights} weights, 1 thread, 2 steps" in result.output
+    assert ("training network 'study' on mnist-5k" in result.output) == (weights == "trained")
 
 
 def test_a_checkpoint_is_attacked(tmp_path):
@@ -593,6 +599,7 @@ def test_a_checkpoint_is_attacked(tmp_path):
     [
         (("--rounds", 3), "--rounds has no meaning without --benchmark"),
         (("--task", "update"), "--task has no meaning without --benchmark"),
+        (("--weights", "trained"), "--weights has no meaning without --benchmark"),
         (("--benchmark", "--task", "update", "--steps", 3), "--steps has no meaning with --task"),
         (("--benchmark", "--task", "update", "--competitor", "art"), "none of art can do"),
         (("--benchmark", "--backend", "torch"), "--backend has no meaning with --benchmark"),

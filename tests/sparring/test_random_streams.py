@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.attacks import KeyedSource, RandomSource, TorchSource
-from sparring.randomness import ImageStreams, permutation
+from sparring.option_types import SEED
+from sparring.randomness import MOST_SEED, ImageStreams, permutation
 
 CPU = torch.device("cpu")
 
@@ -18,6 +19,10 @@ def test_permutation_orders_every_item(seed, epoch, n):
     assert order.dtype == np.int64
     assert sorted(order.tolist()) == list(range(n))
     assert np.array_equal(order, permutation(seed, epoch, n))
+
+
+def test_options_take_every_seed():
+    assert (SEED.min, SEED.max) == (0, MOST_SEED)
 
 
 def test_permutation_is_pinned():
