@@ -101,7 +101,7 @@ def _attack_step(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:
     settings = Settings(
         RULE_NUMBERS["sign"], OBJECTIVE_NUMBERS["cross_entropy"], size, epsilon, 0.0, 1.0
     )
-    return lambda: fused.engine.attack(fused.x, fused.centre, fused.labels, settings, 1)
+    return lambda: fused.engine.attack(fused.x, fused.centre, fused.labels, settings, 1)[0]
 
 
 def _update(fused: Fused, sizes: Sizes) -> Callable[[], Tensor]:

@@ -168,12 +168,13 @@ class Climb:
         on_step, every: see ``Attack.__call__``.
 
     Attributes:
-        unusable: bool ``(n,)``: images whose gradient was not finite in some step.
+        unusable: bool ``(n,)``: images whose gradient was not finite in some step; None before
+            one was looked at.
     """
 
     def __init__(self, model: Forward, y: Tensor, on_step: OnStep | None, every: int) -> None:
         self.model, self.y = model, y
-        self.unusable = torch.zeros_like(y, dtype=torch.bool)
+        self.unusable: Tensor | None = None
         self._on_step, self._every = on_step, every
         self._steps = 0
 
@@ -218,12 +219,14 @@ class Climb:
     def _usable(self, gradient: Tensor, which: slice | Tensor) -> Tensor:
         """The gradient of the images ``which``, finite; remembers which of them was not."""
         gradient, bad = usable(gradient)
+        if self.unusable is None:
+            self.unusable = torch.zeros_like(self.y, dtype=torch.bool)
         self.unusable[which] |= bad
         return gradient
 
     def tell(self) -> None:
         """Say which images had no usable gradient, if any, and what was done."""
-        if not bool(self.unusable.any()):
+        if self.unusable is None or not bool(self.unusable.any()):
             return
         numbers = self.unusable.nonzero().flatten().tolist()
         shown = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")

@@ -115,7 +115,7 @@ def check_batch(x: Tensor, y: Tensor) -> None:
             f"not {tuple(y.shape)}"
         )
     wide = y.to(torch.int64)  # the unsigned types have no comparisons
-    if bool((wide < 0).any()):
+    if len(wide) and int(wide.min()) < 0:
         if y.dtype == torch.uint64:  # from 2**63 its numbers have turned negative
             raise ValueError(f"y must hold labels below 2**63, not {int(wide.min()) + 2**64}")
         raise ValueError(f"y must hold labels of at least 0, not {int(wide.min())}")
@@ -128,8 +128,11 @@ def check_pixels(x: Tensor, bounds: tuple[float, float]) -> None:
         ValueError: if one is not.
     """
     low, high = bounds
-    outside = ~((x >= low) & (x <= high))
-    if bool(outside.any()):
+    if x.numel() == 0:
+        return
+    least, most = x.aminmax()  # NaN if a pixel is
+    if not (low <= float(least) and float(most) <= high):
+        outside = ~((x >= low) & (x <= high))
         raise ValueError(
             f"x must lie within bounds ({low:g}, {high:g}), but holds {x[outside][0].item():g}"
         )
@@ -141,7 +144,7 @@ def check_numbers(x: Tensor) -> None:
     Raises:
         ValueError: if one is.
     """
-    if bool(x.isnan().any()):
+    if x.numel() and math.isnan(x.min()):
         raise ValueError("x must hold numbers, but holds nan")
 
 

@@ -58,9 +58,8 @@ class FusedClimb(Climb):
             if self._on_step is not None:
                 chunk = min(chunk, self._every - self._steps % self._every)
             self._look()
-            after = self._engine.attack(x_adv, x, self.y, settings, chunk)
-            # The kernel marks an image whose gradient was not finite by pixels that are no numbers.
-            if bool(after.sum().isnan()):
+            after, some = self._engine.attack(x_adv, x, self.y, settings, chunk)
+            if some:
                 marked = after.isnan().flatten(1).any(1)
                 after[marked] = self._one_by_one(x_adv[marked], x[marked], marked, step, chunk)
             x_adv = after

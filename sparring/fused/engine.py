@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sparring.errors import SparringError
 from sparring.fused.build import BuildError, Job, build_all, machine_isa
 from sparring.fused.header import header
 from sparring.fused.layouts import Piece, layouts, plan
-from sparring.fused.library import Library, Settings
+from sparring.fused.library import LabelError, Library, Settings
 from sparring.fused.packed import ModelWeights, PackedSpace
 from sparring.fused.recognise import fingerprint, recognise
 
@@ -109,23 +110,28 @@ class Engine:
         labels: Tensor,
         settings: Settings,
         steps: int,
-    ) -> Tensor:
-        """Images after ``steps`` steps from ``start``; all float32 ``(n, c, h, w)``."""
+    ) -> tuple[Tensor, bool]:
+        """Images after ``steps`` steps from ``start``; all float32 ``(n, c, h, w)``.
+
+        And whether some image is marked, by pixels that are no numbers: its gradient was not
+        finite.
+        """
         start, centre = self._images(start), self._images(centre, len(start))
         labels = self._labels(labels, len(start))
-        out = torch.empty_like(start)
-        with self._lock:
+        out, marked = torch.empty_like(start), False
+        with self._lock, self._explained(labels):
             for library, part, threads in self._parts(len(start)):
-                library.attack(
-                    start[part], centre[part], labels[part], out[part], settings, steps, threads
-                )
-        return out
+                marked |= library.attack(
+                    _rows(start, part), _rows(centre, part), _rows(labels, part), _rows(out, part),
+                    settings, steps, threads,
+                )  # fmt: skip
+        return out, marked
 
     def input_gradient(self, x: Tensor, labels: Tensor, objective: int) -> Tensor:
         """Each image's gradient of an objective (a number of ``cpp/objective.hpp``)."""
         x, labels = self._images(x), self._labels(labels, len(x))
         out = torch.empty_like(x)
-        with self._lock:
+        with self._lock, self._explained(labels):
             for library, part, threads in self._parts(len(x)):
                 library.input_gradient(x[part], labels[part], out[part], objective, threads)
         return out
@@ -152,9 +158,11 @@ class Engine:
         x, labels = self._images(x), self._labels(labels, len(x))
         if out.shape != (self.space.size,) or out.dtype != torch.float32 or not out.is_contiguous():
             raise ValueError(f"gradients need contiguous float32 ({self.space.size},)")
-        with self._lock:
+        with self._lock, self._explained(labels):
             return sum(
-                library.gradients(x[part], labels[part], scale, out, threads, add=number > 0)
+                library.gradients(
+                    _rows(x, part), _rows(labels, part), scale, out, threads, add=number > 0
+                )
                 for number, (library, part, threads) in enumerate(self._parts(len(x)))
             )
 
@@ -170,19 +178,25 @@ class Engine:
         return x.contiguous()
 
     def _labels(self, labels: Tensor, count: int) -> Tensor:
-        """Contiguous labels, one of a class for each image, or ValueError."""
+        """Contiguous labels, one for each image, or ValueError; kernels look at their values."""
         if labels.dtype != torch.int64 or labels.shape != (count,) or not labels.is_cpu:
             raise ValueError(
                 f"labels must be int64 ({count},) on the CPU, not "
                 f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)} on "
                 f"{labels.device}"
             )
-        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.network.classes:
+        return labels.contiguous()
+
+    @contextmanager
+    def _explained(self, labels: Tensor) -> Iterator[None]:
+        """Say which labels there are where the kernel refuses one."""
+        try:
+            yield
+        except LabelError:
             raise ValueError(
                 f"labels must be 0 to {self.network.classes - 1}, the model's classes, not "
                 f"{int(labels.min())} to {int(labels.max())}"
-            )
-        return labels.contiguous()
+            ) from None
 
     def _parts(self, count: int) -> list[tuple[Library, slice, int]]:
         threads = torch.get_num_threads()
@@ -296,6 +310,11 @@ class Engine:
             for mine, g in zip(found, expected, strict=True)
         ]
         return float(torch.stack(errors).max())  # Python's own max can lose a NaN
+
+
+def _rows(tensor: Tensor, part: slice) -> Tensor:
+    """Some rows, or all without making a view: an attack of few images would feel it."""
+    return tensor if part.stop - part.start == len(tensor) else tensor[part]
 
 
 class SelfCheckError(SparringError):

@@ -50,6 +50,13 @@ _SIGNATURES = {
 }
 
 
+_NO_MEMORY, _NO_CLASS, _MARKED = 1, 2, 3
+
+
+class LabelError(ValueError):
+    """A label is none of the network's classes."""
+
+
 class Library:
     """One layout of one network's kernel.
 
@@ -70,7 +77,8 @@ class Library:
 
     Raises:
         OSError: if it cannot be loaded.
-        MemoryError: if there is no room for the network's weights.
+        MemoryError: if there is no room for the network's weights; calls raise it for images.
+        LabelError: from calls that take labels, before anything is done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,9 +130,13 @@ class Library:
         settings: Settings,
         steps: int,
         threads: int,
-    ) -> None:
-        """``steps`` attack steps from ``start``, images ``(n, channels, height, width)``."""
-        self._check(
+    ) -> bool:
+        """``steps`` attack steps from ``start``, images ``(n, channels, height, width)``.
+
+        Returns whether some image is marked, by pixels that are no numbers: its gradient was not
+        finite.
+        """
+        return self._check(
             self._lib.engine_attack(
                 self._engine, start.data_ptr(), centre.data_ptr(), labels.data_ptr(),
                 out.data_ptr(), len(start), steps, settings, threads,
@@ -172,9 +184,13 @@ class Library:
         return loss.value
 
     @staticmethod
-    def _check(failed: int) -> None:
-        if failed:
+    def _check(outcome: int) -> bool:
+        """Whether an image is marked; see ``Outcome`` in ``cpp/engine.cpp``."""
+        if outcome == _NO_MEMORY:
             raise MemoryError("no memory for the fused engine's images")
+        if outcome == _NO_CLASS:
+            raise LabelError
+        return outcome == _MARKED
 
 
 #: Addresses of a model's parameters, or of tensors like them; see `pointers`.

@@ -242,11 +242,23 @@ EXPORT void engine_use(void* engine, const float* packed) {
   take_all(*static_cast<Engine*>(engine)->weights, packed);
 }
 
-// Attack steps from `start`; `out` may be `start`. Returns 0, or 1 for lack of memory.
+// What calls return: done; no memory; a label that is no class (nothing is done then); done, but some
+// image is marked by pixels that are no numbers.
+enum Outcome { DONE, NO_MEMORY, NO_CLASS, MARKED };
+
+static bool are_classes(const int64_t* labels, int64_t n) {
+  bool all = true;
+  for (int64_t i = 0; i < n; i++) all &= labels[i] >= 0 && labels[i] < CLASSES;
+  return all;
+}
+
+// Attack steps from `start`; `out` may be `start`.
 EXPORT int engine_attack(void* engine, const float* start, const float* centre, const int64_t* labels,
                   float* out, int64_t n, int64_t steps, const Settings* settings, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
+  if (!are_classes(labels, n)) return NO_CLASS;
+  bool marked = false;
+  auto attack = [&](int64_t first, int64_t end, Thread& t) {
     Chain<false>& chain = *t.attack;
     chain.load(start, end, first);
     chain.load_centre(centre, end, first);
@@ -257,13 +269,21 @@ EXPORT int engine_attack(void* engine, const float* start, const float* centre, 
       chain.ascend(*settings);
     }
     chain.store(out, end, first);
-  });
+    float sum = 0;  // no number if a pixel is none
+    for (const float *p = out + first * PIXELS; p < out + end * PIXELS; p++) sum += *p - *p;
+    if (sum != sum)
+#pragma omp atomic write
+      marked = true;
+  };
+  if (!over_images(e, n, threads, ready_to_attack, attack)) return NO_MEMORY;
+  return marked ? MARKED : DONE;
 }
 
 // The objective's gradient by each image.
 EXPORT int engine_input_gradient(void* engine, const float* images, const int64_t* labels, float* out,
                           int64_t n, int which, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
+  if (!are_classes(labels, n)) return NO_CLASS;
   return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
     Chain<false>& chain = *t.attack;
     chain.load(images, end, first);
@@ -290,6 +310,7 @@ EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t 
 EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
                      float scale, float* out, int add, double* loss, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
+  if (!are_classes(labels, n)) return NO_CLASS;
   std::vector<double> losses(n);  // of blocks, at their first images
   std::vector<float*> sums(threads < 1 ? 1 : threads);
   auto train = [&](int64_t first, int64_t end, Thread& t) {
@@ -309,7 +330,7 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
     return true;
   };
   auto close = [](Thread& t) { finish_all(*t.gradients); };
-  if (!over_images(e, n, threads, ready, train, close)) return 1;
+  if (!over_images(e, n, threads, ready, train, close)) return NO_MEMORY;
   std::vector<const float*> others;
   for (const float* sum : sums)
     if (sum && sum != out) others.push_back(sum);
