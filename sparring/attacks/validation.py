@@ -131,11 +131,12 @@ def check_pixels(x: Tensor, bounds: tuple[float, float]) -> None:
     if x.numel() == 0:
         return
     least, most = x.aminmax()  # NaN if a pixel is
-    if not (low <= float(least) and float(most) <= high):
-        outside = ~((x >= low) & (x <= high))
-        raise ValueError(
-            f"x must lie within bounds ({low:g}, {high:g}), but holds {x[outside][0].item():g}"
-        )
+    if bool((least >= low) & (most <= high)):
+        return
+    outside = x[~((x >= low) & (x <= high))]
+    raise ValueError(
+        f"x must lie within bounds ({low:g}, {high:g}), but holds {outside[0].item():g}"
+    )
 
 
 def check_numbers(x: Tensor) -> None:
