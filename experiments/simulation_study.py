@@ -62,6 +62,7 @@ class Series(_Strict):
     strategy: Literal["pipeline", "sharded", "data_parallel"]
     variant: str
     processes: tuple[Count, ...]
+    batch_size: Count | None = None  # else the simulation's
     options: dict[str, Any] = {}
 
 
@@ -137,7 +138,9 @@ def point(
     simulation: Simulation, series: Series, calibration: Calibration, processes: int
 ) -> dict[str, Any]:
     """Simulate one point, and the sequential run that its speed-up is counted from."""
-    batch = simulation.batch_size * (processes if series.definition == "classical" else 1)
+    batch = series.batch_size or simulation.batch_size
+    if series.definition == "classical":
+        batch *= processes
     updates = simulation.updates
     if series.strategy == "pipeline":
         updates = max(updates, simulation.batches_per_generator * (processes - 1))
