@@ -34,7 +34,7 @@ def batch_of(dataset, size):
 def test_gradients(benchmark, compute, dataset, batch_size):
     batch = batch_of(dataset, batch_size)
     out = np.empty(compute.gradient_count, compute.dtype)
-    benchmark.group = f"gradients, batch {batch_size}"
+    benchmark.group = f"gradients, batch {batch_size}, trained weights"
     benchmark.extra_info["images"] = batch_size
     benchmark(compute.gradients, batch, out)
     assert np.isfinite(out).all()

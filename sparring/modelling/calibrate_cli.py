@@ -111,7 +111,7 @@ def summary(found: Calibration) -> str:
     import numpy as np
 
     lines = [
-        f"{found.name}: {found.network}, {found.dtype}, {found.backend}",
+        f"{found.name}: {found.network}, initial weights, {found.dtype}, {found.backend}",
         "images   prepare / ms  step / ms (quartiles)        gradients / ms   loss / ms",
     ]
     for work in found.work:
