@@ -48,7 +48,7 @@ struct TileDense {
 
   // One image's inputs, which become their gradient, and the list of those that matter.
   struct State {
-    alignas(64) float value[PLACES + 2 * LANES];
+    alignas(64) float value[PLACES + 2 * LANES + LINE];
     uint32_t list[PLACES + REGIONS * LANES + LANES + AHEAD];
     int first[REGIONS + 1];
   };
@@ -144,7 +144,7 @@ struct TileDense {
     });
   }
 
-  // The inputs' gradients, in their place, from that of the outputs.
+  // The inputs' gradients, in their place, from that of the outputs, of regions last to first.
   static NEVER_INLINE void backward(State& s, const Weights& w, int first, int last, const float* g) {
     Stage stage(STAGE_MULTIPLY);
     over_panels([&](int panel, auto vectors_) {
@@ -153,6 +153,7 @@ struct TileDense {
       if (tail) walk_back<V, Rows::TAIL>(s, w, panel, s.first[first], s.first[last], g);
       else walk_back<V, 0>(s, w, panel, s.first[first], s.first[last], g);
     });
+    s.value[COUNT] = 0.0f;  // the layer below takes it for padding
   }
 
  private:
