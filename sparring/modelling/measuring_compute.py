@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from sparring.fused.engine import Engine
 from sparring.modelling.calibration import Duration, Work
 from sparring.torch_compute import TorchCompute
 
-_ATTACK_STEPS = 8
+#: Of the longer of two attacks; the shorter takes one.
+_ATTACK_STEPS = 16
 _LEAST_ROUNDS, _MOST_ROUNDS = 5, 60
 #: Batch size at which the slowdown is measured.
 _SLOWDOWN_BATCH = 64
@@ -60,9 +62,12 @@ def duration(samples: Sequence[float]) -> Duration:
 def measure_work(compute: TorchCompute, sizes: Sequence[int], seconds: float) -> tuple[Work, ...]:
     """Step, gradients and loss times of every batch size, in turn, for so many seconds.
 
-    A sample of a step is the mean over one attack that nobody interrupts: the engine then takes all
-    steps of a few images before the next few, in the cache. What a look adds is the difference to
-    attacks that are interrupted before every step, and its median alone is kept.
+    A step is what each further one adds to an attack that nobody interrupts (the engine then takes
+    all steps of a few images before the next few, in the cache): of the difference between an
+    attack of several steps and one of a single step. What that takes beside its step is the
+    preparation: reading images, random streams, checks, and what the cache has lost since the last
+    attack. What a look adds is the difference to attacks that are interrupted before every step,
+    and its median alone is kept.
     """
     found: dict[int, Samples] = {size: defaultdict(list) for size in sizes}
     gradients = np.empty(compute.gradient_count, compute.dtype)
@@ -88,21 +93,23 @@ def _work(size: int, found: Samples) -> Work:
 
 
 def _measure_round(compute: TorchCompute, size: int, gradients: Array, found: Samples) -> None:
-    part = slice(0, size)
-    firsts: list[float] = []
+    part, long = slice(0, size), compute.attack_method
+    batch: Batch = compute.attack(0, part)  # the last round's other sizes are not training's
 
-    def stamp(step: int) -> None:
-        if step == 0:
-            firsts.append(time.perf_counter())
+    def after_an_update(steps: int) -> float:
+        found["gradients"].append(_timed(lambda: compute.gradients(batch, gradients)))
+        compute.attack_method = replace(long, steps=steps)  # type: ignore[type-var]
+        try:
+            return _timed(lambda: compute.attack(0, part))
+        finally:
+            compute.attack_method = long
 
-    began = time.perf_counter()
-    batch: Batch = compute.attack(0, part, stamp, _ATTACK_STEPS)
-    ended = time.perf_counter()
-    found["prepare"].append(firsts[0] - began)
-    found["step"].append((ended - firsts[0]) / _ATTACK_STEPS)
-    found["whole"].append(_timed(lambda: compute.attack(0, part)))
-    found["looked"].append(_timed(lambda: compute.attack(0, part, stamp)))
-    found["gradients"].append(_timed(lambda: compute.gradients(batch, gradients)))
+    short, whole = after_an_update(1), after_an_update(_ATTACK_STEPS)
+    step = max(0.0, whole - short) / (_ATTACK_STEPS - 1)
+    found["step"].append(step)
+    found["prepare"].append(max(0.0, short - step))
+    found["whole"].append(whole)
+    found["looked"].append(_timed(lambda: compute.attack(0, part, lambda _: None)))
     found["loss"].append(_timed(lambda: compute.loss(batch)))
 
 
