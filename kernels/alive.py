@@ -82,7 +82,7 @@ def alive(
         handle.remove()
     found = []
     for number, (dense, gradient) in enumerate(zip(denses, gradients, strict=True)):
-        regions = Regions.of(network, number, shape.lanes)
+        regions = Regions.of(network, number, shape.lanes, shape.registers)
         wanted = inputs[id(dense)] != 0
         if not regions.gated:
             wanted = torch.ones_like(wanted)

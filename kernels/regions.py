@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kernels.dense_rows import Rows
 from sparring.fused.header import uses_winograd
 from sparring.fused.network import Network
+
+#: Bytes of rows that are walked over together, as ``cpp/tile_dense.hpp`` has it.
+_SECOND_CACHE = 160 * 1024
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Regions:
     gated: bool
 
     @classmethod
-    def of(cls, network: Network, number: int, lanes: int) -> Regions:
+    def of(cls, network: Network, number: int, lanes: int, registers: int) -> Regions:
         """Those of the network's dense layer ``number``, counted from 0."""
         inputs = network.dense[number].inputs
         if number > 0 or not network.convolutions:
@@ -32,8 +36,11 @@ class Regions:
         else:
             last = network.convolutions[-1]
             plane, gated = last.out_height * last.out_width, last.relu
-            if uses_winograd(last):  # a channel's tiles, then the place that is always 0
-                return cls(plane, last.out_channels + 1, gated)
-            size = -(-plane // lanes) * lanes
+            # As many channels as have rows that fit in a second-level cache together.
+            main = sum(Rows.of(network.dense[number], registers).widths)
+            together = max(1, _SECOND_CACHE // (4 * plane * main))
+            if uses_winograd(last):  # channels' tiles, then the place that is always 0
+                return cls(together * plane, last.out_channels // together + 1, gated)
+            size = -(-together * plane // lanes) * lanes
         places = (inputs + lanes) // lanes * lanes
         return cls(size, -(-places // size), gated)

@@ -197,7 +197,7 @@ def dense(
     """
     lanes, rows = shape.lanes, Rows.of(layer, shape.registers)
     many = _together(images, shape.block) / images
-    regions = Regions.of(network, number - len(network.convolutions) - 1, lanes)
+    regions = Regions.of(network, number - len(network.convolutions) - 1, lanes, shape.registers)
     walks = many * regions.count + 1 - many
     # A block's images walk over the rows that any of them needs.
     weights = FLOAT * rows.numbers * alive.rows

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,7 +186,8 @@ class Trainer:
                 file of its own.
             record_strength: also tell each batch's loss under the weights that made it.
             patience_seconds: give up when a rank is silent for so long; None waits for ever.
-            on_update: called after every update on the ranks that update.
+            on_update: called after every update on the ranks that update; it may look at the model
+                and change it. Weights are then trained in the model's own parameters.
             overfitting: watches for catastrophic overfitting on the ranks that update.
 
         Raises:
@@ -227,8 +229,7 @@ class Trainer:
                 with self.compute.shown():
                     self._save_on_the_way(path, done)
             if on_update is not None:
-                with self.compute.shown():
-                    on_update(record)
+                on_update(record)
 
         run = Run(
             self.comm, self.compute, self.updates + wanted, start=self.updates,
@@ -238,7 +239,9 @@ class Trainer:
         self.comm.Barrier()
         origin = began = time.perf_counter()
         try:
-            with self.compute.in_place(self.comm.allgather):
+            # Whoever is called after updates may change anything, on every rank in another way.
+            free = on_update is None
+            with self.compute.in_place(self.comm.allgather) if free else nullcontext():
                 watched(self.strategy, run)
         except RankFailedError as error:
             if self.comm.size == 1:

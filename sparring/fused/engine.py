@@ -158,6 +158,9 @@ class Engine:
         x, labels = self._images(x), self._labels(labels, len(x))
         if out.shape != (self.space.size,) or out.dtype != torch.float32 or not out.is_contiguous():
             raise ValueError(f"gradients need contiguous float32 ({self.space.size},)")
+        if len(x) == 0:
+            out.zero_()
+            return 0.0
         with self._lock, self._explained(labels):
             return sum(
                 library.gradients(

@@ -168,11 +168,11 @@ def test_tiles_walk_over_inputs_that_are_not_zero():
 def test_rows_come_once_for_all_images_of_a_block():
     alive = [Alive(50, 1000, 3000), Alive(10, 48, 50)]
     found = {(w.layer, w.direction, w.kind): w for w in attack_step(STUDY, SEVERAL, 9, 10, alive)}
-    # Two blocks, of 8 and 1; in the first the images walk over 21 regions in turns.
+    # Two blocks, of 8 and 1; in the first the images walk over 11 regions in turns.
     weights = 2 * 3000 * 50
     assert found[3, "forward", "multiply"].bytes == 4 * (9 * (2000 + 50) + weights)
     assert found[3, "forward", "multiply"].flops == pytest.approx(
-        9 * 2 * 1000 * 52 + (8 * 21 + 1) * 52
+        9 * 2 * 1000 * 52 + (8 * 11 + 1) * 52
     )
     assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 1).block == 8
     assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 4).block == 3

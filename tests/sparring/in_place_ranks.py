@@ -43,12 +43,16 @@ def main(folder):
     comm, seen = shared.comm, []
     rows = []
 
-    def look(record):
-        rows.append(shared.compute.shared_rows)
-        agreed(shared, comm, f"update {record.update}")
-        seen.append(np.concatenate([p.detach().ravel() for p in shared.model.parameters()]))
+    class Watch:
+        """Looks where a watch for overfitting does: a callback would end training in place."""
 
-    shared.fit(updates=3, on_update=look, checkpoint=folder / "run.pt", checkpoint_interval=2)
+        def look(self, compute, updates):
+            rows.append(compute.shared_rows)
+            with compute.shown():
+                agreed(shared, comm, f"update {updates}")
+                seen.append(np.concatenate([p.detach().ravel() for p in shared.model.parameters()]))
+
+    shared.fit(updates=3, overfitting=Watch(), checkpoint=folder / "run.pt", checkpoint_interval=2)
     assert rows == [3] * 3, rows  # weights, and Adam's two
     assert (seen[-1] == agreed(shared, comm, "the end")[: len(seen[-1])]).all()
     shared.fit(updates=3)

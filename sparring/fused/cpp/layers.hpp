@@ -12,7 +12,7 @@ template <class ConvolutionList, class DenseList>
 struct Sizes;
 template <class... C, class... D>
 struct Sizes<List<C...>, List<D...>> {
-  static constexpr size_t WEIGHTS[] = {C::WEIGHTS..., D::WEIGHTS...};
-  static constexpr int BIASES[] = {C::BIASES..., D::BIASES...};
+  static constexpr size_t WEIGHTS[sizeof...(C) + sizeof...(D)] = {C::WEIGHTS..., D::WEIGHTS...};
+  static constexpr int BIASES[sizeof...(C) + sizeof...(D)] = {C::BIASES..., D::BIASES...};
 };
 using Tensors = Sizes<Convolutions, Denses>;

@@ -52,8 +52,8 @@ template <class ConvolutionList, class DenseList>
 struct Segments;
 template <class... C, class... D>
 struct Segments<List<C...>, List<D...>> {
-  static constexpr size_t WEIGHTS[] = {C::WEIGHTS..., DenseRows<D>::SIZE...};
-  static constexpr size_t BIASES[] = {(size_t)C::BIASES..., (size_t)D::BIASES...};
+  static constexpr size_t WEIGHTS[sizeof...(C) + sizeof...(D)] = {C::WEIGHTS..., DenseRows<D>::SIZE...};
+  static constexpr size_t BIASES[sizeof...(C) + sizeof...(D)] = {(size_t)C::BIASES..., (size_t)D::BIASES...};
 
   // Where parameter k begins: layer k / 2, its weight if k is even, else its bias. start(2 LAYERS)
   // is the size of the whole, in floats.

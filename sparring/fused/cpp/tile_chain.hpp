@@ -184,6 +184,7 @@ class Chain {
   }
 
   // The image, normalised, to the first layer.
+  template <int FIRST = 0>
   void begin(Image& s) {
     auto put = [&](int c, auto&& row_of) {
       for (int y = 0; y < HEIGHT; y++) {
@@ -194,7 +195,7 @@ class Chain {
     };
     for (int c = 0; c < CHANNELS; c++) {
       if constexpr (CONVOLUTIONS > 0) {
-        auto to = std::get<0>(layers_).input(std::get<0>(s.states));
+        auto to = std::get<FIRST>(layers_).input(std::get<FIRST>(s.states));
         put(c, [&](int y) { return to.row(c, y); });
       } else {
         put(c, [&](int y) { return dense_state<0>(s).value + c * AREA + y * COLUMNS; });
@@ -245,8 +246,11 @@ class Chain {
       }
       const int step = apart ? 1 : L::REGIONS;
       for (int region = 0; region < L::REGIONS; region += step)
-        for (int b = 0; b < count_; b++)
-          L::forward(dense_state<D>(image_[b]), w, region, region + step, out_[b]);
+        for (int b = 0; b < count_; b++) {
+          auto& state = dense_state<D>(image_[b]);
+          if (b == 0) L::template forward<true>(state, w, region, region + step, out_[b]);
+          else L::template forward<false>(state, w, region, region + step, out_[b]);
+        }
       for (int b = 0; b < count_; b++) {
         float* to = output<D>(image_[b]);
         for (int v = 0; v < S::J; v += LANES) {
@@ -281,8 +285,12 @@ class Chain {
         const int step = apart ? 1 : L::REGIONS;
         if constexpr (D > 0 || CONVOLUTIONS > 0 || !TRAIN)
           for (int region = L::REGIONS - step; region >= 0; region -= step)
-            for (int b = 0; b < count_; b++)
-              L::backward(dense_state<D>(image_[b]), w, region, region + step, output<D>(image_[b]));
+            for (int b = 0; b < count_; b++) {
+              auto& state = dense_state<D>(image_[b]);
+              const float* g = output<D>(image_[b]);
+              if (b == 0) L::template backward<true>(state, w, region, region + step, g);
+              else L::template backward<false>(state, w, region, region + step, g);
+            }
       }
       backward_dense<D - 1>(weights, gradients);
     }

@@ -16,7 +16,12 @@ struct TileDense {
   using Rows = DenseRows<S>;
   static constexpr int COUNT = From::COUNT;  // places; some may hold no input
   static constexpr int PLACES = (COUNT + LANES) / LANES * LANES;  // with one, at COUNT, that is 0
-  static constexpr int REGION = (From::REGION + LANES - 1) / LANES * LANES;
+  // Of an image's channels so many whose rows together fit in a second-level cache, with room for
+  // what else is there.
+  static constexpr size_t FIT = 160 * 1024;
+  static constexpr size_t BYTES = sizeof(float) * S::INPUTS * Rows::MAIN / (COUNT / From::REGION);
+  static constexpr int TOGETHER = COUNT == From::REGION || BYTES > FIT ? 1 : (int)(FIT / BYTES);
+  static constexpr int REGION = (TOGETHER * From::REGION + LANES - 1) / LANES * LANES;
   static constexpr int REGIONS = (PLACES + REGION - 1) / REGION;
   static constexpr int OUTPUTS = Rows::MAIN + Rows::TAIL;
   static constexpr int HIDDEN = (int)whole_lines(OUTPUTS) + LANES;
@@ -134,24 +139,27 @@ struct TileDense {
     std::memcpy(out, w.bias, S::J * sizeof(float));
     std::memset(out + S::J, 0, (HIDDEN - S::J) * sizeof(float));
   }
+  // FETCH: the rows may not be in cache yet.
+  template <bool FETCH>
   static NEVER_INLINE void forward(const State& s, const Weights& w, int first, int last, float* out) {
     Stage stage(STAGE_MULTIPLY);
     over_panels([&](int panel, auto vectors_) {
       constexpr int V = decltype(vectors_)::value;
       const bool tail = Rows::TAIL && panel == 0;
-      if (tail) walk<V, Rows::TAIL>(s, w, panel, s.first[first], s.first[last], out);
-      else walk<V, 0>(s, w, panel, s.first[first], s.first[last], out);
+      if (tail) walk<V, Rows::TAIL, FETCH>(s, w, panel, s.first[first], s.first[last], out);
+      else walk<V, 0, FETCH>(s, w, panel, s.first[first], s.first[last], out);
     });
   }
 
   // The inputs' gradients, in their place, from that of the outputs, of regions last to first.
+  template <bool FETCH>
   static NEVER_INLINE void backward(State& s, const Weights& w, int first, int last, const float* g) {
     Stage stage(STAGE_MULTIPLY);
     over_panels([&](int panel, auto vectors_) {
       constexpr int V = decltype(vectors_)::value;
       const bool tail = Rows::TAIL && panel == 0;
-      if (tail) walk_back<V, Rows::TAIL>(s, w, panel, s.first[first], s.first[last], g);
-      else walk_back<V, 0>(s, w, panel, s.first[first], s.first[last], g);
+      if (tail) walk_back<V, Rows::TAIL, FETCH>(s, w, panel, s.first[first], s.first[last], g);
+      else walk_back<V, 0, FETCH>(s, w, panel, s.first[first], s.first[last], g);
     });
     s.value[COUNT] = 0.0f;  // the layer below takes it for padding
   }
@@ -192,7 +200,7 @@ struct TileDense {
     UNROLL for (int i = 0; i < vectors * LANES; i += LINE) __builtin_prefetch(row + i);
   }
 
-  template <int V, int TAIL>
+  template <int V, int TAIL, bool FETCH>
   static ALWAYS_INLINE void walk(const State& s, const Weights& w, int panel, int from, int to,
                                  float* out) {
     constexpr int SETS = V >= 8 ? 1 : (V >= 4 ? 2 : 4);  // sums that do not wait for each other
@@ -209,8 +217,10 @@ struct TileDense {
       UNROLL for (int k = 0; k < SETS; k++) {
         const uint32_t p = s.list[i + k];
         const size_t r = (size_t)(row[p] < 0 ? 0 : row[p]);
-        const int32_t next = row[s.list[i + k + AHEAD]];
-        fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, V);
+        if constexpr (FETCH) {
+          const int32_t next = row[s.list[i + k + AHEAD]];
+          fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, V);
+        }
         const float a = s.value[p];
         UNROLL for (int v = 0; v < V; v++) sums[k][v] += a * load_vec(rows + (r * V + v) * LANES);
         if constexpr (TAIL > 0) rest[k] += a * quad(tails + r * TAIL);
@@ -225,7 +235,7 @@ struct TileDense {
     }
   }
 
-  template <int V, int TAIL>
+  template <int V, int TAIL, bool FETCH>
   static ALWAYS_INLINE void walk_back(State& s, const Weights& w, int panel, int from, int to,
                                       const float* g) {
     const float *rows = w.rows + Rows::panel(panel), *tails = w.rows + Rows::TAILS;
@@ -239,7 +249,7 @@ struct TileDense {
       UNROLL for (int k = 0; k < LANES; k++) {
         const int32_t at = row[places[k]];
         const size_t r = (size_t)(at < 0 ? 0 : at);
-        if (i >= AHEAD) {
+        if (FETCH && i >= AHEAD) {
           const int32_t next = row[places[k - AHEAD]];
           fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, V);
         }
