@@ -29,7 +29,7 @@ def check_images(images: npt.NDArray[Any]) -> None:
     Raises:
         SparringError: if they are not.
     """
-    if not np.issubdtype(images.dtype, np.floating):
+    if images.dtype.kind != "f":
         raise SparringError(f"images must be floating point, not {images.dtype}")
 
 
