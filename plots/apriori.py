@@ -51,6 +51,8 @@ class Phases:
         optimizer: o, seconds of the optimizer's step alone; None if the study did not measure it.
         shards: what parts of a batch cost; None if the study did not measure it.
         growth: images of a batch, over those that ``shards`` was measured with.
+        divided: whether the ranks of a node take a part of the optimizer's step each, as with the
+            fused engine. Not every rank can then: it is a bound.
     """
 
     batches: float
@@ -59,6 +61,11 @@ class Phases:
     optimizer: float | None
     shards: Shards | None = None
     growth: float = 1.0
+    divided: bool = False
+
+    def optimizer_on(self, p: float) -> float | None:
+        """Seconds of a data-parallel rank's part of the optimizer's step."""
+        return self.optimizer / p if self.optimizer is not None and self.divided else self.optimizer
 
     def generate_on(self, p: float) -> float:
         """Seconds to generate a p-th of a batch's adversaries."""
@@ -73,12 +80,6 @@ class Phases:
             return 1.0 / p
         images = self.shards.images[-1] * self.growth / p
         return self.shards.share(getattr(self.shards, phase), images) / self.growth
-
-    @property
-    def amdahl_fraction(self) -> float | None:
-        """The part o / (g + u) of sequential time that every data-parallel rank repeats."""
-        total = self.generate + self.update
-        return None if self.optimizer is None or total <= 0 else self.optimizer / total
 
 
 def key_of(row: Row) -> Key:
@@ -128,6 +129,7 @@ def measure_phases(cell: Cell, ranks: Mapping[Key, Sequence[Row]]) -> Phases | N
         over_launches(update),
         over_launches(optimizer) if optimizer else None,
         _typical(shards),
+        divided=all(row.get("backend_used") == "fused" for row in cell.rows),
     )
 
 
@@ -154,10 +156,11 @@ def pipeline_seconds(phases: Phases, p: float) -> float | None:
 
 
 def data_parallel_seconds(phases: Phases, p: float) -> float | None:
-    """N (g(1/p) + (u - o)(1/p) + o) seconds: every rank repeats the optimizer's step."""
-    if phases.optimizer is None or p < 1:
+    """N (g(1/p) + (u - o)(1/p) + o) seconds; o / p if the optimizer's step is divided."""
+    optimizer = phases.optimizer_on(p) if p >= 1 else None
+    if optimizer is None:
         return None
-    return phases.batches * (phases.generate_on(p) + phases.gradients_on(p) + phases.optimizer)
+    return phases.batches * (phases.generate_on(p) + phases.gradients_on(p) + optimizer)
 
 
 def sharded_seconds(phases: Phases, p: float) -> float | None:
@@ -203,6 +206,7 @@ def scaled_phases(definition: str, measured: Mapping[int, Phases]) -> Callable[[
     batches = median(phases.batches for phases in measured.values())
     sizes = [size for size in measured if generation(size) > 0]
     unit = median(measured[s].generate / generation(s) for s in sizes) if sizes else 0.0
+    divided = all(phases.divided for phases in measured.values())
     steps = [phases.optimizer for phases in measured.values() if phases.optimizer is not None]
     optimizer = median(steps) if steps else None
     if optimizer is None:
@@ -218,6 +222,6 @@ def scaled_phases(definition: str, measured: Mapping[int, Phases]) -> Callable[[
 
     def at(p: float) -> Phases:
         generate, update = unit * generation(p), each * updating(p) + fixed
-        return Phases(batches, generate, update, optimizer, shards, updating(p))
+        return Phases(batches, generate, update, optimizer, shards, updating(p), divided)
 
     return at

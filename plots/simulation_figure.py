@@ -85,10 +85,13 @@ def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:
             axis.plot(mark.processes, mark.speedup, ls="", color=look.colour, zorder=front, **line)
             if mark.limited:
                 axis.plot(mark.processes, mark.speedup, **CROSS)
-    axis.set_title(f"{panel.machine}: {DEFINITIONS[panel.definition]}", loc="left")
+    # A machine's name beside both would not fit.
+    strong = panel.definition == "strong"
+    whose = f"{panel.machine}: " if strong else ""
+    axis.set_title(f"{whose}{DEFINITIONS[panel.definition]}", loc="left")
     _logarithmic(axis, largest)
     axis.set_xlabel("processes p")
-    axis.set_ylabel("speed-up" if panel.definition == "strong" else "scaled speed-up")
+    axis.set_ylabel("speed-up" if strong else "scaled speed-up")
 
 
 def _logarithmic(axis: Axes, largest: int) -> None:

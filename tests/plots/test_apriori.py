@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from scaling_tables import BATCHES, Table, amdahl
 
@@ -24,10 +26,11 @@ def test_data_parallel_by_hand():
     # 10 x (0.98 / 4 + 0.02) = 2.65; on one process all of 10 x 1.0
     assert apriori.data_parallel_seconds(PHASES, 4) == pytest.approx(2.65)
     assert apriori.data_parallel_seconds(PHASES, 1) == pytest.approx(10.0)
+    divided = replace(PHASES, divided=True)
+    assert apriori.data_parallel_seconds(divided, 4) == pytest.approx(10 * (0.9 + 0.1) / 4)
 
 
 def test_data_parallel_is_amdahl_with_the_optimizers_share():
-    assert PHASES.amdahl_fraction == pytest.approx(0.02)
     for p in (2, 8, 32):
         speedup = 10.0 / apriori.data_parallel_seconds(PHASES, p)
         assert speedup == pytest.approx(apriori.amdahl_speedup(0.02, p))
