@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
@@ -16,7 +16,7 @@ from sparring.attacks.memory_format import Forward, forward_of
 from sparring.attacks.norms import NORMS, usable
 from sparring.attacks.objectives import Function
 from sparring.attacks.sources import RandomSource, as_source
-from sparring.attacks.validation import check_batch, check_count, check_logits
+from sparring.attacks.validation import check_batch, check_count, check_labels, check_logits
 from sparring.backends import engine_for
 from sparring.logits import logits_of
 from sparring.modes import mode, trainable
@@ -87,8 +87,9 @@ class Attack(ABC):
             check_not_inference(model)
         # Where the engine computes and nobody looks meanwhile, the model has no part in it.
         hands_off = engine is not None and on_step is None
-        freeze = nullcontext() if hands_off else frozen(model)
-        with torch.inference_mode(mode=False), torch.no_grad(), freeze:
+        if not hands_off or y.dtype == torch.uint64:  # else the kernel sees to it
+            check_labels(y)
+        with _untracked(x) if hands_off else _computing(model):
             # Copies, since inference tensors cannot be part of a graph.
             x, y = x.clone(), y.to(x.device, torch.int64, copy=True)
             if x.shape[0] == 0:
@@ -249,6 +250,24 @@ def check_not_inference(model: nn.Module) -> None:
             "the model must be built outside torch.inference_mode(), whose tensors cannot take "
             "part in a backward pass"
         )
+
+
+def _untracked(x: Tensor) -> AbstractContextManager[object]:
+    """Gradients off for a copy of the images, where that makes a difference."""
+    plain = not x.requires_grad and not torch.is_inference_mode_enabled()
+    return nullcontext() if plain else _outside()
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _computing(model: nn.Module) -> Iterator[None]:
+    with _outside(), frozen(model):
+        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.attacks.base import Attack, Climb, OnStep
 from sparring.attacks.sources import RandomSource
-from sparring.attacks.validation import check_batch, check_count
+from sparring.attacks.validation import check_batch, check_count, check_labels
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Clean(Attack):
     ) -> Tensor:
         """A copy of ``x``; see `Attack`."""
         check_batch(x, y)
+        check_labels(y)
         check_count("every", every)
         if on_step is not None and len(x):
             with torch.no_grad():

@@ -95,7 +95,7 @@ def check_bounds(bounds: object) -> tuple[float, float]:
 
 
 def check_batch(x: Tensor, y: Tensor) -> None:
-    """Images ``(n, ...)`` of a floating dtype and n integer labels of 0 or more.
+    """Images ``(n, ...)`` of a floating dtype and n integers; `check_labels` sees their values.
 
     Raises:
         ValueError: if they are not.
@@ -114,6 +114,14 @@ def check_batch(x: Tensor, y: Tensor) -> None:
             f"y must have shape ({x.shape[0]},), one label for each image of x, "
             f"not {tuple(y.shape)}"
         )
+
+
+def check_labels(y: Tensor) -> None:
+    """Integers of 0 or more.
+
+    Raises:
+        ValueError: if one is not.
+    """
     wide = y.to(torch.int64)  # the unsigned types have no comparisons
     if len(wide) and int(wide.min()) < 0:
         if y.dtype == torch.uint64:  # from 2**63 its numbers have turned negative

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from torch import Tensor, nn
 
 from sparring.attacks.base import Climb, OnStep, Step
 from sparring.attacks.objectives import Function, cross_entropy, log_odds, margin, study
-from sparring.attacks.validation import check_classes, check_logits_shape
+from sparring.attacks.validation import check_classes, check_labels, check_logits_shape
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine
-from sparring.fused.library import Settings
+from sparring.fused.library import LabelError, Settings
 
 _NUMBERS: Mapping[Function, int] = MappingProxyType(
     {
@@ -44,7 +45,8 @@ class FusedClimb(Climb):
 
         super().__init__(model, y, None if on_step is None else look, every)
         check_logits_shape((len(y), engine.network.classes), y)
-        check_classes(y, engine.network.classes)
+        if on_step is not None:  # before anybody is called; else the kernel sees to it
+            check_classes(y, engine.network.classes)
         self._engine = engine
 
     def ascend(self, x_adv: Tensor, x: Tensor, step: Step, steps: int) -> Tensor:
@@ -58,7 +60,8 @@ class FusedClimb(Climb):
             if self._on_step is not None:
                 chunk = min(chunk, self._every - self._steps % self._every)
             self._look()
-            after, some = self._engine.attack(x_adv, x, self.y, settings, chunk)
+            with self._explained():
+                after, some = self._engine.attack(x_adv, x, self.y, settings, chunk)
             if some:
                 marked = after.isnan().flatten(1).any(1)
                 after[marked] = self._one_by_one(x_adv[marked], x[marked], marked, step, chunk)
@@ -81,4 +84,15 @@ class FusedClimb(Climb):
         return x_adv
 
     def _slope(self, x: Tensor, y: Tensor, function: Function) -> Tensor:
-        return self._engine.input_gradient(x, y, _NUMBERS[function])
+        with self._explained():
+            return self._engine.input_gradient(x, y, _NUMBERS[function])
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what is wrong with labels in an attack's own words."""
+        try:
+            yield
+        except LabelError:
+            check_labels(self.y)
+            check_classes(self.y, self._engine.network.classes)
+            raise

@@ -196,7 +196,7 @@ class Engine:
         try:
             yield
         except LabelError:
-            raise ValueError(
+            raise LabelError(
                 f"labels must be 0 to {self.network.classes - 1}, the model's classes, not "
                 f"{int(labels.min())} to {int(labels.max())}"
             ) from None
