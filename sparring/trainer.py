@@ -240,8 +240,8 @@ class Trainer:
         origin = began = time.perf_counter()
         try:
             # Whoever is called after updates may change anything, on every rank in another way.
-            free = on_update is None
-            with self.compute.in_place(self.comm.allgather) if free else nullcontext():
+            watched_over = any(self.comm.allgather(on_update is not None))
+            with nullcontext() if watched_over else self.compute.in_place(self.comm.allgather):
                 watched(self.strategy, run)
         except RankFailedError as error:
             if self.comm.size == 1:

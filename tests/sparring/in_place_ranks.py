@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fused_training_ranks import arrays, small, weights_of
 
 import sparring
 from sparring.attacks import PGD
-from tests.sparring.fused_training_ranks import arrays, small, weights_of
 
 ATTACK = PGD(epsilon=0.2, step_size=0.3, steps=4, norm="l2", random_start=True, backend="fused")
 

@@ -6,9 +6,9 @@ import json
 import logging
 
 from mpi4py import MPI
+from strategy_ranks import Bookkeeping
 
 from sparring.strategies import DataParallel, Pipeline, Run, Sharded, node_memory
-from tests.sparring.strategy_ranks import Bookkeeping
 
 CASES = {
     "data_parallel": DataParallel(),
