@@ -6,12 +6,12 @@
 
 #include "shapes.hpp"
 #include "tile_lanes.hpp"
-#include "winograd.hpp"
+#include "winograd_gradient.hpp"
 
 template <class S>
 class TileWinogradGradient {
  public:
-  static constexpr int F = winograd::POINTS, R = S::K;
+  static constexpr int F = winograd::POINTS;
 
   void begin(float* weight, float* bias) {
     std::memset((void*)this, 0, sizeof *this);
@@ -45,22 +45,12 @@ class TileWinogradGradient {
   }
 
   void finish() {
-    constexpr int N = winograd::FILTERS;
-    for (int first = 0; first < PAIRS; first += N) {
-      winograd::Filters g[R][R];
-      winograd::adjoint_filters<R>(
-          [&](int f, int q) {
-            winograd::Filters u;
-            for (int i = 0; i < N; i++) u[i] = sums_[(size_t)(f * F + q) * PAIRS + first + i];
-            return u;
-          },
-          g);
-      for (int i = 0; i < N && first + i < PAIRS; i++) {
-        int ci = (first + i) / S::CO, co = (first + i) % S::CO;
-        float* to = weight_ + (co * S::CI + ci) * R * R;
-        for (int k = 0; k < R * R; k++) to[k] = (float)g[k / R][k % R][i];
-      }
-    }
+    write_filters<S>(weight_, [&](int f, int q, int pair) {
+      winograd::Filters u;
+      const float* from = sums_ + (size_t)(f * F + q) * PAIRS + pair;
+      for (int i = 0; i < winograd::FILTERS; i++) u[i] = from[i];
+      return u;
+    });
     for (int co = 0; co < S::CO; co++) bias_[co] = sum_of_lanes(biases_[co]);
   }
 

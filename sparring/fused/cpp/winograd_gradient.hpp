@@ -9,10 +9,26 @@
 #include "shapes.hpp"
 #include "winograd.hpp"
 
+// Writes the weights (CO, CI, K, K) whose transforms are sums(f, q, pair): those of the pairs of
+// channels from `pair`, ci * CO + co, at x frequency f and y frequency q.
+template <class S, class Sums>
+ALWAYS_INLINE void write_filters(float* weight, Sums&& sums) {
+  constexpr int N = winograd::FILTERS, R = S::K, PAIRS = S::CI * S::CO;
+  for (int first = 0; first < PAIRS; first += N) {
+    winograd::Filters g[R][R];
+    winograd::adjoint_filters<R>([&](int f, int q) { return sums(f, q, first); }, g);
+    for (int i = 0; i < N && first + i < PAIRS; i++) {
+      int ci = (first + i) / S::CO, co = (first + i) % S::CO;
+      float* to = weight + (co * S::CI + ci) * R * R;
+      for (int k = 0; k < R * R; k++) to[k] = (float)g[k / R][k % R][i];
+    }
+  }
+}
+
 template <class S>
 class WinogradGradient {
  public:
-  static constexpr int F = winograd::POINTS, R = S::K;
+  static constexpr int F = winograd::POINTS;
 
   // The sums of what follows go to the weights (CO, CI, K, K) and the biases (CO).
   void begin(float* weight, float* bias) {
@@ -56,24 +72,13 @@ class WinogradGradient {
   }
 
   NEVER_INLINE void finish() {
-    constexpr int N = winograd::FILTERS;
-    for (int first = 0; first < PAIRS; first += N) {
-      winograd::Filters g[R][R];
-      winograd::adjoint_filters<R>(
-          [&](int f, int q) {
-            winograd::Filters u{};
-            if (begun_[f * F + q])
-              for (int i = 0; i < N; i++)
-                u[i] = sum_of_lanes(sums_[(size_t)(f * F + q) * PAIRS + first + i]);
-            return u;
-          },
-          g);
-      for (int i = 0; i < N && first + i < PAIRS; i++) {
-        int ci = (first + i) / S::CO, co = (first + i) % S::CO;
-        float* to = weight_ + (co * S::CI + ci) * R * R;
-        for (int k = 0; k < R * R; k++) to[k] = (float)g[k / R][k % R][i];
-      }
-    }
+    write_filters<S>(weight_, [&](int f, int q, int pair) {
+      winograd::Filters u{};
+      if (begun_[f * F + q])
+        for (int i = 0; i < winograd::FILTERS; i++)
+          u[i] = sum_of_lanes(sums_[(size_t)(f * F + q) * PAIRS + pair + i]);
+      return u;
+    });
     for (int co = 0; co < S::CO; co++) bias_[co] = sum_of_lanes(biases_[co]);
   }
 
