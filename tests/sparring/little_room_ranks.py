@@ -6,6 +6,7 @@ import json
 import logging
 
 from mpi4py import MPI
+from rank_program import run
 from strategy_ranks import Bookkeeping
 
 from sparring.strategies import DataParallel, Pipeline, Run, Sharded, node_memory
@@ -42,10 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        MPI.COMM_WORLD.Abort(1)
+    run(main)

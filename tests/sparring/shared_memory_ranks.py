@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 from mpi4py import MPI
+from rank_program import run
 
 from sparring.errors import SparringError
 from sparring.strategies.broadcast import MessageBroadcast, SharedBroadcast
@@ -71,10 +72,4 @@ def main(names: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1])
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        MPI.COMM_WORLD.Abort(1)
+    run(main, sys.argv[1])

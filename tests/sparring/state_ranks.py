@@ -7,6 +7,7 @@ import json
 
 import torch
 from mpi4py import MPI
+from rank_program import run
 from torch import nn
 
 import sparring
@@ -83,10 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        MPI.COMM_WORLD.Abort(1)
+    run(main)

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 from mpi4py import MPI
+from rank_program import run
 
 from sparring.compute import Batch
 from sparring.strategies import STRATEGIES, Run
@@ -145,10 +146,4 @@ def main(name, options, updates, slow_rank):
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        MPI.COMM_WORLD.Abort(1)
+    run(main, sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
