@@ -145,7 +145,8 @@ class Training:
                 self._attack(self.parameters.evaluation_steps)
             )
         if not self.warmup and self.parameters.strategy == "sequential":
-            metrics |= shard_times(self.compute)
+            with self.compute.in_place(self.comm.allgather):  # as they are in training
+                metrics |= shard_times(self.compute)
         return metrics
 
     def details(self) -> list[dict[str, Any]]:
