@@ -79,6 +79,7 @@ class Attack(ABC):
                 model's weights were made under ``torch.inference_mode()``, or if the backend is
                 ``"fused"`` and the engine cannot serve this model.
         """
+        check_model(model)
         check_batch(x, y)
         check_count("every", every)
         source = as_source(generator)
@@ -237,6 +238,18 @@ class Climb:
             "infinite",
             len(numbers), len(self.y), shown,
         )  # fmt: skip
+
+
+def check_model(model: object) -> None:
+    """A module: a function has no parameters to freeze and no mode to set.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"the model must be a torch.nn.Module, not a {type(model).__name__}; wrap it in one"
+        )
 
 
 def check_not_inference(model: nn.Module) -> None:

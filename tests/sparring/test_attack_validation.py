@@ -213,3 +213,9 @@ def test_a_model_that_is_not_differentiable_is_refused():
 def test_a_wrong_generator_is_refused(model, generator):
     with pytest.raises(ValueError, match=r"generator must be a torch\.Generator, a RandomSource"):
         PGD()(model.float(), X, Y, generator=generator)
+
+
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_a_function_is_no_model(model, backend):
+    with pytest.raises(ValueError, match=r"must be a torch\.nn\.Module, not a function; wrap it"):
+        PGD(backend=backend)(lambda x: model(x), X, Y)
