@@ -133,15 +133,18 @@ class Launch:
 
     def _verdict(self, outcome: Outcome) -> Verdict:
         """Status and message of a launch; a message names the log that tells the rest."""
-        if outcome.timed_out:
-            limit = self.measure.time_limit_seconds
-            return Verdict("timeout", f"killed at the time limit of {limit:g} s; {self._where()}")
-        if self._went_well(outcome):
-            return Verdict("ok")
         told = sorted(self.running.glob("*.error"))
+        how = f"exit code {outcome.exit_code}"
+        if outcome.timed_out:
+            how = f"killed at the time limit of {self.measure.time_limit_seconds:g} s"
+            if not told:
+                return Verdict("timeout", f"{how}; {self._where()}")
+        elif self._went_well(outcome):
+            return Verdict("ok")
+        # A rank that told why it failed has failed, even where its launcher never came to an end.
         reason = told[0].read_text(encoding="utf-8") if told else last_words(self.log)
         shown = reason if len(reason) <= 500 else f"{reason[:500]} ..."
-        return Verdict("failed", f"exit code {outcome.exit_code}: {shown}; {self._where()}")
+        return Verdict("failed", f"{how}: {shown}; {self._where()}")
 
     def _where(self) -> str:
         return f"log: {self.log.relative_to(self.session.results)}"

@@ -89,20 +89,17 @@ FAULTS = {
     "verbose": ("failed", "ValueError: zzz"),
     "exits": ("failed", "exit code 3: \ufffd\ufffd last words"),
     "crashes": ("failed", "Segmentation fault"),
-    "hangs": ("timeout", "killed at the time limit of 12 s"),
 }
 
 
 def test_faults_become_rows_and_the_study_goes_on(tmp_path):
     text = f"[sweep.product]\nmode = {[*FAULTS, 'good']}\n[parameters]\nprocesses = 2\n"
-    study, results = study_with(
-        tmp_path, text + "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 12\n"
-    )
+    study, results = study_with(tmp_path, text + "[measure]\nlaunches = 1\nrepetitions = 3\n")
     result = harness("run", study, "--results", results, cwd=tmp_path)
     assert result.returncode == 1
-    assert launched(result) == 6
-    assert "6 points: 5 failed, 1 done" in result.stdout
-    assert "5 points failed; --retry launches them again" in result.stderr
+    assert launched(result) == 5
+    assert "5 points: 4 failed, 1 done" in result.stdout
+    assert "4 points failed; --retry launches them again" in result.stderr
     assert "Traceback" not in result.stderr
     rows = rows_of_table(results)
     for mode, (status, told) in FAULTS.items():
@@ -128,10 +125,47 @@ def test_faults_become_rows_and_the_study_goes_on(tmp_path):
     source = tmp_path / "sleepy.py"
     source.write_text(SLEEPY.replace("self.runs > 2", "self.runs > 99"))
     mended = harness("run", study, "--results", results, cwd=tmp_path)
-    assert (mended.returncode, launched(mended)) == (0, 6), "changed code is measured anew"
+    assert (mended.returncode, launched(mended)) == (0, 5), "changed code is measured anew"
     newer = rows_of_table(results)
     assert newer[: len(rows)] == rows
     assert len({row["environment"] for row in newer}) == 2
+
+
+ENDLESS = """
+    def endless(self):
+        class Endless(Exception):
+            told = False
+            def __str__(self):
+                if self.told:
+                    time.sleep(600)
+                self.told = True
+                return "out of paper"
+        raise Endless
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "told"),
+    [
+        ("hangs", "timeout", "killed at the time limit of 10 s"),
+        ("endless", "failed", "killed at the time limit of 10 s: rank 1: Endless: out of paper"),
+    ],
+)
+def test_what_never_ends_is_killed_at_the_limit(tmp_path, mode, status, told):
+    """A rank that told why it failed has failed, even if its launch would never have ended."""
+    study, results = study_with(
+        tmp_path,
+        f"[parameters]\nmode = '{mode}'\nprocesses = 2\n"
+        "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 10\n",
+    )
+    (tmp_path / "sleepy.py").write_text(SLEEPY + ENDLESS)
+    result = harness("run", study, "--results", results, cwd=tmp_path)
+    assert result.returncode == 1
+    last = rows_of_table(results)[-1]
+    assert (last["status"], last["seconds"]) == (status, "")
+    assert last["message"].startswith(told)
+    launch = last["launch"]
+    assert not marked_processes(launch)
 
 
 def test_retry_of_a_launch_that_failed_by_chance(tmp_path):
