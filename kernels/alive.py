@@ -9,9 +9,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kernels.regions import Regions
+from kernels.regions import Regions, vectors_of_places
 from kernels.work import Shape
 from sparring.fused.network import Network
+
+#: Lanes with which the images of a block walk together, as ``cpp/tile_dense.hpp`` has it.
+_LANES_OF_GROUPS = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """A block's images, which walk together over the inputs that any of them needs.
+
+    Attributes:
+        images: how many.
+        rows: inputs that are not 0 in any of them.
+        vectors: of places of inputs (``cpp/tile_chain.hpp``) in which one of those inputs stands.
+    """
+
+    images: int
+    rows: float
+    vectors: float
+
+    def merged(self, others: Sequence[Group]) -> Group:
+        """The mean of this and others of as many images."""
+        several = [self, *others]
+        rows = sum(one.rows for one in several) / len(several)
+        return Group(self.images, rows, sum(one.vectors for one in several) / len(several))
 
 
 @dataclass(frozen=True)
@@ -24,11 +48,13 @@ class Alive:
         listed: inputs that tiles walk over, mean over images: those that are not 0, and what fills
             up their list to whole vectors.
         rows: inputs that are not 0 in any image of a block, mean over blocks.
+        groups: blocks of tiles whose images walk together.
     """
 
     outputs: float
     listed: float
     rows: float
+    groups: tuple[Group, ...] = ()
 
 
 def mean(several: Sequence[Sequence[Alive]]) -> list[Alive]:
@@ -38,6 +64,10 @@ def mean(several: Sequence[Sequence[Alive]]) -> list[Alive]:
             sum(one.outputs for one in layer) / len(layer),
             sum(one.listed for one in layer) / len(layer),
             sum(one.rows for one in layer) / len(layer),
+            tuple(
+                first.merged(rest)
+                for first, *rest in zip(*(one.groups for one in layer), strict=True)
+            ),
         )
         for layer in zip(*several, strict=True)
     ]
@@ -86,11 +116,13 @@ def alive(
         wanted = inputs[id(dense)] != 0
         if not regions.gated:
             wanted = torch.ones_like(wanted)
+        groups = _groups(wanted, vectors_of_places(network, number, shape.lanes), shape)
         found.append(
             Alive(
                 _mean_alive(gradient != 0, shape.block),
                 _mean_listed(wanted, regions.size, shape),
                 _mean_alive(wanted, shape.block),
+                groups,
             )
         )
     return found
@@ -102,13 +134,29 @@ def _mean_alive(wanted: Tensor, block: int) -> float:
     return sum(int(part.any(dim=0).sum()) for part in blocks) / len(blocks)
 
 
+def _groups(wanted: Tensor, vectors: Tensor, shape: Shape) -> tuple[Group, ...]:
+    """The blocks that walk together, in order."""
+    if shape.layout != "tile" or shape.lanes != _LANES_OF_GROUPS:
+        return ()
+    unions = [(len(part), part.any(dim=0)) for part in torch.split(wanted, shape.block)]
+    return tuple(
+        Group(count, int(union.sum()), len(torch.unique(vectors[union])))
+        for count, union in unions
+        if count > 1
+    )
+
+
 def _mean_listed(wanted: Tensor, region: int, shape: Shape) -> float:
     """Columns of a row that are wanted, whole vectors of each region; mean over rows.
 
-    An image that is alone in its block has one list for all regions.
+    An image that is alone in its block has one list for all regions, and so has a group.
     """
     listed = 0
     for part in torch.split(wanted, shape.block):
+        if len(part) > 1 and shape.lanes == _LANES_OF_GROUPS:
+            union = int(part.any(dim=0).sum())
+            listed += len(part) * -(-union // shape.lanes) * shape.lanes
+            continue
         size = region if len(part) > 1 else wanted.shape[1]
         counts = torch.stack([piece.sum(dim=1) for piece in torch.split(part, size, dim=1)])
         listed += int((-(-counts // shape.lanes) * shape.lanes).sum())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from kernels.dense_rows import Rows
+from kernels.tiles import Tiles
 from sparring.fused.header import uses_winograd
 from sparring.fused.network import Network
 
@@ -44,3 +48,20 @@ class Regions:
             size = -(-together * plane // lanes) * lanes
         places = (inputs + lanes) // lanes * lanes
         return cls(size, -(-places // size), gated)
+
+
+def vectors_of_places(network: Network, number: int, lanes: int) -> Tensor:
+    """In which vector of places each input of a dense layer stands, ``(inputs,)``, int64.
+
+    As ``FromConvolution`` and ``FromDense`` of ``cpp/tile_chain.hpp`` put them.
+    """
+    places = torch.arange(network.dense[number].inputs)
+    last = network.convolutions[-1] if network.convolutions and number == 0 else None
+    if last is None or not uses_winograd(last):
+        return places // lanes
+    tiles = Tiles.of(last, lanes)
+    plane = last.out_height * last.out_width
+    channel, y, x = places // plane, places % plane // last.out_width, places % last.out_width
+    within = y % tiles.given * tiles.given + x % tiles.given
+    tile = y // tiles.given * tiles.across + x // tiles.given
+    return (channel * tiles.given**2 + within) * tiles.out + tile // lanes

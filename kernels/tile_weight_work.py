@@ -7,7 +7,8 @@ Counted in ``cpp/tile_direct.hpp``, ``tile_winograd.hpp``, ``tile_winograd_gradi
 from __future__ import annotations
 
 from kernels.dense_rows import Rows
-from kernels.tile_work import Direct, Tiles, to_frequencies, vectors
+from kernels.tile_work import to_frequencies
+from kernels.tiles import Direct, Tiles, vectors
 from kernels.transforms import POINTS
 from kernels.work import Shape
 from sparring.fused.header import uses_winograd

@@ -8,11 +8,12 @@ computed like others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from kernels import groups
 from kernels.alive import Alive
 from kernels.dense_rows import Rows
 from kernels.regions import Regions
+from kernels.tiles import Direct, Tiles, vectors
 from kernels.transforms import INPUT_ADJOINT, OF_INPUT, POINTS, of_output, output_adjoint
 from kernels.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
 from sparring.fused.header import uses_winograd, winograd_outputs
@@ -20,68 +21,6 @@ from sparring.fused.network import Convolution, Dense, Network
 
 #: Parts of a layer in one direction, and the bytes that are compulsory for it as a whole.
 Parts = tuple[list[Work], float]
-
-
-def vectors(count: int, lanes: int) -> int:
-    """Vectors that hold so many numbers."""
-    return -(-count // lanes)
-
-
-@dataclass(frozen=True)
-class Direct:
-    """The vectors of a convolution that is computed as it is written down.
-
-    Attributes:
-        forward: of outputs, of one channel.
-        run: of the gradient's pixels in one run over all rows, of one channel.
-        backward: of the input's gradient, of one channel.
-    """
-
-    forward: int
-    run: int
-    backward: int
-
-    @classmethod
-    def of(cls, conv: Convolution, lanes: int) -> Direct:
-        """As ``TileDirect`` cuts them: row by row, or all rows in one run where that is less."""
-        width = conv.width + 2 * conv.padding
-        run = vectors((conv.conv_height - 1) * width + conv.conv_width, lanes)
-        rows = conv.conv_height * vectors(conv.conv_width, lanes)
-        return cls(min(run, rows), run, conv.height * vectors(conv.width, lanes))
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """The Winograd tiles of a convolution, and their vectors.
-
-    Attributes:
-        side: outputs along a side of a tile.
-        across: tiles in a row.
-        out: vectors of tiles.
-        within: of tiles and one row of tiles more, which tiles reach into.
-        given: pixels along a side of what is left of a tile, after pooling.
-    """
-
-    side: int
-    across: int
-    out: int
-    within: int
-    given: int
-
-    @classmethod
-    def of(cls, conv: Convolution, lanes: int) -> Tiles:
-        """As ``TileWinograd`` has them."""
-        side = winograd_outputs(conv)
-        across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
-        return cls(
-            side, across, vectors(across * down, lanes), vectors(across * (down + 1), lanes),
-            side // 2 if conv.pool else side,
-        )  # fmt: skip
-
-    @property
-    def overlap(self) -> int:
-        """Rows, and columns, in which a tile's inputs are the next one's too."""
-        return POINTS - self.side
 
 
 def convolution(network: Network, conv: Convolution, layer: int, shape: Shape) -> Iterator[Parts]:
@@ -196,22 +135,29 @@ def dense(
     lanes of an input's products are summed.
     """
     lanes, rows = shape.lanes, Rows.of(layer, shape.registers)
-    many = _together(images, shape.block) / images
-    regions = Regions.of(network, number - len(network.convolutions) - 1, lanes, shape.registers)
-    walks = many * regions.count + 1 - many
     # A block's images walk over the rows that any of them needs.
     weights = FLOAT * rows.numbers * alive.rows
     brought = weights * -(-images // shape.block) / images
-    forward = backward = 0.0
+    forward = sum(groups.forward(rows, group, lanes) for group in alive.groups) / images
+    backward = sum(groups.backward(rows, group, lanes) for group in alive.groups) / images
+    grouped = sum(group.images * groups.padded(group, lanes) for group in alive.groups)
+    own = alive.listed - grouped / images
+    if alive.groups:
+        walks = 1 - sum(group.images for group in alive.groups) / images
+    else:
+        many = _together(images, shape.block) / images
+        number_of = number - len(network.convolutions) - 1
+        count = Regions.of(network, number_of, lanes, shape.registers).count
+        walks = many * count + 1 - many
     for panel, width in enumerate(rows.widths):
         held = width // lanes
         apart = (1 if held >= 8 else 2 if held >= 4 else 4) - 1
-        own = width + (rows.tail_lanes if panel == 0 else 0)
-        forward += 2 * alive.listed * own + walks * apart * own
+        outputs = width + (rows.tail_lanes if panel == 0 else 0)
+        forward += (2 * own + walks * apart) * outputs
         # The first vector is multiplied only; what a panel finds joins what others found.
-        backward += alive.listed * ((2 * held - 1) * lanes + lanes - 1 + (panel > 0))
+        backward += own * ((2 * held - 1) * lanes + lanes - 1 + (panel > 0))
     if rows.tail:
-        backward += alive.listed * (rows.tail_lanes + lanes)
+        backward += own * (rows.tail_lanes + lanes)
     listed, left = FLOAT * alive.listed, FLOAT * layer.outputs
     places = FLOAT * layer.inputs
     whole = places + brought + left

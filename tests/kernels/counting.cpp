@@ -43,6 +43,7 @@ struct Counted {
 };
 using CountedVec = Counted<Vec>;
 inline CountedVec keep(Mask m, CountedVec v) { return keep(m, v.all); }
+inline CountedVec choose(Mask m, CountedVec a, CountedVec b) { return choose(m, a.all, b.all); }
 
 #if defined(__x86_64__)
 #undef __SSE2__  // its instructions are for plain vectors

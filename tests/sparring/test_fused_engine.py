@@ -156,7 +156,12 @@ def test_images_do_not_depend_on_their_batch(libraries, kind):
     whole, part = torch.empty_like(case.x), torch.empty_like(case.x[7:12])
     library.input_gradient(case.x, case.y, whole, 0, 3)
     library.input_gradient(case.x[7:12], case.y[7:12], part, 0, 1)
-    assert torch.equal(whole[7:12], part)
+    # In tiles the order of an image's sums depends on how many images go together.
+    rounding = 0 if kind == "wide" else 2e-6 * float(whole.abs().max())
+    assert (whole[7:12] - part).abs().max() <= rounding
+    again = torch.empty_like(case.x)
+    library.input_gradient(case.x, case.y, again, 0, 3)
+    assert torch.equal(whole, again)
 
 
 @pytest.mark.parametrize("kind", layout_names())

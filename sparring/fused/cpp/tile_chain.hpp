@@ -4,6 +4,7 @@
 // layers together: those have weights enough to be worth reading once for all.
 #pragma once
 
+#include <array>
 #include <tuple>
 
 #include "ascent.hpp"
@@ -73,6 +74,9 @@ struct TileParts<std::integer_sequence<int, C...>, std::integer_sequence<int, D.
   using Weights = std::tuple<typename Of<C>::Weights..., typename DenseNumber<D>::type::Weights...>;
   using Gradients =
       std::tuple<typename Of<C>::Gradient..., typename DenseNumber<D>::type::Gradient...>;
+  // Of each dense layer, of each group of images.
+  using Lists = std::tuple<
+      std::array<typename DenseNumber<D>::type::List, DenseNumber<D>::type::GROUPS>...>;
   template <bool TRAIN>
   using Layers = std::tuple<typename Of<C>::template Layer<TRAIN>...>;
   template <bool TRAIN>
@@ -88,7 +92,7 @@ class Chain {
  public:
   using Weights = Network::Weights;
   using Gradients = Network::Gradients;
-  static constexpr int WIDTH = 8;  // images in a block, at most
+  static constexpr int WIDTH = TILE_BLOCK;  // images in a block, at most
 
   // Takes images first.. of those before n, WIDTH at most.
   void load(const float* images, int64_t n, int64_t first) {
@@ -239,18 +243,21 @@ class Chain {
       using S = typename At<Denses, D>::type;
       Stage stage(CONVOLUTIONS + D + 1, STAGE_FORWARD);
       const auto& w = std::get<CONVOLUTIONS + D>(weights);
-      const bool apart = count_ > 1;
-      for (int b = 0; b < count_; b++) {
-        L::list(dense_state<D>(image_[b]), apart);
-        L::begin(w, out_[b]);
-      }
-      const int step = apart ? 1 : L::REGIONS;
+      for (int b = 0; b < count_; b++) L::begin(w, out_[b]);
+      auto& lists = std::get<D>(lists_);
+      over_groups<D>([&](int group, int, auto size_, float* const* values) {
+        L::template list<decltype(size_)::value>(values, lists[group], groups<D>() > 1);
+      });
+      const int step = groups<D>() > 1 ? 1 : L::REGIONS;
       for (int region = 0; region < L::REGIONS; region += step)
-        for (int b = 0; b < count_; b++) {
-          auto& state = dense_state<D>(image_[b]);
-          if (b == 0) L::template forward<true>(state, w, region, region + step, out_[b]);
-          else L::template forward<false>(state, w, region, region + step, out_[b]);
-        }
+        over_groups<D>([&](int group, int first, auto size_, float* const* values) {
+          constexpr int G = decltype(size_)::value;
+          float* out[G];
+          for (int g = 0; g < G; g++) out[g] = out_[first + g];
+          if (group == 0)
+            L::template forward<G, true>(values, lists[group], w, region, region + step, out);
+          else L::template forward<G, false>(values, lists[group], w, region, region + step, out);
+        });
       for (int b = 0; b < count_; b++) {
         float* to = output<D>(image_[b]);
         for (int v = 0; v < S::J; v += LANES) {
@@ -261,6 +268,30 @@ class Chain {
       }
       forward_dense<D + 1>(weights);
     }
+  }
+
+  // Groups of images of nearly the same size, and each in turn: its first image, its size, and where
+  // each image's inputs of dense layer D stand.
+  template <int D>
+  int groups() const {
+    return (count_ + Dense_<D>::GROUP - 1) / Dense_<D>::GROUP;
+  }
+  template <int D, class Body>
+  void over_groups(Body&& body) {
+    const int many = groups<D>();
+    for (int group = 0, first = 0; group < many; group++) {
+      const int size = (count_ - first) / (many - group);
+      float* values[Dense_<D>::GROUP];
+      for (int g = 0; g < size; g++) values[g] = dense_state<D>(image_[first + g]).value;
+      of_size<Dense_<D>::GROUP>(size, [&](auto size_) { body(group, first, size_, values); });
+      first += size;
+    }
+  }
+  template <int MOST, class Body>
+  static void of_size(int size, Body&& body) {
+    if constexpr (MOST > 1)
+      if (size < MOST) return of_size<MOST - 1>(size, body);
+    body(std::integral_constant<int, MOST>{});
   }
 
   // Where the outputs of dense layer D stand, and later their gradient.
@@ -281,16 +312,18 @@ class Chain {
           std::get<CONVOLUTIONS + D>(*gradients).add(
               count_, [&](int b) -> auto& { return dense_state<D>(image_[b]); },
               [&](int b) { return output<D>(image_[b]); });
-        const bool apart = count_ > 1;
-        const int step = apart ? 1 : L::REGIONS;
+        const auto& lists = std::get<D>(lists_);
+        const int step = groups<D>() > 1 ? 1 : L::REGIONS;
         if constexpr (D > 0 || CONVOLUTIONS > 0 || !TRAIN)
           for (int region = L::REGIONS - step; region >= 0; region -= step)
-            for (int b = 0; b < count_; b++) {
-              auto& state = dense_state<D>(image_[b]);
-              const float* g = output<D>(image_[b]);
-              if (b == 0) L::template backward<true>(state, w, region, region + step, g);
-              else L::template backward<false>(state, w, region, region + step, g);
-            }
+            over_groups<D>([&](int group, int first, auto size_, float* const* values) {
+              constexpr int G = decltype(size_)::value;
+              const float* g[G];
+              for (int i = 0; i < G; i++) g[i] = output<D>(image_[first + i]);
+              if (group == 0)
+                L::template backward<G, true>(values, lists[group], w, region, region + step, g);
+              else L::template backward<G, false>(values, lists[group], w, region, region + step, g);
+            });
       }
       backward_dense<D - 1>(weights, gradients);
     }
@@ -365,6 +398,7 @@ class Chain {
 
   int count_ = 0;
   Image image_[WIDTH];
+  Network::Lists lists_;
   typename Network::template Layers<TRAIN> layers_;
   alignas(64) float planes_[2][plane_size<0>() + 2 * LANES];
   alignas(64) float tiles_[tile_size<0>()];

@@ -2,12 +2,17 @@
 //
 // A ReLU leaves much of what it passes on at 0. Such an input adds nothing to the outputs, and its
 // gradient is not wanted: forward and backward walk over a list of the others. Backward walks it
-// the other way round, so that what was read last, and is still in cache, comes first.
+// the other way round, so that what was read last, and is still in cache, comes first. With many
+// registers the images of a block walk together, over the inputs that any of them needs: to reach a
+// row costs more than to use it.
 #pragma once
 
+#include "blocks.hpp"
 #include "packed.hpp"
 #include "stages.hpp"
 #include "tile_lanes.hpp"
+
+constexpr int TILE_BLOCK = 8;  // images that go through the dense layers together, at most
 
 // Where an input of a layer stands, and which row of its weights it has: `From` tells. GATED: what
 // is 0 needs no gradient, since it came through a ReLU that is closed.
@@ -26,6 +31,9 @@ struct TileDense {
   static constexpr int OUTPUTS = Rows::MAIN + Rows::TAIL;
   static constexpr int HIDDEN = (int)whole_lines(OUTPUTS) + LANES;
   static constexpr int AHEAD = 16;  // rows that are fetched before they are needed
+  static constexpr int GROUP = LANES == 16 ? TILE_BLOCK : 1;  // images that walk together, at most
+  static constexpr int GROUPS = TILE_BLOCK / GROUP;
+  static constexpr int ROOM = 24;  // registers for their sums
 
   struct Tables {
     int32_t row[PLACES];             // -1 where there is no input
@@ -51,10 +59,13 @@ struct TileDense {
     void take(const float* weight, const float* b) { rows = weight, bias = b; }
   };
 
-  // One image's inputs, which become their gradient, and the list of those that matter.
+  // One image's inputs, which become their gradient.
   struct State {
     alignas(64) float value[PLACES + 2 * LANES + LINE];
-    uint32_t list[PLACES + REGIONS * LANES + LANES + AHEAD];
+  };
+  // The inputs that matter to any image of a group, region by region.
+  struct List {
+    uint32_t place[PLACES + REGIONS * LANES + LANES + AHEAD];
     int first[REGIONS + 1];
   };
 
@@ -72,7 +83,7 @@ struct TileDense {
         for (int b = 0; b < count; b++) sum += g(b)[j];
         bias_[j] = sum;
       }
-      const float *values[MOST], *gradients[MOST];
+      const float *values[TILE_BLOCK], *gradients[TILE_BLOCK];
       for (int b = 0; b < count; b++) values[b] = state(b).value, gradients[b] = g(b);
       const int32_t* place = tables().place;
       over_panels([&](int panel, auto vectors_) {
@@ -105,33 +116,37 @@ struct TileDense {
     }
 
    private:
-    static constexpr int MOST = 8;
     float *weight_, *bias_;
     bool begun_;
   };
 
-  // Lists the inputs that matter, region by region if `apart`: each region's are then used by all
-  // images while its rows are in cache.
-  static NEVER_INLINE void list(State& s, bool apart) {
+  // Lists the inputs that matter to images whose inputs stand at `values`, region by region if
+  // `apart`: each region's are then used by all groups while its rows are in cache.
+  template <int G>
+  static NEVER_INLINE void list(float* const* values, List& list, bool apart) {
     const int32_t* row = tables().row;
-    s.value[COUNT] = 0.0f;  // the list is filled up with it
+    UNROLL for (int g = 0; g < G; g++) values[g][COUNT] = 0.0f;  // the list is filled up with it
     int n = 0;
     for (int region = 0; region < REGIONS; region++) {
-      s.first[region] = n;
+      list.first[region] = n;
       int end = (region + 1) * REGION < PLACES ? (region + 1) * REGION : PLACES;
       for (int p = region * REGION; p < end; p += LANES) {
-        if constexpr (From::GATED) n += append(s.list + n, p, not_zero(load_vec(s.value + p)));
-        else
+        if constexpr (From::GATED) {
+          Mask any = 0;
+          UNROLL for (int g = 0; g < G; g++) any = (Mask)(any | not_zero(load_vec(values[g] + p)));
+          n += append(list.place + n, p, any);
+        } else {
           for (int i = 0; i < LANES; i++) {
-            s.list[n] = p + i;
+            list.place[n] = p + i;
             n += row[p + i] >= 0;
           }
+        }
       }
       if (apart || region == REGIONS - 1)
-        while (n % LANES) s.list[n++] = COUNT;
+        while (n % LANES) list.place[n++] = COUNT;
     }
-    s.first[REGIONS] = n;
-    for (int i = 0; i < AHEAD; i++) s.list[n + i] = COUNT;
+    list.first[REGIONS] = n;
+    for (int i = 0; i < AHEAD; i++) list.place[n + i] = COUNT;
   }
 
   // out = bias, of all images; then adds what regions first..last - 1 of the inputs give.
@@ -140,28 +155,41 @@ struct TileDense {
     std::memset(out + S::J, 0, (HIDDEN - S::J) * sizeof(float));
   }
   // FETCH: the rows may not be in cache yet.
-  template <bool FETCH>
-  static NEVER_INLINE void forward(const State& s, const Weights& w, int first, int last, float* out) {
+  template <int G, bool FETCH>
+  static NEVER_INLINE void forward(float* const* values, const List& list, const Weights& w,
+                                   int first, int last, float* const* out) {
     Stage stage(STAGE_MULTIPLY);
+    const int from = list.first[first], to = list.first[last];
     over_panels([&](int panel, auto vectors_) {
       constexpr int V = decltype(vectors_)::value;
-      const bool tail = Rows::TAIL && panel == 0;
-      if (tail) walk<V, Rows::TAIL, FETCH>(s, w, panel, s.first[first], s.first[last], out);
-      else walk<V, 0, FETCH>(s, w, panel, s.first[first], s.first[last], out);
+      // As many outputs at once as have room in registers, for all of the group.
+      over_blocks<V, even_part(V, ROOM / G)>([&](int v, auto part_) {
+        constexpr int PART = decltype(part_)::value;
+        if (Rows::TAIL && panel == 0 && v == 0)
+          walk<G, V, PART, Rows::TAIL, FETCH>(values, list, w, panel, v, from, to, out);
+        else walk<G, V, PART, 0, FETCH>(values, list, w, panel, v, from, to, out);
+      });
     });
   }
 
   // The inputs' gradients, in their place, from that of the outputs, of regions last to first.
-  template <bool FETCH>
-  static NEVER_INLINE void backward(State& s, const Weights& w, int first, int last, const float* g) {
+  template <int G, bool FETCH>
+  static NEVER_INLINE void backward(float* const* values, const List& list, const Weights& w,
+                                    int first, int last, const float* const* gradients) {
     Stage stage(STAGE_MULTIPLY);
-    over_panels([&](int panel, auto vectors_) {
-      constexpr int V = decltype(vectors_)::value;
-      const bool tail = Rows::TAIL && panel == 0;
-      if (tail) walk_back<V, Rows::TAIL, FETCH>(s, w, panel, s.first[first], s.first[last], g);
-      else walk_back<V, 0, FETCH>(s, w, panel, s.first[first], s.first[last], g);
-    });
-    s.value[COUNT] = 0.0f;  // the layer below takes it for padding
+    if constexpr (G == 1) {
+      over_panels([&](int panel, auto vectors_) {
+        constexpr int V = decltype(vectors_)::value;
+        const int from = list.first[first], to = list.first[last];
+        if (Rows::TAIL && panel == 0)
+          walk_back<V, Rows::TAIL, FETCH>(values[0], list, w, panel, from, to, gradients[0]);
+        else walk_back<V, 0, FETCH>(values[0], list, w, panel, from, to, gradients[0]);
+      });
+    } else {
+      walk_back_together<G>(values, list, w, list.first[last], gradients);
+    }
+    // The layer below takes it for padding.
+    UNROLL for (int g = 0; g < G; g++) values[g][COUNT] = 0.0f;
   }
 
  private:
@@ -200,44 +228,64 @@ struct TileDense {
     UNROLL for (int i = 0; i < vectors * LANES; i += LINE) __builtin_prefetch(row + i);
   }
 
-  template <int V, int TAIL, bool FETCH>
-  static ALWAYS_INLINE void walk(const State& s, const Weights& w, int panel, int from, int to,
-                                 float* out) {
-    constexpr int SETS = V >= 8 ? 1 : (V >= 4 ? 2 : 4);  // sums that do not wait for each other
-    const float *rows = w.rows + Rows::panel(panel), *tails = w.rows + Rows::TAILS;
+  static constexpr int even_part(int count, int most) {
+    int parts = (count + most - 1) / most;
+    return (count + parts - 1) / parts;
+  }
+
+  // Of a panel of V vectors, N from the first on.
+  template <int G, int V, int N, int TAIL, bool FETCH>
+  static ALWAYS_INLINE void walk(float* const* values, const List& list, const Weights& w, int panel,
+                                 int first, int from, int to, float* const* out) {
+    // Sums that do not wait for each other.
+    constexpr int SETS = G * N >= 8 ? 1 : (G * N >= 4 ? 2 : 4);
+    const float* rows = w.rows + Rows::panel(panel) + first * LANES;
+    const float* tails = w.rows + Rows::TAILS;
     const int32_t* row = tables().row;
-    float* h = out + panel * Rows::WIDTH;
-    Vec sums[SETS][V];
-    Quad rest[SETS];
-    UNROLL for (int k = 0; k < SETS; k++) {
-      UNROLL for (int v = 0; v < V; v++) sums[k][v] = k ? Vec{} : load_vec(h + v * LANES);
-      rest[k] = k || !TAIL ? Quad{} : quad(out + Rows::MAIN);
-    }
+    const int at = panel * Rows::WIDTH + first * LANES;
+    Vec sums[SETS][G][N];
+    Quad rest[SETS][G];
+    UNROLL for (int k = 0; k < SETS; k++)
+      UNROLL for (int g = 0; g < G; g++) {
+        UNROLL for (int v = 0; v < N; v++)
+          sums[k][g][v] = k ? Vec{} : load_vec(out[g] + at + v * LANES);
+        rest[k][g] = k || !TAIL ? Quad{} : quad(out[g] + Rows::MAIN);
+      }
     for (int i = from; i < to; i += SETS)
       UNROLL for (int k = 0; k < SETS; k++) {
-        const uint32_t p = s.list[i + k];
+        const uint32_t p = list.place[i + k];
         const size_t r = (size_t)(row[p] < 0 ? 0 : row[p]);
         if constexpr (FETCH) {
-          const int32_t next = row[s.list[i + k + AHEAD]];
-          fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, V);
+          const int32_t next = row[list.place[i + k + AHEAD]];
+          fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, N);
         }
-        const float a = s.value[p];
-        UNROLL for (int v = 0; v < V; v++) sums[k][v] += a * load_vec(rows + (r * V + v) * LANES);
-        if constexpr (TAIL > 0) rest[k] += a * quad(tails + r * TAIL);
+        float a[G];
+        UNROLL for (int g = 0; g < G; g++) a[g] = values[g][p];
+        UNROLL for (int v = 0; v < N; v++) {
+          Vec x = load_vec(rows + (r * V + v) * LANES);
+          if constexpr (G > 1) pin(x);
+          UNROLL for (int g = 0; g < G; g++) sums[k][g][v] += a[g] * x;
+        }
+        if constexpr (TAIL > 0) {
+          const Quad x = quad(tails + r * TAIL);
+          UNROLL for (int g = 0; g < G; g++) rest[k][g] += a[g] * x;
+        }
       }
-    UNROLL for (int v = 0; v < V; v++) {
-      UNROLL for (int k = 1; k < SETS; k++) sums[0][v] += sums[k][v];
-      store_vec(h + v * LANES, sums[0][v]);
-    }
-    if constexpr (TAIL > 0) {
-      UNROLL for (int k = 1; k < SETS; k++) rest[0] += rest[k];
-      std::memcpy(out + Rows::MAIN, &rest[0], sizeof(float) * TAIL);
+    UNROLL for (int g = 0; g < G; g++) {
+      UNROLL for (int v = 0; v < N; v++) {
+        UNROLL for (int k = 1; k < SETS; k++) sums[0][g][v] += sums[k][g][v];
+        store_vec(out[g] + at + v * LANES, sums[0][g][v]);
+      }
+      if constexpr (TAIL > 0) {
+        UNROLL for (int k = 1; k < SETS; k++) rest[0][g] += rest[k][g];
+        std::memcpy(out[g] + Rows::MAIN, &rest[0][g], sizeof(float) * TAIL);
+      }
     }
   }
 
   template <int V, int TAIL, bool FETCH>
-  static ALWAYS_INLINE void walk_back(State& s, const Weights& w, int panel, int from, int to,
-                                      const float* g) {
+  static ALWAYS_INLINE void walk_back(float* value, const List& list, const Weights& w, int panel,
+                                      int from, int to, const float* g) {
     const float *rows = w.rows + Rows::panel(panel), *tails = w.rows + Rows::TAILS;
     const int32_t* row = tables().row;
     Vec d[V];
@@ -245,7 +293,7 @@ struct TileDense {
     const Quad rest = quad(g + Rows::MAIN - (TAIL ? 0 : Rows::MAIN));
     for (int i = to - LANES; i >= from; i -= LANES) {
       Vec sums[LANES];
-      const uint32_t* places = s.list + i;
+      const uint32_t* places = list.place + i;
       UNROLL for (int k = 0; k < LANES; k++) {
         const int32_t at = row[places[k]];
         const size_t r = (size_t)(at < 0 ? 0 : at);
@@ -260,7 +308,74 @@ struct TileDense {
       float all[LANES];
       store_vec(all, lane_sums(sums));
       UNROLL for (int k = 0; k < LANES; k++)
-        s.value[places[k]] = panel ? s.value[places[k]] + all[k] : all[k];
+        value[places[k]] = panel ? value[places[k]] + all[k] : all[k];
+    }
+  }
+
+  // A group's: in the lanes are I images, and of each J outputs' products with an input's weights.
+  // Those weights, repeated for all images, come from memory as they are.
+  template <int G>
+  static ALWAYS_INLINE void walk_back_together(float* const* values, const List& list,
+                                               const Weights& w, int end,
+                                               const float* const* gradients) {
+    constexpr int I = G <= 2 ? 2 : (G <= 4 ? 4 : 8), J = LANES / I;
+    constexpr int TAIL = Rows::TAIL < J ? Rows::TAIL : J;  // of the tail's outputs, in a vector
+    constexpr int TAILS = TAIL ? Rows::TAIL / TAIL : 0;
+    alignas(64) float d[Rows::MAIN / J + TAILS][LANES] = {};
+    for (int i = 0; i < G; i++) {
+      for (int j = 0; j < Rows::MAIN; j++) d[j / J][i * J + j % J] = gradients[i][j];
+      for (int j = 0; j < Rows::TAIL; j++)
+        d[Rows::MAIN / J + j / TAIL][i * J + j % TAIL] = gradients[i][Rows::MAIN + j];
+    }
+    const int32_t* row = tables().row;
+    Vec sums[LANES] = {};
+    // What fills up the list gets no gradient.
+    while (end > 0 && list.place[end - 1] == COUNT) end--;
+    while (end > 0) {
+      const uint32_t first = list.place[end - 1] / LANES * LANES;  // a vector of places
+      int begin = end - 1;
+      while (begin > 0 && list.place[begin - 1] >= first) begin--;
+      over_panels([&](int panel, auto vectors_) {
+        constexpr int V = decltype(vectors_)::value, OUTPUTS = V * LANES / J;
+        const float* rows = w.rows + Rows::panel(panel);
+        over_blocks<OUTPUTS, even_part(OUTPUTS, ROOM)>([&](int o, auto part_) {
+          constexpr int PART = decltype(part_)::value;
+          constexpr int CHAINS = PART < 4 ? PART : 4;  // sums that do not wait for each other
+          const bool tail = Rows::TAIL && panel == 0 && o == 0;
+          Vec g[PART], rest[TAILS + 1];
+          UNROLL for (int k = 0; k < PART; k++) g[k] = load_vec(d[panel * Rows::WIDTH / J + o + k]);
+          UNROLL for (int k = 0; k < TAILS; k++) rest[k] = load_vec(d[Rows::MAIN / J + k]);
+          for (int i = end - 1; i >= begin; i--) {
+            const uint32_t p = list.place[i];
+            const size_t r = (size_t)row[p];
+            const size_t next = (size_t)row[list.place[i < AHEAD ? 0 : i - AHEAD]];
+            fetch(rows + next * V * LANES + o * J, (PART * J + LANES - 1) / LANES);
+            const float* from = rows + r * V * LANES + o * J;
+            Vec apart[CHAINS] = {panel || o ? sums[p - first] : Vec{}};
+            UNROLL for (int k = 0; k < PART; k++)
+              apart[k % CHAINS] += g[k] * repeated<J>(from + k * J);
+            if constexpr (TAILS > 0)
+              if (tail)
+                UNROLL for (int k = 0; k < TAILS; k++)
+                  apart[(PART + k) % CHAINS] +=
+                      rest[k] * repeated<TAIL>(w.rows + Rows::TAILS + r * Rows::TAIL + k * TAIL);
+            UNROLL for (int k = 1; k < CHAINS; k++) apart[0] += apart[k];
+            sums[p - first] = apart[0];
+          }
+        });
+      });
+      Mask listed = 0;
+      if constexpr (!From::GATED)
+        for (int i = begin; i < end; i++) listed = (Mask)(listed | 1u << (list.place[i] - first));
+      Vec of[I];
+      sums_of_parts<I>(sums, of);
+      UNROLL for (int i = 0; i < G; i++) {
+        float* value = values[i] + first;
+        Vec old = load_vec(value);
+        if constexpr (From::GATED) store_vec(value, keep(not_zero(old), of[i]));
+        else store_vec(value, choose(listed, of[i], old));
+      }
+      end = begin;
     }
   }
 };

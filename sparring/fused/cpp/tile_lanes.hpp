@@ -191,3 +191,49 @@ ALWAYS_INLINE Vec widened(Quad q) {
   return v;
 #endif
 }
+
+// COUNT numbers again and again.
+template <int COUNT>
+ALWAYS_INLINE Vec repeated(const float* p) {
+#if defined(__AVX512DQ__) && LANES == 16
+  if constexpr (COUNT == 2) {
+    double two;
+    std::memcpy(&two, p, sizeof two);
+    return (Vec)_mm512_set1_pd(two);
+  }
+  if constexpr (COUNT == 4) return (Vec)_mm512_broadcast_f32x4(_mm_loadu_ps(p));
+  if constexpr (COUNT == 8) return (Vec)_mm512_broadcast_f32x8(_mm256_loadu_ps(p));
+#endif
+  float all[LANES];
+  for (int i = 0; i < LANES; i++) all[i] = p[i % COUNT];
+  return load_vec(all);
+}
+
+// Of N vectors the even lanes, and what those become, then the odd lanes.
+template <int N>
+ALWAYS_INLINE void spread(const Vec* in, Vec* out, int stride) {
+  if constexpr (N == 1) {
+    *out = *in;
+  } else {
+    Vec even[N / 2], odd[N / 2];
+    UNROLL for (int i = 0; i < N / 2; i++) {
+      even[i] = shuffled<FromTwo<2, 0>>(in[2 * i], in[2 * i + 1]);
+      odd[i] = shuffled<FromTwo<2, 1>>(in[2 * i], in[2 * i + 1]);
+    }
+    spread<N / 2>(even, out, 2 * stride);
+    spread<N / 2>(odd, out + stride, 2 * stride);
+  }
+}
+// Lane k of sums[i] is the sum of the i-th of PARTS equal parts of in[k].
+template <int PARTS, int N = LANES>
+ALWAYS_INLINE void sums_of_parts(const Vec (&in)[N], Vec (&sums)[PARTS]) {
+  if constexpr (N == PARTS) {
+    spread<N>(in, sums, 1);
+  } else {
+    Vec half[N / 2];
+    UNROLL for (int i = 0; i < N / 2; i++)
+      half[i] = shuffled<FromTwo<2, 0>>(in[2 * i], in[2 * i + 1]) +
+                shuffled<FromTwo<2, 1>>(in[2 * i], in[2 * i + 1]);
+    sums_of_parts<PARTS, N / 2>(half, sums);
+  }
+}
