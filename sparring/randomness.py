@@ -88,7 +88,7 @@ class ImageStreams:
     def __init__(self, seed: int, epoch: int, images: Sequence[int] | Indices) -> None:
         _check("seed", seed, _SEED_BITS)
         _check("epoch", epoch, _EPOCH_BITS)
-        self._seed, self._epoch, self._images = seed, epoch, [int(image) for image in images]
+        self._seed, self._epoch, self._images = seed, epoch, np.asarray(images).tolist()
         for image in (min(self._images, default=0), max(self._images, default=0)):
             _check("image", image, _IMAGE_BITS)
 

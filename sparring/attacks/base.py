@@ -101,12 +101,24 @@ class Attack(ABC):
                 from sparring.fused.climb import FusedClimb
 
                 climb = FusedClimb(engine, model, y, on_step, every)
-            try:
-                return self._perturb(climb, x, source)
-            finally:
-                climb.tell()
+            return self.run(climb, x, source)
 
     backend: str = "torch"
+
+    def run(self, climb: Climb, x: Tensor, source: RandomSource) -> Tensor:
+        """The attack, where all that `__call__` looks at is known to be good.
+
+        Args:
+            climb: the model, which is in eval mode, and labels.
+            x: images ``(n, ...)``, detached and nobody else's: the result may be they.
+            source: where random numbers come from.
+        """
+        if x.shape[0] == 0:
+            return x
+        try:
+            return self._perturb(climb, x, source)
+        finally:
+            climb.tell()
 
     def further(self, start: Tensor, steps: int, scale: float) -> Attack:
         """Further steps of this attack, on the same clean images, from adversaries of them.

@@ -51,7 +51,7 @@ class Split:
         Raises:
             IndexError: if there is no image of some number.
         """
-        return self.values[self.pixels[which]][:, np.newaxis]
+        return self.values.take(self.pixels[which])[:, np.newaxis]
 
     def labels(self, which: Which = _EVERYTHING) -> npt.NDArray[np.int64]:
         """A new array of the labels asked for, int64 ``(k,)``, each 0 to 9.
