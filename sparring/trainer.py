@@ -216,7 +216,7 @@ class Trainer:
         elif path is not None:
             self._refuse_to_overwrite(path)
         self._agree_on_weights()
-        if self.strategy.everywhere:
+        if self.strategy.splits_batches:
             self._agree_on_optimizer()
         self.compute.applied = self.updates
         self.compute.modes = training_modes(self.model)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from sparring.compute import Compute
 from sparring.strategies.telemetry import BatchRecord, RankLog
@@ -66,16 +66,20 @@ class Run:
 
 
 class Strategy(ABC):
-    """A way to spread training over the ranks of a communicator.
+    """A way to spread training over the ranks of a communicator."""
 
-    Attributes:
-        splits_batches: whether a minibatch's gradient is computed in parts, which a model that
-            mixes the images of a batch does not survive unchanged.
-        everywhere: whether every rank holds the trained weights afterwards; otherwise rank 0.
-    """
+    @property
+    def splits_batches(self) -> bool:
+        """Whether a minibatch's gradient is computed in parts, by ranks that all update.
 
-    splits_batches: ClassVar[bool] = False
-    everywhere: ClassVar[bool] = False
+        A model that mixes the images of a batch does not survive that unchanged.
+        """
+        return False
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every rank holds the trained weights afterwards; otherwise rank 0."""
+        return False
 
     @abstractmethod
     def check(self, processes: int) -> None:
@@ -118,6 +122,8 @@ def check_types(strategy: Any) -> None:
         value, hint = getattr(strategy, option.name), hints[option.name]
         kinds = get_args(hint) or (hint,)  # int | None has two
         if value is None and NoneType in kinds:
+            continue
+        if any(get_origin(kind) is Literal and value in get_args(kind) for kind in kinds):
             continue
         kind = kinds[0]
         if kind not in _KINDS:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from sparring.compute import Array
-from sparring.strategies.node_memory import NodeMemory
+from sparring.strategies.node_memory import NodeMemory, NoRoomError
 from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+_log = logging.getLogger(__name__)
 
 BROADCASTS = ("auto", "shared_memory", "messages")
 
@@ -87,3 +90,31 @@ class SharedBroadcast:
         del self.outgoing, self._next
         self._firsts.Free()
         self._memory.close()
+
+
+def open_broadcast(
+    kind: str, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting, what: str
+) -> Broadcast:
+    """A broadcast of a kind of `BROADCASTS`. Collective.
+
+    Args:
+        kind: ``"auto"`` is shared memory unless a node has not enough of it.
+        comm: the ranks.
+        count: numbers that are given.
+        dtype: of the numbers.
+        waiting: how to wait for all.
+        what: is given to all, for the warning.
+
+    Raises:
+        NoRoomError: if the kind is ``"shared_memory"`` and a node has not enough of it.
+    """
+    if kind == "messages" or comm.size == 1:
+        return MessageBroadcast(comm, count, dtype, waiting)
+    try:
+        return SharedBroadcast(comm, count, dtype, waiting)
+    except NoRoomError as error:
+        if kind != "auto":
+            raise
+        if comm.rank == 0:
+            _log.warning("%s; %s are broadcast by messages instead", error, what)
+        return MessageBroadcast(comm, count, dtype, waiting)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+class UnequalNodesError(SparringError):
+    """Nodes have different numbers of ranks; every rank of the communicator raises it."""
+
+
 class Reduction(Protocol):
     """One buffer on every rank, and their sum.
 
@@ -61,7 +65,8 @@ class SharedReduction:
     their nodes all-reduce their slices by a message. Collective.
 
     Raises:
-        SparringError: if a node cannot share memory, or nodes have different numbers of ranks.
+        SparringError: if a node cannot share memory.
+        UnequalNodesError: if nodes have different numbers of ranks.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class SharedReduction:
         sizes = set(comm.allgather(node.size))
         if len(sizes) > 1:
             self._memory.close()
-            raise SparringError(
+            raise UnequalNodesError(
                 "a reduction through shared memory needs equally many ranks on every node, not "
                 f"{' and '.join(map(str, sorted(sizes)))}; with messages any numbers will do"
             )

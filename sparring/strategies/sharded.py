@@ -7,7 +7,6 @@ further steps with the weights after that update, on all ranks at once.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -24,21 +23,12 @@ from sparring.strategies.base import (
     check_types,
     shard,
 )
-from sparring.strategies.broadcast import (
-    BROADCASTS,
-    Broadcast,
-    MessageBroadcast,
-    SharedBroadcast,
-)
-from sparring.strategies.node_memory import NoRoomError
+from sparring.strategies.broadcast import BROADCASTS, open_broadcast
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-
-_log = logging.getLogger(__name__)
 
 
 class Tag(IntEnum):
@@ -148,17 +138,10 @@ class _Rank:
 
     def __post_init__(self) -> None:
         self.comm, self.compute = self.run.comm, self.run.compute
-        messages = self.strategy.broadcast == "messages" or self.comm.size == 1
-        needs = (self.comm, self.compute.weight_count, self.compute.dtype, self.waiting)
-        self.broadcast: Broadcast
-        try:
-            self.broadcast = MessageBroadcast(*needs) if messages else SharedBroadcast(*needs)
-        except NoRoomError as error:
-            if self.strategy.broadcast != "auto":
-                raise
-            if self.comm.rank == 0:
-                _log.warning("%s; weights are broadcast by messages instead", error)
-            self.broadcast = MessageBroadcast(*needs)
+        self.broadcast = open_broadcast(
+            self.strategy.broadcast, self.comm, self.compute.weight_count, self.compute.dtype,
+            self.waiting, "weights",
+        )  # fmt: skip
         self.gradients = np.empty(self.compute.gradient_count, self.compute.dtype)
         # Two: with overlap one minibatch is being made while the last is consumed.
         shape = (self.compute.rows(0), *self.compute.image_shape)

@@ -14,8 +14,11 @@ from sparring.strategies.pipeline.numbers import granted_numbers, static_numbers
 from sparring.strategies.pipeline.outbox import Outbox
 from sparring.strategies.pipeline.weights import MessageReceiver, WeightsReceiver
 from sparring.strategies.pipeline.window import WindowReceiver, close_window, open_window
+from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
+    from mpi4py import MPI
+
     from sparring.strategies.pipeline.options import Pipeline
 
 
@@ -24,21 +27,28 @@ class TooOldError(Exception):
 
 
 class Generator:
-    """Any rank but 0."""
+    """Any rank behind the trainers'.
 
-    def __init__(self, options: Pipeline, run: Run) -> None:
-        self.options, self.run = options, run
-        self.log, self.waiting = run.begin("generator")
+    Args:
+        options: the strategy.
+        run: of this rank, which has begun.
+        comm: rank 0 and the generators.
+        waiting: of this rank.
+    """
+
+    def __init__(self, options: Pipeline, run: Run, comm: MPI.Intracomm, waiting: Waiting) -> None:
+        self.options, self.run, self.comm = options, run, comm
+        self.log, self.waiting = run.log, waiting
         self.version = run.start
         self.outbox = Outbox(
-            run.comm, run.compute, self.log, self.waiting,
+            comm, run.compute, self.log, self.waiting,
             packed=options.messages == "packed",
             buffers=2 if options.send == "double_buffered" else 1,
         )  # fmt: skip
 
     def train(self) -> None:
         """Make minibatches until there are no more."""
-        comm, compute, log = self.run.comm, self.run.compute, self.log
+        comm, compute, log = self.comm, self.run.compute, self.log
         window = open_window(comm, compute) if self.options.weights == "window" else None
         self.weights: WeightsReceiver = (
             WindowReceiver(window, compute, log, self.version)
@@ -55,8 +65,8 @@ class Generator:
     def _numbers(self) -> Iterator[int]:
         run = self.run
         if self.options.assignment == "static":
-            return static_numbers(run.comm.rank, run.comm.size - 1, run.start, run.updates)
-        return granted_numbers(run.comm, self.waiting)
+            return static_numbers(self.comm.rank, self.comm.size - 1, run.start, run.updates)
+        return granted_numbers(self.comm, self.waiting)
 
     def _deliver(self, number: int) -> None:
         """Make a minibatch until the trainer accepts it; that is once, unless it may drop."""
@@ -131,13 +141,13 @@ class Generator:
         """Whether the trainer took the batch or found it too old."""
         accepted = np.empty(1, np.int64)
         with self.log.phase("wait"):
-            request = self.run.comm.Irecv(accepted, 0, Tag.VERDICT)
+            request = self.comm.Irecv(accepted, 0, Tag.VERDICT)
             self.waiting.finish(request, f"the trainer's verdict on batch {self.log.batch}")
         return bool(accepted[0])
 
     def _wait_for_stop(self) -> None:
         """Take what weights are still sent until the trainer, which waits for it, says stop."""
-        comm = self.run.comm
+        comm = self.comm
 
         def stopped() -> bool:
             return bool(comm.Iprobe(0, Tag.STOP))

@@ -59,14 +59,15 @@ class BatchBuffer:
 
     _FACTS = 5  # number, whole rows, rows sent, changes of version, loss (as bits)
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compute: Compute, memory: Bytes | None = None) -> None:
         self.capacity = compute.rows(0)  # an epoch's first minibatch is its largest
         # Weights are looked for before each step, so no more changes than steps are possible.
         self._changes = compute.attack_steps + 1
         self._image_shape, self._dtype = compute.image_shape, compute.dtype
         self._image_bytes = int(np.prod(self._image_shape)) * self._dtype.itemsize
         self.head_bytes = 8 * (self._FACTS + 2 * self._changes + self.capacity)
-        self.bytes: Bytes = np.zeros(self.head_bytes + self.capacity * self._image_bytes, np.uint8)
+        size = self.head_bytes + self.capacity * self._image_bytes
+        self.bytes: Bytes = np.zeros(size, np.uint8) if memory is None else memory[:size]
         numbers = self.bytes[: self.head_bytes].view(np.int64)
         self._facts = numbers[: self._FACTS]
         self._versions = numbers[self._FACTS : self._FACTS + 2 * self._changes].reshape(-1, 2)

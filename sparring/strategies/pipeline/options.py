@@ -27,15 +27,17 @@ Policy = Literal["wait", "drop"]
 
 @dataclass(frozen=True)
 class Pipeline(Strategy):
-    """Rank 0 updates, the other ranks generate adversaries with weights that may be old.
+    """Rank 0, or the first ranks, update; the others generate with weights that may be old.
 
-    The defaults are the study's scheme: minibatch n belongs to generator ``1 + n mod (p - 1)``; a
+    The defaults are the study's scheme: minibatch n belongs to generator ``n mod (p - 1)``; a
     batch travels as two messages and is found by a probe loop that goes round the generators; a
     synchronous send holds a generator until its batch is taken; weights go to every generator,
     which looks for them in the middle of an attack. One thing is not as it was: at most ``credits``
     messages of weights are in flight to a generator, so that they never queue without limit.
 
     Attributes:
+        trainers: ranks that update together, each on its share of every batch; rank 0 alone talks
+            with the generators. ``"auto"`` measures how many serve best (`trainers`).
         receive_interval: ascent steps between a generator's looks for new weights, from 1.
         send_interval: updates (or epochs) between the trainer's sends of weights, from 1; more
             than one update needs ``weight_sends = "on_change"`` or ``weights = "window"``.
@@ -70,6 +72,7 @@ class Pipeline(Strategy):
         ValueError: if an option is out of range or two of them contradict each other.
     """
 
+    trainers: int | Literal["auto"] = 1
     receive_interval: int = 1
     send_interval: int = 1
     send_unit: Literal["updates", "epochs"] = "updates"
@@ -90,6 +93,8 @@ class Pipeline(Strategy):
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.trainers != "auto" and self.trainers < 1:
+            raise ValueError(f"trainers must be at least 1, or 'auto', not {self.trainers}")
         for name in ("receive_interval", "send_interval", "credits", "max_probes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -141,6 +146,11 @@ class Pipeline(Strategy):
             )
 
     @property
+    def splits_batches(self) -> bool:
+        """See `Strategy`."""
+        return self.trainers != 1
+
+    @property
     def in_order(self) -> bool:
         """Whether batches are consumed in the order of their numbers."""
         return self.max_staleness is not None and self.staleness_policy == "wait"
@@ -152,10 +162,12 @@ class Pipeline(Strategy):
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
-        if processes < 2:
+        trainers = 1 if self.trainers == "auto" else self.trainers
+        if processes <= trainers:
+            who = "a trainer" if trainers == 1 else f"{trainers} trainers"
             raise SparringError(
-                "strategy 'pipeline' needs 2 processes or more (a trainer and a generator), "
-                f"not {processes}"
+                f"strategy 'pipeline' needs {trainers + 1} processes or more ({who} and a "
+                f"generator), not {processes}"
             )
 
     def check_compute(self, compute: Compute) -> None:
@@ -164,11 +176,9 @@ class Pipeline(Strategy):
 
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
-        from sparring.strategies.pipeline.generator import Generator
-        from sparring.strategies.pipeline.trainer import Trainer
+        from sparring.strategies.pipeline.roles import train
 
         self.check(run.comm.size)
         self.check_compute(run.compute)
-        role: Trainer | Generator = (Trainer if run.comm.rank == 0 else Generator)(self, run)
-        role.train()
+        train(self, run)
         return run.log

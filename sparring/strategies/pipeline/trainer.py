@@ -12,41 +12,55 @@ from sparring.strategies.pipeline.messages import Delivery, Tag
 from sparring.strategies.pipeline.numbers import Dispenser
 from sparring.strategies.pipeline.weights import MessageSender, WeightsSender
 from sparring.strategies.pipeline.window import WindowSender, close_window, open_window
-from sparring.strategies.telemetry import BatchRecord
+from sparring.strategies.waiting import Waiting
 
 if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from sparring.strategies.pipeline.group import Group
     from sparring.strategies.pipeline.options import Pipeline
 
 
 class Trainer:
-    """Rank 0."""
+    """Rank 0.
 
-    def __init__(self, options: Pipeline, run: Run) -> None:
-        self.options, self.run = options, run
-        self.log, self.waiting = run.begin("both" if options.trainer_generates else "trainer")
+    Args:
+        options: the strategy.
+        run: of this rank, which has begun.
+        comm: rank 0 and the generators.
+        group: all trainers, this one among them.
+        waiting: of this rank.
+    """
+
+    def __init__(
+        self, options: Pipeline, run: Run, comm: MPI.Intracomm, group: Group, waiting: Waiting
+    ) -> None:
+        self.options, self.run, self.comm, self.group = options, run, comm, group
+        self.log, self.waiting = run.log, waiting
+        #: Trainers but this one: generators have their ranks behind them.
+        self.others = run.comm.size - comm.size
         self.version = run.start
-        self.gradients = np.empty(run.compute.gradient_count, run.compute.dtype)
         #: Batches that came before their turn, by number (only where they are consumed in order).
         self.held: dict[int, Delivery] = {}
         unit = run.compute.epoch_length if options.send_unit == "epochs" else 1
         self.send_interval = options.send_interval * unit
         #: Number of the last batch that came from each generator.
-        self.heard = dict.fromkeys(range(1, run.comm.size), -1)
+        self.heard = dict.fromkeys(range(1, comm.size), -1)
         self.dispenser: Dispenser | None = None
         if options.assignment == "dynamic":
             # In order, a number that waits for its generator would hold up all others.
             ahead = 0 if options.in_order else 1
-            self.dispenser = Dispenser(run.comm, run.start, run.updates, ahead)
+            self.dispenser = Dispenser(comm, run.start, run.updates, ahead)
 
     def train(self) -> None:
         """Train until the weights have the wanted version."""
         run, log = self.run, self.log
-        window = open_window(run.comm, run.compute) if self.options.weights == "window" else None
+        window = open_window(self.comm, run.compute) if self.options.weights == "window" else None
         self.weights: WeightsSender = (
             WindowSender(window, run.compute, log, self.version)
             if window
             else MessageSender(
-                run.comm, run.compute, log, version=self.version, credits=self.options.credits,
+                self.comm, run.compute, log, version=self.version, credits=self.options.credits,
                 every_turn=self.options.weight_sends == "every_turn",
             )
         )  # fmt: skip
@@ -63,7 +77,7 @@ class Trainer:
             close_window(window)
 
     def _open_inbox(self) -> Inbox:
-        comm, compute, options = self.run.comm, self.run.compute, self.options
+        comm, compute, options = self.comm, self.run.compute, self.options
         if options.receive == "completion":
             return CompletionInbox(comm, compute, self.log, all_rows=options.study_partial_batches)
         return ProbeInbox(
@@ -85,7 +99,8 @@ class Trainer:
         silent = min(self.heard, key=lambda rank: self.heard[rank])
         last = self.heard[silent]
         told = f"after its batch {last}" if last >= 0 else "without a batch so far"
-        return f"a batch for update {self.version}: rank {silent} is furthest behind, {told}"
+        rank = silent + self.others
+        return f"a batch for update {self.version}: rank {rank} is furthest behind, {told}"
 
     def _look(self) -> bool:
         """Offer weights, and see whether a batch has come that can be consumed."""
@@ -123,14 +138,14 @@ class Trainer:
         self.last_came = log.clock()
         if self.version == self.run.start:
             self.first_came = self.last_came
-        own = delivery.generator == self.run.comm.rank
+        own = delivery.generator == 0
         if self.options.drops and not own:
             bound = self.options.max_staleness
             assert bound is not None
             accepted = self.version - delivery.versions[0][1] <= bound
             verdict = np.array([accepted], np.int64)
             with log.phase("send"):
-                self.run.comm.Send(verdict, delivery.generator, Tag.VERDICT)
+                self.comm.Send(verdict, delivery.generator, Tag.VERDICT)
             if not accepted:
                 log.counters["batches_dropped"] += 1
                 return
@@ -138,21 +153,8 @@ class Trainer:
                 # Not before: a generator that makes a batch again reserves no further one.
                 self.dispenser.grant(delivery.generator)
         in_hand, log.batch = log.batch, batch.number
-        compute, options = self.run.compute, self.options
-        # A refresh counts as part of the update: all others wait for both alike.
-        with log.phase("update"):
-            if options.refresh_steps:
-                batch = compute.refresh(
-                    batch, slice(None), options.refresh_steps, options.refresh_scale
-                )
-            loss = compute.gradients(batch, self.gradients)
-            compute.apply(self.gradients)
-        self.run.updated(
-            BatchRecord(
-                self.version, batch.number, delivery.generator, delivery.versions,
-                delivery.made_loss, loss,
-            )
-        )  # fmt: skip
+        generator = 0 if own else delivery.generator + self.others
+        self.group.lead(delivery, generator, self.version)
         self.version += 1
         log.batch = in_hand
 
@@ -185,7 +187,7 @@ class Trainer:
             if not self.options.drops or bound is None or self.version - versions[0][1] <= bound:
                 break
             log.counters["batches_dropped"] += 1
-        self._hold_or_consume(Delivery(batch, self.run.comm.rank, tuple(versions), made))
+        self._hold_or_consume(Delivery(batch, 0, tuple(versions), made))
         return True
 
     def _hold_or_consume(self, own: Delivery) -> None:
@@ -196,12 +198,12 @@ class Trainer:
 
     def _stop(self) -> None:
         """Tell every generator to end, once nothing is in flight to it."""
-        comm = self.run.comm
+        comm = self.comm
         with self.log.phase("wait"):
             self.waiting.until(self.weights.drained, "the generators to take the last weights")
             if self.dispenser is not None:
                 self.waiting.until(self.dispenser.drained, "the generators to take their grants")
             stops = [comm.Isend(np.empty(0, np.uint8), r, Tag.STOP) for r in range(1, comm.size)]
             for rank, stop in enumerate(stops, start=1):
-                self.waiting.finish(stop, f"rank {rank} to end")
+                self.waiting.finish(stop, f"rank {rank + self.others} to end")
         self.inbox.close()

@@ -1,0 +1,152 @@
+"""An update that ranks make together, each on its share of the minibatch."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparring.compute import Batch, Compute
+from sparring.strategies.node_memory import NodeMemory, NoRoomError
+from sparring.strategies.reduction import (
+    MessageReduction,
+    Reduction,
+    SharedReduction,
+    UnequalNodesError,
+)
+from sparring.strategies.telemetry import RankLog
+from sparring.strategies.waiting import Waiting
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_log = logging.getLogger(__name__)
+
+REDUCTIONS = ("auto", "shared_memory", "messages")
+
+
+class JointUpdate:
+    """Gradients of shares, their sum, and the optimizer's step. Collective over ``comm``.
+
+    Each share's gradient is weighted by its size. Where the weights can live in memory that a
+    node's ranks share (the fused engine and an elementwise optimizer, through shared memory), each
+    rank steps on its part of them; else every rank takes the same whole step.
+
+    Args:
+        comm: the ranks.
+        compute: this rank's.
+        log, waiting: of this rank.
+        reduction: one of `REDUCTIONS`.
+        overlap: see `DataParallel`.
+
+    Raises:
+        SparringError: if the reduction is ``"shared_memory"`` and a node cannot share it.
+    """
+
+    def __init__(
+        self, comm: MPI.Intracomm, compute: Compute, log: RankLog, waiting: Waiting, *,
+        reduction: str = "auto", overlap: bool = False,
+    ) -> None:  # fmt: skip
+        self._comm, self._compute, self._log, self._waiting = comm, compute, log, waiting
+        self._sums = self._open(reduction, messages=overlap or comm.size == 1)
+        self._divided = _Divided.among(comm, compute, self._sums, waiting)
+        self._requests: list[MPI.Request] = []
+        self._early = self._reduce_early if overlap and comm.size > 1 else None
+
+    def _open(self, reduction: str, messages: bool) -> Reduction:
+        # The losses travel at the end of the gradients: one message an update, not two.
+        compute, comm = self._compute, self._comm
+        needs = (comm, compute.gradient_count + 2, compute.dtype, self._waiting)
+        if messages or reduction == "messages":
+            return MessageReduction(*needs)
+        try:
+            return SharedReduction(*needs)
+        except (NoRoomError, UnequalNodesError) as error:
+            if reduction != "auto":
+                raise
+            if comm.rank == 0:
+                _log.warning("%s; gradients are reduced by messages instead", error)
+            return MessageReduction(*needs)
+
+    def _reduce_early(self, part: slice) -> None:
+        from mpi4py import MPI
+
+        self._requests.append(self._comm.Iallreduce(MPI.IN_PLACE, self._sums.own[part]))
+
+    def make(self, batch: Batch, made: float, what: str) -> tuple[float, float]:
+        """Update on this rank's share of a minibatch. Collective.
+
+        Args:
+            batch: the share; ``rows`` are the whole minibatch's.
+            made: this rank's part of a second number to add up.
+            what: waited for, to name in an error.
+
+        Returns:
+            the mean loss of the whole minibatch, and the sum of ``made``.
+        """
+        compute, log, sums = self._compute, self._log, self._sums
+        with log.phase("update"):
+            sums.own[-2:] = compute.gradients(batch, sums.own[:-2], self._early), made
+        if self._comm.size > 1:
+            with log.phase("wait"):
+                if self._early:  # what went early needs no second message; the losses go now
+                    self._early(slice(compute.gradient_count, None))
+                    for request in self._requests:
+                        self._waiting.finish(request, what)
+                    self._requests.clear()
+                elif self._divided:
+                    self._divided.sums.add_up(what)
+                else:
+                    sums.reduce(what)
+            log.sent(sums.own.nbytes)
+            log.received(sums.total.nbytes)
+        with log.phase("update"):
+            compute.apply(sums.total[:-2])
+        if self._divided:
+            with log.phase("wait"):
+                self._divided.sums.publish(what)
+            compute.weights_changed()
+        loss, made = (float(value) for value in sums.total[-2:])
+        return loss, made
+
+    def close(self) -> None:
+        """Give every rank weights and state of its own again, and memory back. Collective."""
+        if self._divided:
+            self._divided.close()
+        self._sums.close()
+
+
+@dataclass
+class _Divided:
+    """The optimizer's step, divided among the ranks of a node.
+
+    Each steps on the part of the weights whose gradients it adds up, and all read one copy of them:
+    that lies in memory which they share, as does the optimizer's state.
+    """
+
+    compute: Compute
+    sums: SharedReduction
+    memory: NodeMemory
+
+    @classmethod
+    def among(
+        cls, comm: MPI.Intracomm, compute: Compute, sums: Reduction, waiting: Waiting
+    ) -> _Divided | None:
+        """None if every rank takes the whole step for itself. Collective."""
+        count, number = compute.weight_count, compute.shared_rows
+        if not isinstance(sums, SharedReduction) or number == 0:
+            return None
+        try:
+            memory = NodeMemory(comm, lambda _: number, count, compute.dtype, waiting)
+        except NoRoomError:
+            return None
+        part = slice(min(count, sums.part.start), min(count, sums.part.stop))
+        compute.live_in(memory.rows, part, first=memory.node.rank == 0)
+        memory.meet("the first weights")
+        return cls(compute, sums, memory)
+
+    def close(self) -> None:
+        """Give every rank weights and state of its own again. Collective."""
+        everything = slice(0, self.compute.weight_count)
+        self.compute.live_in(None, everything, first=True)
+        self.memory.close()
