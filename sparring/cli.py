@@ -103,7 +103,7 @@ main.add_command(calibrate)
     "--replay",
     type=click.Path(path_type=Path),
     help="Train again what the run with this arrival log trained, on one process; give --option "
-    "refresh_steps, refresh_scale and study_partial_batches as that run had them.",
+    "refresh_steps, refresh_scale, trainers and study_partial_batches as that run had them.",
 )
 @click.option(
     "--recipe",
@@ -260,7 +260,7 @@ def _strategy(chosen: dict[str, Any]) -> str | Strategy:
     from sparring.strategies.replay import Replay, load_arrivals
 
     if chosen["replay"]:
-        known = ["study_partial_batches", "refresh_steps", "refresh_scale"]
+        known = ["study_partial_batches", "refresh_steps", "refresh_scale", "trainers"]
         options = _options(chosen["options"], "replay", known)
         return Replay(load_arrivals(chosen["replay"]), **options)
     name = chosen["strategy"]

@@ -37,7 +37,7 @@ def replay_of(strategy: Strategy, result: Result) -> Replay:
     if isinstance(strategy, Pipeline):
         return Replay(
             result.records, strategy.study_partial_batches,
-            strategy.refresh_steps, strategy.refresh_scale,
+            strategy.refresh_steps, strategy.refresh_scale, result.trainers,
         )  # fmt: skip
     if isinstance(strategy, Sharded):
         return Replay(result.records, False, strategy.refresh_steps, strategy.refresh_scale)

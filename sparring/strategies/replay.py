@@ -27,6 +27,7 @@ from sparring.strategies.base import (
     check_refresh,
     check_refresh_options,
     check_types,
+    shard,
 )
 from sparring.strategies.telemetry import BatchRecord, RankLog
 
@@ -47,6 +48,8 @@ class Replay(Strategy):
         study_partial_batches: train on whole receive buffers, as `Pipeline` does with this option
             and ``receive = "probe"``: a partial batch leaves rows of the batch before behind it.
         refresh_steps, refresh_scale: of the run, as in `Pipeline` and `Sharded`.
+        trainers: ranks that updated together, each on its share, as in `Pipeline`. Bit for bit if
+            they were on one node, where their gradients are added up in the order of their ranks.
         room_bytes: weights that are still needed are kept in memory up to this size, beyond it in
             a temporary file.
 
@@ -58,6 +61,7 @@ class Replay(Strategy):
     study_partial_batches: bool = False
     refresh_steps: int = 0
     refresh_scale: float = 1.0
+    trainers: int = 1
     room_bytes: int = 2**31
 
     def __post_init__(self) -> None:
@@ -65,6 +69,8 @@ class Replay(Strategy):
         if self.refresh_steps and self.study_partial_batches:
             raise ValueError("refresh_steps contradicts study_partial_batches")
         check_refresh_options(self.refresh_steps, self.refresh_scale)
+        if self.trainers < 1:
+            raise ValueError(f"trainers must be at least 1, not {self.trainers}")
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""
@@ -93,7 +99,7 @@ class Replay(Strategy):
         compute = run.compute
         history = History(run, self.arrivals, self.room_bytes)
         history.keep(run.start)
-        gradients = np.empty(compute.gradient_count, compute.dtype)
+        sums = [np.empty(compute.gradient_count + 1, compute.dtype) for _ in range(2)]
         buffer = _Buffer(compute) if self.study_partial_batches else None
         for record in self.arrivals:
             changes, log.batch = dict(record.versions), record.batch
@@ -111,12 +117,8 @@ class Replay(Strategy):
             if buffer is not None:
                 batch = buffer.received(batch)
             with log.phase("update"):
-                if self.refresh_steps:
-                    batch = compute.refresh(
-                        batch, slice(None), self.refresh_steps, self.refresh_scale
-                    )
-                loss = compute.gradients(batch, gradients)
-                compute.apply(gradients)
+                loss = self._gradients(compute, batch, *sums)
+                compute.apply(sums[0][:-1])
             log.batches += 1
             if record.update == run.start and abs(loss - record.loss) > 1e-3 * abs(record.loss):
                 _log.warning(
@@ -130,6 +132,19 @@ class Replay(Strategy):
             )
             history.keep(record.update + 1)
         return log
+
+    def _gradients(self, compute: Compute, batch: Batch, total: Array, own: Array) -> float:
+        """Gradients and, behind them, the loss, of all trainers' shares; see `JointUpdate`."""
+        for trainer in range(self.trainers):
+            part = shard(len(batch.labels), self.trainers, trainer)
+            share = Batch(batch.number, batch.rows, batch.images[part], batch.labels[part])
+            if self.refresh_steps:
+                share = compute.refresh(share, part, self.refresh_steps, self.refresh_scale)
+            out = own if trainer else total
+            out[-1] = compute.gradients(share, out[:-1])
+            if trainer:
+                total += own
+        return float(total[-1])
 
 
 class History:

@@ -31,7 +31,8 @@ class Bookkeeping:
     epoch_length = EPOCH
     optimizer_seconds = 0.0
 
-    def __init__(self, rank, step_seconds, steps):
+    def __init__(self, rank, step_seconds, steps, row_seconds=0.0):
+        self.row_seconds = row_seconds
         self.rank, self.step_seconds, self.attack_steps = rank, step_seconds, steps
         self.weights = np.zeros(WEIGHTS, np.float32)
         self.trained, self.versions_written, self.attacked = [], [], []
@@ -60,6 +61,7 @@ class Bookkeeping:
     def refresh(self, batch, part, steps, scale):
         assert batch.labels.tolist() == np.arange(batch.rows)[part].tolist()
         assert (self.weights == self.weights[0]).all(), "torn weights"
+        time.sleep(self.row_seconds * len(batch.labels))
         images = batch.images.copy()
         images[:, 3] = self.weights[0]
         self.refreshed += [steps, scale] if len(images) else []
@@ -119,8 +121,8 @@ def main(name, options, updates, slow_rank):
     comm = MPI.COMM_WORLD
     run_settings = ("start", "record_strength", "patience_seconds")
     run_options = {k: options.pop(k) for k in run_settings if k in options}
-    slow = options.pop("slow_seconds", 0.004)
-    compute = Bookkeeping(comm.rank, slow if comm.rank == slow_rank else 0.0005, steps=4)
+    slow, row = options.pop("slow_seconds", 0.004), options.pop("row_seconds", 0.0)
+    compute = Bookkeeping(comm.rank, slow if comm.rank == slow_rank else 0.0005, 4, row)
     compute.weights[:] = run_options.get("start", 0)
     log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))
     facts = {

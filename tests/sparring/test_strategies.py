@@ -121,6 +121,12 @@ def test_a_wrong_number_of_processes_is_refused_in_a_sentence(name, processes):
 def test_options_out_of_range_are_refused():
     with pytest.raises(ValueError, match="receive_interval must be at least 1, not 0"):
         Pipeline(receive_interval=0)
+    with pytest.raises(ValueError, match="trainers must be at least 1, or 'auto', not 0"):
+        Pipeline(trainers=0)
+    with pytest.raises(ValueError, match="trainers must be an integer, not 'all'"):
+        Pipeline(trainers="all")
+    with pytest.raises(SparringError, match=r"4 processes or more \(3 trainers and a generator\)"):
+        Pipeline(trainers=3).check(3)
     assert Sequential().check(1) is None
 
 
@@ -173,6 +179,57 @@ def test_every_variation_trains_every_batch_once_and_tells_its_true_age(options,
         # Bounded staleness leaves work for max_staleness + 1 ranks at a time.
         assert trainer["batches"] > 0 or processes > 1 + options.get("max_staleness", processes)
         assert trainer["role"] == "both"
+
+
+@pytest.mark.parametrize(
+    ("trainers", "options"),
+    [
+        (2, {}),
+        (3, {"refresh_steps": 2}),
+        (2, {"weights": "window", "messages": "packed", "receive": "completion",
+             "send": "double_buffered", "refresh_steps": 1}),
+        (2, {"assignment": "dynamic", "trainer_generates": True, "weights": "window"}),
+        (2, {"max_staleness": 1, "weight_sends": "on_change"}),
+        (2, {"max_staleness": 1, "staleness_policy": "drop"}),
+        (2, {"study_partial_batches": True}),
+        (9, {"record_strength": True}),
+    ],
+)  # fmt: skip
+def test_trainers_share_every_batch_and_all_have_the_same_weights(trainers, options):
+    """9: more trainers than a batch has rows."""
+    defect = options.get("study_partial_batches")
+    ranks = train("pipeline", trainers + 2, trainers=trainers, slow_rank=trainers + 1, **options)
+    group, generators = ranks[:trainers], ranks[trainers:]
+    assert {rank["final"] for rank in group} == {UPDATES}
+    assert [rank["role"] for rank in generators] == ["generator"] * 2
+    assert {rank["role"] for rank in group[1:]} == {"trainer"}
+    assert sorted(t["number"] for t in group[0]["trained"]) == list(range(UPDATES))
+    for update, shares in enumerate(zip(*(rank["trained"] for rank in group), strict=True)):
+        assert len({share["number"] for share in shares}) == 1
+        assert {share["version"] for share in shares} == {update}
+        rows = [row for share in shares for row in share["rows"]]
+        assert len(rows) == shares[0]["whole"]
+        assert rows == list(range(shares[0]["whole"])) or defect
+        seen = [share["oldest"] for share in shares if share["rows"]]
+        assert group[0]["staleness"][update] == update - min(seen) or defect
+        if options.get("refresh_steps"):
+            assert {share["newest"] for share in shares if share["rows"]} == {update}
+    for rank in group[1:]:
+        assert rank["records"] == group[0]["records"]
+        assert rank["losses"] == group[0]["losses"] == pytest.approx([1.0] * UPDATES)
+    made = {record[2] for record in group[0]["records"]}
+    lone = {0} if options.get("trainer_generates") else set()
+    assert made == {trainers, trainers + 1} | (made & lone)
+    assert {rank["counters"]["trainers"] for rank in ranks} == {trainers}
+
+
+def test_the_number_of_trainers_is_measured():
+    """An attack of 4 steps of 5 ms, an update of none: one trainer; refreshed as long: several."""
+    (trainer, *_) = train("pipeline", 3, trainers="auto", updates=4)
+    assert trainer["counters"]["trainers"] == 1
+    slow = {"slow_rank": 0, "slow_seconds": 0.01, "row_seconds": 0.01, "updates": 4}
+    (trainer, *_) = train("pipeline", 5, trainers="auto", refresh_steps=1, **slow)
+    assert trainer["counters"]["trainers"] in (2, 3)
 
 
 def test_dropped_batches_are_counted_and_made_again():

@@ -87,9 +87,9 @@ def test_a_resumed_run_ends_at_the_weights_of_an_uninterrupted_one(strategy, pro
     assert load(Path(state)).updates == 8
 
 
-def same_trainer(strategy):
+def same_trainer(strategy, dtype=torch.float32):
     """What trainer_ranks trains, on one process."""
-    model = sparring.networks.build("study", 0)
+    model = sparring.networks.build("study", 0, dtype)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
     data = sparring.data.load("mnist-5k", normalize=True)
     attack = sparring.GradientAscent(steps=2)
@@ -102,23 +102,60 @@ def same_trainer(strategy):
         {},
         {"assignment": "dynamic", "trainer_generates": True, "weights": "window"},
         {"refresh_steps": 1, "refresh_scale": 0.5},
+        {"refresh_steps": 1, "trainers": 3},
     ],
-    ids=["study", "generating_trainer", "refreshed"],
+    ids=["study", "generating_trainer", "refreshed", "trainers"],
 )
 def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     arrivals = tmp_path / "arrivals.jsonl"
     job = {"strategy": "pipeline", "options": options, "fit": {"updates": 12}}
-    trained = weights_after(3, {**job, "arrivals": str(arrivals)}, tmp_path)
+    processes = options.get("trainers", 1) + 2
+    trained = weights_after(processes, {**job, "arrivals": str(arrivals)}, tmp_path)
     records = load_arrivals(arrivals)
     assert max(record.staleness for record in records) > 0
-    refresh = {name: value for name, value in options.items() if "refresh" in name}
-    replay = Replay(records, **refresh)
+    same = {k: v for k, v in options.items() if "refresh" in k or k == "trainers"}
+    replay = Replay(records, **same)
     trainer = same_trainer(replay)
     history = trainer.fit(updates=12)
     weights = np.empty(trainer.compute.weight_count, np.float32)
     trainer.compute.read_weights(weights)
     assert (weights == trained).all()
     assert [record.loss for record in history.records] == [record.loss for record in records]
+
+
+def test_trainers_together_train_what_one_trains(tmp_path):
+    """From the same arrival log, in float64, where only the order of sums is another."""
+    arrivals = tmp_path / "arrivals.jsonl"
+    options = {"trainers": 2, "refresh_steps": 1, "messages": "packed", "receive": "completion"}
+    job = {"strategy": "pipeline", "dtype": "float64", "options": options, "fit": {"updates": 10}}
+    trained = weights_after(4, {**job, "arrivals": str(arrivals)}, tmp_path)
+    records = load_arrivals(arrivals)
+    assert {record.generator for record in records} == {2, 3}
+    trainer = same_trainer(Replay(records, refresh_steps=1), torch.float64)
+    before = np.empty(trainer.compute.weight_count)
+    trainer.compute.read_weights(before)
+    trainer.fit(updates=10)
+    alone = np.empty_like(before)
+    trainer.compute.read_weights(alone)
+    assert np.abs(trained - alone).max() < 1e-12
+    assert np.abs(alone - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("deed", ["raise", "kill", "hang"])
+def test_a_trainer_that_fails_ends_the_run_and_is_named(deed, tmp_path):
+    job = {
+        "strategy": "pipeline", "options": {"trainers": 2}, "deed": deed, "sinner": 1,
+        "after_update": 2, "fit": {"updates": 40, "patience_seconds": 1.5},
+    }  # fmt: skip
+    code, output = launch(4, job, tmp_path)
+    assert code != 0
+    if deed == "hang":
+        assert "no sign for 1.5 s of the other trainers" in output
+        assert "for update 3" in output
+    else:
+        verb = "failed" if deed == "raise" else "was killed"
+        assert f"sparring: rank 1 {verb} in " in output
+        assert "as trainer" in output
 
 
 @pytest.mark.parametrize("trainer_share", [0.0, 1.0])

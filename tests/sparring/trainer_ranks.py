@@ -25,13 +25,17 @@ class Sabotage:
     def __call__(self, *arguments, **keywords):
         self.calls += 1
         if self.calls == self.at:
-            if self.deed == "raise":
-                raise RuntimeError("the sky fell")
-            if self.deed == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self.deed == "hang":
-                time.sleep(600)
+            do(self.deed)
         return self.attack(*arguments, **keywords)
+
+
+def do(deed):
+    if deed == "raise":
+        raise RuntimeError("the sky fell")
+    if deed == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "hang":
+        time.sleep(600)
 
 
 def main(job):
@@ -40,7 +44,12 @@ def main(job):
     model = sparring.networks.build("study", 0, getattr(torch, job.get("dtype", "float32")))
     optimizer = torch.optim.SGD(model.parameters(), lr=job.get("lr", 0.01), momentum=0.5)
     attack = sparring.GradientAscent(steps=2)
-    if job.get("deed") and MPI.COMM_WORLD.rank == job["sinner"]:
+    sinner = job.get("deed") and MPI.COMM_WORLD.rank == job["sinner"]
+    if "after_update" in job:
+        job["fit"]["on_update"] = lambda record: (
+            do(job["deed"]) if sinner and record.update == job["after_update"] else None
+        )
+    elif sinner:
         attack = Sabotage(attack, job["deed"], job.get("at", 3))
     strategy = STRATEGIES[job["strategy"]](**job.get("options", {}))
     trainer = sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)

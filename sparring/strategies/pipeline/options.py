@@ -29,7 +29,7 @@ Policy = Literal["wait", "drop"]
 class Pipeline(Strategy):
     """Rank 0, or the first ranks, update; the others generate with weights that may be old.
 
-    The defaults are the study's scheme: minibatch n belongs to generator ``n mod (p - 1)``; a
+    The defaults are the study's scheme: minibatch n belongs to rank ``1 + n mod (p - 1)``; a
     batch travels as two messages and is found by a probe loop that goes round the generators; a
     synchronous send holds a generator until its batch is taken; weights go to every generator,
     which looks for them in the middle of an attack. One thing is not as it was: at most ``credits``
@@ -37,7 +37,7 @@ class Pipeline(Strategy):
 
     Attributes:
         trainers: ranks that update together, each on its share of every batch; rank 0 alone talks
-            with the generators. ``"auto"`` measures how many serve best (`trainers`).
+            with the generators. ``"auto"`` measures how many serve best, before the first update.
         receive_interval: ascent steps between a generator's looks for new weights, from 1.
         send_interval: updates (or epochs) between the trainer's sends of weights, from 1; more
             than one update needs ``weight_sends = "on_change"`` or ``weights = "window"``.
