@@ -120,7 +120,7 @@ class Emulated:
                 self.calibration, strategy=chosen.strategy, processes=comm.size,
                 batch_size=chosen.batch_size, steps=chosen.adversary_steps,
                 trainer_generates=chosen.trainer_generates,
-                refresh_steps=chosen.refresh_steps,
+                refresh_steps=chosen.refresh_steps, trainers=chosen.trainers,
             ),
             step_delay=chosen.slow_step_seconds if slow else 0.0,
         )  # fmt: skip

@@ -44,6 +44,7 @@ class Parameters(BaseModel):
     random_start: bool = False
 
     # Options of strategies; each is described with the strategy's class.
+    trainers: int = Field(1, ge=0)  # 0: "auto"
     receive_interval: int = 1
     send_interval: int = 1
     send_unit: str = "updates"
@@ -126,4 +127,6 @@ def build_strategy(chosen: BaseModel) -> Strategy:
     options: dict[str, Any] = {name: value for name, value in values.items() if name in known}
     if options.get("max_staleness", 0) < 0:
         options["max_staleness"] = None
+    if options.get("trainers") == 0:
+        options["trainers"] = "auto"
     return kind(**options)

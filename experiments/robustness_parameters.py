@@ -51,6 +51,7 @@ class Parameters(BaseModel):
     step_size: float = Field(gt=0)
 
     overlap: bool = False
+    trainers: int = Field(1, ge=0)  # 0: "auto"
     receive_interval: int = 1
     send_interval: int = 1
     weight_sends: str = "on_change"

@@ -37,8 +37,8 @@ def describe(rows: list[dict[str, str]]) -> list[str]:
             key = (row["machine"], row["definition"], row["variant"])
             groups.setdefault(key, []).append(row)
     width = max((len(variant) for _, _, variant in groups), default=0)
-    lines = [f"machine            scaling    {'strategy':{width}} S at 32  limit at 32    "
-             "efficient to p  then limited by  largest p: S"]  # fmt: skip
+    lines = [f"machine            scaling    {'strategy':{width}} S at 32  trainers  staleness  "
+             "limit at 32    efficient to p  then limited by  largest p: S"]  # fmt: skip
     for (machine, definition, variant), group in groups.items():
         at32 = next((row for row in group if row["processes"] == "32"), None)
         good = [row for row in group if float(row["efficiency"]) >= STOPPED]
@@ -46,7 +46,9 @@ def describe(rows: list[dict[str, str]]) -> list[str]:
         last = group[-1]
         lines.append(
             f"{machine[:18]:18} {definition:10} {variant:{width}} "
-            f"{float(at32['speedup']) if at32 else 0:7.1f}  {at32['limit'] if at32 else '':14} "
+            f"{float(at32['speedup']) if at32 else 0:7.1f}  {at32['trainers'] if at32 else '':>8}  "
+            f"{float(at32['staleness_mean']) if at32 else 0:9.1f}  "
+            f"{at32['limit'] if at32 else '':14} "
             f"{good[-1]['processes'] if good else '-':>14}  "
             f"{bad[0]['limit'] if bad else '-':15}  {last['processes']}: "
             f"{float(last['speedup']):.1f} ({last['limit']})"

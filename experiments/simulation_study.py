@@ -22,7 +22,7 @@ from sparring.strategies import STRATEGIES, Pipeline, Sequential, Strategy
 COLUMNS = (
     *ROW_COLUMNS, "strategy", "variant", "definition", "machine", "calibrated",
     "adversary_steps", "batch_size", "updates", "batches", "images_per_second", "speedup",
-    "efficiency", "staleness_mean", "staleness_max", "trainer_utilisation",
+    "efficiency", "trainers", "staleness_mean", "staleness_max", "trainer_utilisation",
     "generator_utilisation", "waiting_batches_mean", "waiting_batches_max",
     "waiting_weights_max", "limit", "generation_share", "update_share", "communication_share",
     "imbalance_share", "fill_seconds", "simulating_seconds",
@@ -227,7 +227,8 @@ def row_of(
         "adversary_steps": job.steps,
         "batch_size": job.batch_size, "updates": job.updates, "batches": job.updates,
         "images_per_second": images / result.seconds, "speedup": speedup,
-        "efficiency": speedup / result.processes, "staleness_mean": float(staleness.mean()),
+        "efficiency": speedup / result.processes, "trainers": result.trainers,
+        "staleness_mean": float(staleness.mean()),
         "staleness_max": int(staleness.max()), "trainer_utilisation": result.trainer_utilisation,
         "generator_utilisation": result.generator_utilisation,
         "waiting_batches_mean": float(result.waiting_batches.mean()),

@@ -39,7 +39,7 @@ class Training:
     Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
     ``staleness_max`` (updates), ``loss`` (mean over the repetition's updates), ``fill_seconds``,
     ``drain_seconds``, ``optimizer_seconds`` (inside update_seconds: what no strategy here shares),
-    ``backend_used`` (``torch`` or ``fused``), ``waiting`` (how ranks waited: ``spin`` or
+    ``backend_used`` (``torch`` or ``fused``), ``trainers_used`` (of the pipeline), ``waiting`` (how ranks waited: ``spin`` or
     ``test_and_sleep``), ``data_digest``,
     and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
     first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
@@ -136,6 +136,7 @@ class Training:
             "drain_seconds": log.drain_seconds,
             "optimizer_seconds": self.compute.optimizer_seconds,
             "backend_used": self.compute.backend,
+            "trainers_used": log.counters["trainers"] or None,
             "waiting": log.waiting,
             "data_digest": self.dataset.digest,
         }

@@ -300,19 +300,21 @@ def expected_active_cores(
     steps: int,
     trainer_generates: bool = False,
     refresh_steps: int = 0,
+    trainers: int = 1,
 ) -> float:
     """Cores of a node that compute at a time, on average: what the slowdown is asked for.
 
-    In a pipeline every generator computes, and the trainer for as long as its generators' batches
-    last it; elsewhere, and where the trainer generates, every rank does. More ranks than the node
-    has cores count as its cores.
+    In a pipeline every generator computes, and each trainer for as long as the generators' batches
+    last it; elsewhere, where the trainer generates, and where the trainers are as many as serve
+    best (0), every rank does. More ranks than the node has cores count as its cores.
     """
     active = float(processes)
-    if strategy == "pipeline" and processes > 1 and not trainer_generates:
-        times = calibration.times(batch_size)
+    if strategy == "pipeline" and processes > trainers > 0 and not trainer_generates:
+        times, share = calibration.times(batch_size), calibration.times(-(-batch_size // trainers))
         generate = times.prepare.mean + steps * times.step.mean
-        update = times.gradients.mean + calibration.apply.mean
+        update = share.gradients.mean + calibration.apply.mean
         if refresh_steps:
-            update += times.prepare.mean + refresh_steps * times.step.mean
-        active = processes - 1 + min(1.0, (processes - 1) * update / generate if generate else 1.0)
+            update += share.prepare.mean + refresh_steps * share.step.mean
+        busy = (processes - trainers) * update / generate if generate else 1.0
+        active = processes - trainers + trainers * min(1.0, busy)
     return min(active, float(calibration.cores_per_node))

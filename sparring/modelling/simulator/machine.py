@@ -147,3 +147,8 @@ class Machine:
             source = self.times(images) if images else self.calibration
             self._draws[key] = Draws(getattr(source, name), self.random)
         return self._draws[key]
+
+
+def in_place(calibration: Calibration) -> bool:
+    """Whether ranks train, and read, weights where others put them (`sparring.fused.place`)."""
+    return calibration.backend == "fused"

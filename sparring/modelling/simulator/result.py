@@ -36,6 +36,7 @@ class Result:
         counters: how often something happened, as in `RankLog`.
         fill_seconds: until the trainer had its first batch.
         drain_seconds: from when it had its last batch to the end.
+        trainers: ranks that update; the others only generate, if there are others.
     """
 
     processes: int
@@ -50,6 +51,7 @@ class Result:
     counters: Counter[str] = field(default_factory=Counter)
     fill_seconds: float = 0.0
     drain_seconds: float = 0.0
+    trainers: int = 1
 
     def utilisation(self, rank: int) -> float:
         """Share of the time in which a rank generated or updated."""
@@ -63,10 +65,10 @@ class Result:
 
     @property
     def generator_utilisation(self) -> float:
-        """Mean over all ranks but 0; of rank 0 if it is alone."""
+        """Mean over all ranks but trainers; of rank 0 if it is alone."""
         if self.processes == 1:
             return self.utilisation(0)
-        busy = (self.phases["generate"] + self.phases["update"])[1:]
+        busy = (self.phases["generate"] + self.phases["update"])[self.trainers :]
         return float(busy.mean() / self.seconds) if self.seconds else 0.0
 
     @property

@@ -11,7 +11,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sparring.modelling.calibration import Calibration
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
     broadcast_seconds,
@@ -21,7 +20,7 @@ from sparring.modelling.simulator.collectives import (
 )
 from sparring.modelling.simulator.job import Job
 from sparring.modelling.simulator.limits import largest
-from sparring.modelling.simulator.machine import Floats, Machine
+from sparring.modelling.simulator.machine import Floats, Machine, in_place
 from sparring.modelling.simulator.result import Result, no_phases
 from sparring.strategies import DataParallel, Sharded
 from sparring.strategies.base import shard
@@ -270,11 +269,6 @@ class _Sharded:
                 parts, self.shares.groups(parts), self.shares.factors(parts), costs
             )  # fmt: skip
         return self._split[rows]
-
-
-def in_place(calibration: Calibration) -> bool:
-    """Whether ranks train, and read, weights where others put them (`sparring.fused.place`)."""
-    return calibration.backend == "fused"
 
 
 def _length(part: slice) -> int:

@@ -71,7 +71,8 @@ def _choose(options: Pipeline, run: Run, waiting: Waiting) -> int:
     if comm.rank == 0:
         number, size = run.start, comm.size
         batch = compute.attack(number, slice(None))
-        attack = _seconds(lambda: compute.attack(number, slice(None)))
+        looks = options.receive_interval
+        attack = _seconds(lambda: compute.attack(number, slice(None), lambda step: None, looks))
         best = found = math.inf
         for trainers in range(1, size):
             share = shard(batch.rows, trainers, 0)

@@ -39,14 +39,14 @@ class Credits:
         #: Ranks that wait for a version, or for the end.
         self.listening: dict[int, float] = {}
         self._read_by_listeners = 0
-        self._due: list[int] = list(ranks[1:]) if self.every_turn else []
+        self._due: list[int] = list(world.generator_ranks) if self.every_turn else []
         self._due_version = 0
 
     def offer(self) -> Play:
         """See `Flow`: round the generators; the weights are read for each message."""
         world = self.world
         self._refresh()
-        test, asked, last = world.machine.probe(), 0, 0
+        test, asked, last = world.machine.probe(), world.trainers - 1, 0
         while (place := bisect.bisect_right(self._due, last)) < len(self._due):
             rank = self._due.pop(place)
             last, line = rank, self.lines[rank]
@@ -62,7 +62,7 @@ class Credits:
             self._consider(rank)
         if self.listening and (self.every_turn or self._read_by_listeners < self._due_version):
             yield from self._tell_listeners()
-        if rest := (world.generators - asked) * test:
+        if rest := (world.machine.processes - 1 - asked) * test:
             yield from world.spend(0, "wait", rest)
 
     def _tell_listeners(self) -> Play:
@@ -152,7 +152,10 @@ class Credits:
             self._due = [
                 rank
                 for rank, line in enumerate(self.lines)
-                if rank and line.free and line.sent < due and rank not in self.listening
+                if rank >= self.world.trainers
+                and line.free
+                and line.sent < due
+                and rank not in self.listening
             ]
 
     def _consider(self, rank: int) -> bool:

@@ -17,7 +17,7 @@ from sparring.strategies.pipeline.numbers import static_numbers
 
 
 class Generator:
-    """Any rank but 0.
+    """Any rank behind the trainers'.
 
     Args:
         world, rank: where and who.
@@ -41,7 +41,8 @@ class Generator:
         """Make minibatches until there are no more; then take what weights still come."""
         world = self.world
         if self.dispenser is None:
-            for number in static_numbers(self.rank, world.generators, 0, world.job.updates):
+            place = self.rank - world.trainers + 1
+            for number in static_numbers(place, world.generators, 0, world.job.updates):
                 yield from self._deliver(number)
         else:
             while True:

@@ -65,14 +65,17 @@ class Probes:
     def __init__(self, world: World) -> None:
         self.world = world
         self.queues: list[deque[Made]] = [deque() for _ in range(world.machine.processes)]
+        # Generators by their places, from 1.
         self.ready: list[int] = []
-        self.cursor = 0  # rank probed last
+        self.cursor = 0  # probed last
+        self.others = world.trainers - 1
 
     def put(self, made: Made) -> None:
         """See `Inbox`."""
-        if not self.queues[made.rank]:
-            bisect.insort(self.ready, made.rank)
-        self.queues[made.rank].append(made)
+        place = made.rank - self.others
+        if not self.queues[place]:
+            bisect.insort(self.ready, place)
+        self.queues[place].append(made)
 
     def poll(self) -> Play:
         """See `Inbox`."""

@@ -21,7 +21,7 @@ class Dispenser:
         self.bells = [Bell(world.clock) for _ in range(world.machine.processes)]
         self._told: set[int] = set()
         for _ in range(1 + ahead):
-            for rank in range(1, world.machine.processes):
+            for rank in world.generator_ranks:
                 self.grant(rank)
 
     @property

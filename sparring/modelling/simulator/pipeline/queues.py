@@ -85,7 +85,7 @@ class Queues:
 
     def _posting(self) -> float:
         world = self.world
-        return self.study.messages * sum(world._latencies[1:])
+        return self.study.messages * sum(world._latencies[world.trainers :])
 
     def _posted(self) -> int:
         """Turns so far: a turn posts as it begins."""

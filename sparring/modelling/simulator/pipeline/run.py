@@ -10,6 +10,7 @@ from sparring.modelling.simulator.limits import pipeline_limit
 from sparring.modelling.simulator.machine import Machine
 from sparring.modelling.simulator.pipeline.credits import Credits
 from sparring.modelling.simulator.pipeline.generator import Generator
+from sparring.modelling.simulator.pipeline.group import choose_trainers
 from sparring.modelling.simulator.pipeline.inbox import Completions, Inbox, Probes
 from sparring.modelling.simulator.pipeline.numbers import Dispenser
 from sparring.modelling.simulator.pipeline.queues import Queues
@@ -36,7 +37,8 @@ def simulate_pipeline(
         )
     if options.send_unit == "epochs" and job.epoch_length < 1:
         raise SparringError("send_unit 'epochs' needs a job with an epoch_length of at least 1")
-    world = World(options, machine, job)
+    trainers = choose_trainers(options, machine, job)
+    world = World(options, machine, job, trainers)
     interval = options.send_interval * (job.epoch_length if options.send_unit == "epochs" else 1)
     flow: Flow
     if study is not None:
@@ -51,7 +53,7 @@ def simulate_pipeline(
         dispenser = Dispenser(world, 0 if options.in_order else 1)
     generators = [
         Generator(world, rank, flow, inbox, dispenser, late_looks=study is not None)
-        for rank in range(1, machine.processes)
+        for rank in world.generator_ranks
     ]
     trainer = Trainer(world, flow, inbox, dispenser, generators)
     for generator in generators:
@@ -63,11 +65,15 @@ def simulate_pipeline(
         spent = sum(world.phases[phase][rank] for phase in PHASES)
         world.phases["wait"][rank] += max(0.0, seconds - spent)
     trainer_phases = {phase: float(world.phases[phase][0]) for phase in PHASES}
-    generator_phases = {phase: float(world.phases[phase][1:].mean()) for phase in PHASES}
+    # Among trainers, waiting for each other is part of the exchange.
+    trainer_phases["wait"] -= world.joint_seconds
+    trainer_phases["send"] += world.joint_seconds
+    generator_phases = {p: float(world.phases[p][trainers:].mean()) for p in PHASES}
     return Result(
         machine.processes, seconds, world.phases, world.batches, tuple(world.records),
         np.array(world.update_times), np.array(world.waiting_batches, np.int64),
         max(world.waiting_weights, options.credits if study is None else 0),
         pipeline_limit(trainer_phases, generator_phases, seconds), world.counters,
         fill_seconds=trainer.first_came, drain_seconds=seconds - trainer.last_came,
+        trainers=trainers,
     )  # fmt: skip

@@ -6,6 +6,7 @@ import math
 
 from sparring.errors import SparringError
 from sparring.modelling.simulator.pipeline.generator import Generator
+from sparring.modelling.simulator.pipeline.group import Group
 from sparring.modelling.simulator.pipeline.inbox import Inbox, Made
 from sparring.modelling.simulator.pipeline.numbers import Dispenser
 from sparring.modelling.simulator.pipeline.weights import Flow
@@ -25,6 +26,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.world, self.flow, self.inbox = world, flow, inbox
         self.dispenser, self.generators = dispenser, generators
+        self.group = Group(world)
         self.held: dict[int, Made] = {}
         self.first_came = self.last_came = 0.0
 
@@ -90,7 +92,7 @@ class Trainer:
             assert bound is not None
             accepted = world.version - made.versions[0][1] <= bound
             yield from world.spend(0, "send", world.latency(made.rank))
-            self.generators[made.rank - 1].verdicts.popleft().succeed(accepted)
+            self.generators[made.rank - world.trainers].verdicts.popleft().succeed(accepted)
             if not accepted:
                 self._drop()
                 return
@@ -99,8 +101,7 @@ class Trainer:
         # The study's defect trains on whole buffers.
         partial = not world.options.study_partial_batches
         rows = made.rows if partial else world.job.batch_size
-        refresh = world.machine.refresh(rows, world.options.refresh_steps)
-        yield from world.compute(0, "update", refresh + world.machine.update(rows))
+        yield from self.group.update(rows)
         world.records.append(
             BatchRecord(world.version, made.number, made.rank, made.versions, None, math.nan)
         )
@@ -159,7 +160,7 @@ class Trainer:
     def _stop(self) -> Play:
         """Wait until the generators have taken their last weights, and end them."""
         world = self.world
-        while any(self.flow.last_weights(rank) for rank in range(1, world.machine.processes)):
+        while any(self.flow.last_weights(rank) for rank in world.generator_ranks):
             yield from world.wait_bell(0, world.bell)
         yield from world.spend(0, "wait", 2 * world.latency(world.machine.processes - 1))
         world.stopped = True

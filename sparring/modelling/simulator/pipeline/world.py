@@ -45,10 +45,14 @@ class World:
         options: the strategy.
         machine: where it runs.
         job: what is trained.
+        trainers: ranks that update.
     """
 
-    def __init__(self, options: Pipeline, machine: Machine, job: Job) -> None:
+    def __init__(self, options: Pipeline, machine: Machine, job: Job, trainers: int) -> None:
         self.options, self.machine, self.job = options, machine, job
+        self.trainers = trainers
+        #: In which rank 0 waited for the other trainers, and summed with them.
+        self.joint_seconds = 0.0
         self.clock = simpy.Environment()
         self.phases = no_phases(machine.processes)
         self.counters: Counter[str] = Counter()
@@ -69,8 +73,13 @@ class World:
 
     @property
     def generators(self) -> int:
-        """Ranks that only generate."""
-        return self.machine.processes - 1
+        """How many ranks only generate."""
+        return self.machine.processes - self.trainers
+
+    @property
+    def generator_ranks(self) -> range:
+        """Who they are."""
+        return range(self.trainers, self.machine.processes)
 
     def latency(self, rank: int) -> float:
         """Seconds of the smallest message between rank 0 and another."""
