@@ -8,6 +8,7 @@ else it is taken to be as fast, for an image, as the whole minibatch, which smal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -155,6 +156,16 @@ def pipeline_seconds(phases: Phases, p: float) -> float | None:
     return phases.batches * max(phases.update, phases.generate / (p - 1))
 
 
+def group_seconds(phases: Phases, p: float) -> float | None:
+    """N max(u(1/t), g / (p - t)) seconds, with the t trainers that serve best; needs p >= 2."""
+    if p < 2:
+        return None
+    return phases.batches * min(
+        max(phases.gradients_on(t) + (phases.optimizer_on(t) or 0.0), phases.generate / (p - t))
+        for t in range(1, math.floor(p))
+    )
+
+
 def data_parallel_seconds(phases: Phases, p: float) -> float | None:
     """N (g(1/p) + (u - o)(1/p) + o) seconds; o / p if the optimizer's step is divided."""
     optimizer = phases.optimizer_on(p) if p >= 1 else None
@@ -168,12 +179,13 @@ def sharded_seconds(phases: Phases, p: float) -> float | None:
     return phases.batches * (phases.generate_on(p) + phases.update) if p >= 1 else None
 
 
-#: Strategies whose ranks take parts of a minibatch; the others take whole ones.
-SPLITTING = frozenset({"sharded", "data_parallel"})
+#: Strategies, and variants, whose ranks take parts of a minibatch; the others take whole ones.
+SPLITTING = frozenset({"pipeline, trainer group", "sharded", "data_parallel"})
 
-#: Seconds of the timed region on p processes; None where a strategy has no meaning or no data.
+#: Seconds of the timed region on p processes, by strategy or variant; None where one has no meaning or no data.
 BOUNDS: Mapping[str, Callable[[Phases, float], float | None]] = {
     "pipeline": pipeline_seconds,
+    "pipeline, trainer group": group_seconds,
     "sharded": sharded_seconds,
     "data_parallel": data_parallel_seconds,
 }

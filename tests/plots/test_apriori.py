@@ -22,6 +22,16 @@ def test_pipeline_needs_two_processes():
     assert apriori.pipeline_seconds(PHASES, 1.99) is None
 
 
+def test_a_group_of_trainers_by_hand():
+    # 10 x max(0.08 / t + 0.02, 0.9 / (p - t)): of 16 ranks t = 1: 0.1, 2: 0.0643, 3: 0.0692.
+    assert apriori.group_seconds(PHASES, 16) == pytest.approx(10 * 0.9 / 14)
+    assert apriori.group_seconds(PHASES, 2) == apriori.pipeline_seconds(PHASES, 2)
+    assert apriori.group_seconds(PHASES, 1.99) is None
+    divided = replace(PHASES, divided=True)
+    # t = 6: 0.1 / 6; t = 7: 0.1 / 7 and 0.9 / 57.
+    assert apriori.group_seconds(divided, 64) == pytest.approx(10 * 0.9 / 57)
+
+
 def test_data_parallel_by_hand():
     # 10 x (0.98 / 4 + 0.02) = 2.65; on one process all of 10 x 1.0
     assert apriori.data_parallel_seconds(PHASES, 4) == pytest.approx(2.65)

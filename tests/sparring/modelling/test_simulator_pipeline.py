@@ -20,7 +20,9 @@ VARIANTS = [
     {"assignment": "dynamic", "trainer_generates": True}, {"receive_interval": 3}, {"credits": 3},
     {"max_staleness": 2}, {"max_staleness": 4, "staleness_policy": "drop"},
     {"assignment": "dynamic", "max_staleness": 4, "staleness_policy": "drop"},
-    {"assignment": "dynamic", "max_staleness": 1},
+    {"assignment": "dynamic", "max_staleness": 1}, {"trainers": 2},
+    {"trainers": 2, "refresh_steps": 1, **MODERN},
+    {"trainers": 2, "assignment": "dynamic", "max_staleness": 4, "staleness_policy": "drop"},
 ]  # fmt: skip
 
 
@@ -47,6 +49,40 @@ def test_a_refresh_takes_the_trainers_time():
     result = simulate(options, Job(40, 8, 64), machine(gradients=4.0), 5)
     assert result.seconds == pytest.approx(8 + 40 * 6)
     assert result.limit.name == "update"
+
+
+def test_trainers_share_updates_and_refreshes():
+    # Each of two trains on 32 images: 2 s, and 1 s for two further steps.
+    options = Pipeline(trainers=2, refresh_steps=2)
+    result = simulate(options, Job(40, 8, 64), machine(gradients=4.0), 6)
+    assert result.seconds == pytest.approx(8 + 40 * 3)
+    assert result.trainers == 2
+    assert {record.generator for record in result.records} == {2, 3, 4, 5}
+    assert result.batches.tolist() == [0, 0, 10, 10, 10, 10]
+    assert result.phases["update"].tolist() == pytest.approx([120, 120, 0, 0, 0, 0])
+
+
+def test_trainers_pay_for_what_they_exchange():
+    # The batch is copied and met for; then 4008 bytes of sums between two meetings, 1 ms a message.
+    # A fused engine's trainers take a half of the optimizer's step each.
+    costs = {"latency": 1e-3, "apply": 1.0, "gradients": 4.0}
+    given, meeting = 2 * 1e-3, 1e-3
+    for backend, apply in (("none", 1.0), ("fused", 0.5)):
+        result = simulate(
+            Pipeline(trainers=2, **MODERN), Job(40, 8, 64), machine(**costs, backend=backend), 6
+        )
+        update = 2.0 + given + 2 * meeting + 1e-3 + apply
+        assert result.seconds == pytest.approx(8 + 40 * update, abs=0.1)
+
+
+def test_as_many_train_as_serve_best():
+    # Of 8 ranks: 1 trains for 8 s a batch, 2 for 4 s while 6 generate one every 16/6 s, 3 for 8/3 s
+    # while 5 generate one every 3.2 s.
+    result = simulate(Pipeline(trainers="auto"), Job(40, 16, 64), machine(gradients=8.0), 8)
+    assert result.trainers == 3
+    assert result.limit.name == "generation"
+    slow = machine(gradients=8.0, latency=2.0)  # where an exchange takes so long, one is best
+    assert simulate(Pipeline(trainers="auto"), Job(40, 16, 64), slow, 8).trainers == 1
 
 
 def test_enough_generators_divide_generation():
@@ -83,7 +119,7 @@ def test_no_rank_spends_more_time_than_there_is(options):
     result = simulate(Pipeline(**options), Job(40, 8, 64), machine(**REAL), 4)
     spent = sum(result.phases[phase] for phase in PHASES)
     assert spent == pytest.approx([result.seconds] * 4, rel=1e-6)
-    assert result.seconds >= 40 * max(2.0, 8.0 / 4)
+    assert result.seconds >= 40 * max(2.0 / result.trainers, 8.0 / 4)
 
 
 @pytest.mark.parametrize("bound", [0, 1, 3])
