@@ -16,7 +16,7 @@ from sparring.modelling.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 from sparring.strategies import DataParallel, Pipeline, Sequential, Sharded, Strategy
 
-#: Those that train on adversaries of the newest weights, or refresh older ones (docs/robustness.md).
+#: Those that lose no robustness (docs/robustness.md): adversaries are new, or are refreshed.
 STRATEGIES: dict[str, Strategy] = {
     "data_parallel": DataParallel(),
     "sharded, refreshed": Sharded(overlap=True, refresh_steps=1),

@@ -39,8 +39,8 @@ class Training:
     Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
     ``staleness_max`` (updates), ``loss`` (mean over the repetition's updates), ``fill_seconds``,
     ``drain_seconds``, ``optimizer_seconds`` (inside update_seconds: what no strategy here shares),
-    ``backend_used`` (``torch`` or ``fused``), ``trainers_used`` (of the pipeline), ``waiting`` (how ranks waited: ``spin`` or
-    ``test_and_sleep``), ``data_digest``,
+    ``backend_used`` (``torch`` or ``fused``), ``trainers_used`` (of the pipeline), ``waiting`` (how
+    ranks waited: ``spin`` or ``test_and_sleep``), ``data_digest``,
     and, of repetitions that are no warm-ups, ``clean_accuracy`` and ``robust_accuracy`` on the
     first ``evaluation_images`` test images (the latter after ``evaluation_steps`` of the same
     attack), evaluated outside the timed region; of `sequential` also, timed then, what parts
