@@ -182,7 +182,8 @@ def sharded_seconds(phases: Phases, p: float) -> float | None:
 #: Strategies, and variants, whose ranks take parts of a minibatch; the others take whole ones.
 SPLITTING = frozenset({"pipeline, trainer group", "sharded", "data_parallel"})
 
-#: Seconds of the timed region on p processes, by strategy or variant; None where one has no meaning or no data.
+#: Seconds of the timed region on p processes, by strategy or variant; None where one has no meaning
+#: or no data.
 BOUNDS: Mapping[str, Callable[[Phases, float], float | None]] = {
     "pipeline": pipeline_seconds,
     "pipeline, trainer group": group_seconds,
