@@ -41,8 +41,8 @@ class Emulated:
     tables, or a path. Where it is empty, the newest of this machine is taken.
 
     Metrics (rank 0's): ``batches``, ``images_per_second``, ``staleness_mean``, ``staleness_max``,
-    ``fill_seconds``, ``drain_seconds``, ``optimizer_seconds``, ``backend_used``, ``waiting`` and
-    what shards cost, as in training; losses and accuracies are none.
+    ``fill_seconds``, ``drain_seconds``, ``optimizer_seconds``, ``backend_used``, ``trainers_used``,
+    ``waiting`` and what shards cost, as in training; losses and accuracies are none.
     ``calibration_digest`` and ``calibration_date`` tell what was emulated; ``emulation_cpu_share``
     is the CPU time that all ranks used in the timed region, for messages and protocol, over what
     this machine's cores offer in it, and ``emulation_limited`` whether that is above a fifth: such
@@ -160,6 +160,7 @@ class Emulated:
             "drain_seconds": log.drain_seconds,
             "optimizer_seconds": self.compute.optimizer_seconds,
             "backend_used": self.compute.backend,
+            "trainers_used": log.counters["trainers"] or None,
             "waiting": log.waiting,
             "calibration_digest": self.digest,
             "calibration_date": self.calibration.date,
