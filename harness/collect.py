@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import tables
-from harness.environment import merge_environments
-from harness.errors import InputError
+from harness.environment import environments_of, merge_environments
+from harness.files import check_regular, read_json, write_whole
 from harness.locks import shared_lock
 from harness.records import LaunchRecord, launches_folder, read_records, read_sessions
 from harness.schedule import PointState
-from harness.schemas import add_kinds, kinds_of_cells, read_schema
+from harness.schemas import add_kinds, kinds_of_cells, read_schema, schema_path
 from harness.study import Study
+
+log = logging.getLogger(__name__)
 
 #: Column to value.
 Row = dict[str, Any]
@@ -167,7 +170,7 @@ def write_points(
     header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
     path = tables.points_path(results, study.name)
     tables.write_schema(path, add_kinds({}, rows))
-    tables.write_whole(path, tables.format_csv(header, map(_cells, rows)))
+    write_whole(path, tables.format_csv(header, map(_cells, rows)))
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -187,6 +190,8 @@ def _extend(
     """
     header: list[str] = list(columns)
     known: list[dict[str, str]] = []
+    check_regular(path)
+    check_regular(schema_path(path))
     if path.is_file():
         header, known = tables.read_cells(path, columns)
     schema = add_kinds(read_schema(path) or kinds_of_cells(header, known), rows)
@@ -203,19 +208,23 @@ def _extend(
         ordered.update(dict.fromkeys(record.parameters))
     for row in new:
         ordered.update(dict.fromkeys(row))
-    tables.write_whole(path, tables.format_csv(list(ordered), [*known, *new]))
+    write_whole(path, tables.format_csv(list(ordered), [*known, *new]))
     return len(known) + len(new), len(new)
 
 
 def _extend_environments(path: Path, sessions: list[dict[str, Any]]) -> None:
+    """Add measuring sessions to what is known of them; a file that holds something else is left.
+
+    It only explains rows, and session files stay: it is no reason to stop a collection.
+    """
     known: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            if not all("sessions" in entry for entry in known.values()):
-                raise ValueError("an entry has no sessions")
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(path, f"expected JSON keyed by environment ({error})") from None
+    try:
+        check_regular(path)
+        if path.exists():
+            known = environments_of(read_json(path))
+    except (OSError, ValueError) as error:
+        log.warning("%s is left as it is: expected JSON keyed by environment (%s)", path, error)
+        return
     merged = merge_environments(known, sessions)
     if merged and merged != known:
-        tables.write_whole(path, json.dumps(merged, indent=1, sort_keys=True) + "\n")
+        write_whole(path, json.dumps(merged, indent=1, sort_keys=True) + "\n")

@@ -8,7 +8,7 @@ from statistics import median
 
 from harness.errors import UserError
 from harness.statistics import Summary, summarize
-from harness.tables import read_rows
+from harness.tables import check_numbers, read_rows, uncounted
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     """Compare the points that two tables share.
 
     Raises:
-        UserError: if a table cannot be read, or they share no point with status ``ok``.
+        UserError: if a table cannot be read, holds times that cannot be, or they share no point
+            with a launch that ended well.
     """
     # Imported on use: it takes longer to import than all of the harness, and every other command
     # and every array task would wait for it.
@@ -51,11 +52,10 @@ def compare(first: Path, second: Path) -> list[Comparison]:
 
 
 def _launch_seconds(path: Path) -> dict[str, list[float]]:
-    """The median repetition of each launch, by point, under the table's newest environment."""
-    timed = [
-        row for row in read_rows(path)
-        if row["status"] == "ok" and str(row["warmup"]).lower() != "true"
-    ]  # fmt: skip
+    """The median sample of each launch, by point, under the table's newest environment."""
+    rows = read_rows(path)
+    timed = [row for row, reason in zip(rows, uncounted(rows), strict=True) if not reason]
+    check_numbers(path, timed)
     newest = max(timed, key=lambda row: str(row["started_at"]), default={})
     launches: dict[tuple[str, str], list[float]] = {}
     for row in timed:

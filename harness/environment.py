@@ -81,6 +81,23 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def environments_of(content: Any) -> dict[str, Any]:
+    """What an ``<study>.environment.json`` holds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it is no object")
+    for name, entry in content.items():
+        sessions = entry.get("sessions") if isinstance(entry, dict) else None
+        if not isinstance(sessions, list) or not all(
+            isinstance(session, dict) and "session" in session for session in sessions
+        ):
+            raise ValueError(f"'{name}' has no list of sessions")
+    return content
+
+
 def merge_environments(known: dict[str, Any], sessions: list[dict[str, Any]]) -> dict[str, Any]:
     """Add measuring sessions to the content of ``<study>.environment.json``.
 

@@ -11,30 +11,60 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.tables import SCHEMA_VERSION, STATUSES, write_whole
+from harness.files import read_json, write_whole
+from harness.schemas import Value
+from harness.tables import SCHEMA_VERSION, STATUSES, counts, plausible
 
 log = logging.getLogger(__name__)
 
-_SESSION_KEYS = {"environment", "fingerprint", "session", "started_at", "provenance"}
+_Cells = dict[str, Value]
+_Count = Annotated[int, Field(ge=1)]
 
 
-class _Repetition(BaseModel):
+class _Content(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Repetition(_Content):
     """What a repetition in a launch file holds: metrics of rank 0, a dictionary for each rank."""
 
     repetition: int
     warmup: bool
     seconds: float
     started_at: str
-    metrics: dict[str, Any]
-    ranks: list[dict[str, Any]]
+    metrics: _Cells
+    ranks: list[_Cells] | None
+    details: list[_Cells] | None = None
+
+
+class _Parameters(_Content):
+    """The parameters that the harness reckons with, and a value for each of the others."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: _Cells
+    processes: _Count
+    threads_per_process: _Count
+
+
+class _Fingerprint(_Content):
+    mpi: dict[str, Any] = {}
+
+
+class _Session(_Content):
+    environment: str
+    fingerprint: _Fingerprint
+    session: str
+    started_at: str
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,8 +99,8 @@ class LaunchRecord:
 
     @property
     def seconds(self) -> list[float]:
-        """Timed repetitions, warm-ups left out."""
-        return [r["seconds"] for r in self.repetitions if not r["warmup"]]
+        """Those of its repetitions that are samples of its point."""
+        return [r["seconds"] for r in self.repetitions if counts(self.status, r["warmup"])]
 
 
 def launches_folder(results: Path, study: str) -> Path:
@@ -97,18 +127,32 @@ def read_records(folder: Path, points: Iterable[str] = ("",)) -> list[LaunchReco
     """Launch files, of all points or of some, in the order in which the launches started.
 
     A file that cannot be read (a disk's fault: ours are whole) is told of and left out, so that
-    one bad file never stops a collection.
+    one bad file never stops a collection; likewise a copy, since a launch counts once.
     """
-    records = []
-    for path in sorted(path for point in points for path in folder.glob(f"{point}*.json")):
+    found: dict[Path, LaunchRecord] = {}
+    for path in sorted({path for point in points for path in folder.glob(f"{point}*.json")}):
         if path.name.startswith(("session-", "stop-", ".")):
             continue
         try:
-            records.append(record_of(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError) as error:
+            record = record_of(read_json(path))
+        except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             log.warning("%s is no launch file and is left out (%s)", path, reason)
-    return sorted(records, key=lambda record: (record.started_at, record.launch))
+            continue
+        found[path] = record
+    return _each_once(folder, found)
+
+
+def _each_once(folder: Path, found: dict[Path, LaunchRecord]) -> list[LaunchRecord]:
+    """The launches in their order; of several files of one launch that with its own name."""
+    own = {path: record_path(folder, item.point, item.launch) for path, item in found.items()}
+    chosen: dict[Path, LaunchRecord] = {}
+    for path in sorted(found, key=lambda path: path != own[path]):
+        if own[path] in chosen:
+            log.warning("%s is another file of one launch and is left out (%s)", path, own[path])
+        else:
+            chosen[own[path]] = found[path]
+    return sorted(chosen.values(), key=lambda record: (record.started_at, record.launch))
 
 
 def record_of(content: dict[str, Any]) -> LaunchRecord:
@@ -117,16 +161,30 @@ def record_of(content: dict[str, Any]) -> LaunchRecord:
     Raises:
         ValueError: if it cannot become rows of a table.
     """
-    record = _RECORD.validate_python(content)
-    for repetition in record.repetitions:
-        _Repetition.model_validate(repetition)
+    with _one_reason():
+        record = _RECORD.validate_python(content)
+        _Parameters.model_validate(record.parameters)
+        for repetition in record.repetitions:
+            _Repetition.model_validate(repetition)
     if record.schema_version > SCHEMA_VERSION:
         raise ValueError(f"its schema_version {record.schema_version} is newer than ours")
-    if not {"processes", "threads_per_process"} <= record.parameters.keys():
-        raise ValueError("its parameters lack processes or threads_per_process")
     if record.status not in STATUSES or (record.status == "ok" and not record.seconds):
         raise ValueError(f"its status is '{record.status}' and it has {len(record.seconds)} times")
+    for repetition in record.repetitions:
+        if not plausible(repetition["seconds"]):
+            raise ValueError(f"a repetition took {repetition['seconds']} seconds")
     return record
+
+
+@contextmanager
+def _one_reason() -> Iterator[None]:
+    """Tell the first of a file's faults in a few words."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}") from None
 
 
 def write_session(folder: Path, session: dict[str, Any]) -> None:
@@ -140,9 +198,9 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
     sessions = []
     for path in sorted(folder.glob("session-*.json")):
         try:
-            session = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(session, dict) or not session.keys() >= _SESSION_KEYS:
-                raise ValueError(f"expected the keys {', '.join(sorted(_SESSION_KEYS))}")
+            session = read_json(path)
+            with _one_reason():
+                _Session.model_validate(session)
             sessions.append(session)
         except (OSError, ValueError) as error:
             log.warning("%s cannot be read and is left out (%s)", path, error)
@@ -162,7 +220,7 @@ def read_stop(
     """``budget`` if a budget stopped the point and no larger one is given now, else None."""
     path = folder / f"stop-{environment}-{point}.json"
     try:
-        stop = json.loads(path.read_text(encoding="utf-8"))
+        stop = read_json(path)
         larger = budget_seconds is None or budget_seconds > stop["budget_seconds"]
         return None if larger else str(stop["reason"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.files import read_json, write_whole
 from harness.process import last_words
 from harness.records import LaunchRecord, record_of, record_path, write_record
 
@@ -40,13 +41,14 @@ def log_of(results: Path, study: str, launch: str) -> Path:
 
 def begin(folder: Path, record: LaunchRecord) -> None:
     """Note what a launch is before it begins."""
-    (folder / "launch.json").write_text(json.dumps(asdict(record)), encoding="utf-8")
+    write_whole(folder / "launch.json", json.dumps(asdict(record)))
 
 
 def finished_repetitions(folder: Path) -> list[dict[str, Any]]:
     """The repetitions that a running launch has finished so far."""
     output = folder / "repetitions.json"
-    return json.loads(output.read_text("utf-8")) if output.is_file() else []
+    repetitions: list[dict[str, Any]] = read_json(output) if output.is_file() else []
+    return repetitions
 
 
 def ended(begun: LaunchRecord, verdict: Verdict, folder: Path) -> LaunchRecord:
@@ -76,7 +78,7 @@ def recover(results: Path, owner: Path, verdict: Verdict) -> int:
     for folder in sorted(owner.glob("*")):
         try:
             number += _recover(results, folder, verdict)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             log.warning("%s is no running launch and is left alone (%s)", folder, error)
             continue
         shutil.rmtree(folder, ignore_errors=True)
@@ -88,7 +90,7 @@ def recover(results: Path, owner: Path, verdict: Verdict) -> int:
 def _recover(results: Path, folder: Path, verdict: Verdict) -> bool:
     if not (folder / "launch.json").is_file():  # killed before it began
         return False
-    begun = record_of(json.loads((folder / "launch.json").read_text(encoding="utf-8")))
+    begun = record_of(read_json(folder / "launch.json"))
     launches = folder.parents[2]
     if record_path(launches, begun.point, begun.launch).exists():  # killed after it had ended
         return False

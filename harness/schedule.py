@@ -34,7 +34,7 @@ class PointState:
     def add(self, record: LaunchRecord) -> None:
         """Count one launch."""
         self.last_source = record.source
-        if record.status == "ok":
+        if record.seconds:
             self.launch_seconds.append(median(record.seconds))
         elif record.status == "skipped":
             self.skipped = True

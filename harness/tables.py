@@ -8,15 +8,15 @@ the harness that plots read tables through.
 from __future__ import annotations
 
 import csv
-import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.files import check_regular
+from harness.files import write_whole as write_whole
 from harness.schemas import (
     NUMBER,
     Value,
@@ -55,6 +55,9 @@ POINT_COLUMNS = (
 
 STATUSES = ("ok", "failed", "timeout", "skipped")
 SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
+
+#: As many seconds (31 years) are a clock's fault and no measurement.
+TOO_MANY_SECONDS = 1e9
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long cell is no reason to refuse a table
 
@@ -111,6 +114,7 @@ def read_cells(
             row has too few or too many cells, or its schema version is newer than ours.
     """
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _read_cells(path, csv.reader(file, strict=True), required, newest)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -140,6 +144,10 @@ def _read_cells(
         if not version.isdecimal() or int(version) > newest:
             raise InputError(path, f"expected schema_version {newest} or older, "
                                    f"found '{version}'", reader.line_num)  # fmt: skip
+        warmup = rows[-1].get("warmup", "")
+        if warmup.lower() not in ("true", "false", ""):
+            raise InputError(path, f"the column 'warmup' holds '{warmup}'; expected true or false",
+                             reader.line_num)  # fmt: skip
     return header, rows
 
 
@@ -153,7 +161,7 @@ def read_rows(
     Raises:
         InputError: if the file is missing, is no such table, or has a newer schema version.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(path, "no such table; run the study first")
     header, rows = read_cells(path, required, newest)
     kinds = kinds_of_cells(header, rows) | read_schema(path)
@@ -174,6 +182,58 @@ def _value(path: Path, column: str, cell: str, kind: str | None) -> Value:
                                f"{schema_path(path).name} says") from None  # fmt: skip
 
 
+def counts(status: str, warmup: bool) -> bool:
+    """Whether a repetition is a sample of its point: the one definition, for files and tables.
+
+    Args:
+        status: how its launch ended; what a launch measured that failed later is kept, and is none.
+        warmup: whether it only warmed up.
+    """
+    return status == "ok" and not warmup
+
+
+def uncounted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each row of ``<study>.csv`` why it is no sample of its point; empty where it is one.
+
+    A row that names no launch, as simulated ones, stands for itself.
+    """
+    ended = {
+        (row["point"], row["launch"]): row["status"]
+        for row in rows
+        if row["status"] != "ok" and row["launch"]
+    }
+
+    def reason(row: Mapping[str, Any]) -> str:
+        status = ended.get((row["point"], row["launch"]), row["status"])
+        warmup = str(row["warmup"]).lower() == "true"
+        if counts(status, warmup):
+            return ""
+        if row["status"] != "ok":
+            return f"status {row['status']}"
+        return "warm-up" if warmup else f"of a launch that ended with status {status}"
+
+    return [reason(row) for row in rows]
+
+
+def plausible(seconds: object) -> bool:
+    """Whether something can have taken so long."""
+    return isinstance(seconds, int | float) and 0 < seconds < TOO_MANY_SECONDS
+
+
+def check_numbers(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse samples whose numbers a table's damage, or a clock's, has made impossible.
+
+    Raises:
+        InputError: for the first of them.
+    """
+    for row in rows:
+        for name in ("processes", "threads_per_process", "seconds"):
+            if not plausible(row[name]):
+                raise InputError(path, f"point {row['point']}, launch {row['launch']}: expected a "
+                                       f"number above 0 in '{name}', and no more than a clock can "
+                                       f"count, found '{text_of(row[name])}'")  # fmt: skip
+
+
 def write_schema(table: Path, schema: Mapping[str, str]) -> None:
     """Put the schema of a table in place; before the table, which is then never without."""
     write_whole(schema_path(table), schema_text(schema))
@@ -190,29 +250,3 @@ def _quoted(cell: str) -> str:
     if any(character in cell for character in ',"\r\n'):
         return '"' + cell.replace('"', '""') + '"'
     return cell
-
-
-def write_whole(path: Path, text: str) -> bool:
-    """Put a file in place whole or not at all; an equal file is left untouched.
-
-    Returns:
-        whether the file changed.
-    """
-    content = text.encode("utf-8")
-    if path.is_file() and path.read_bytes() == content:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)  # mkstemp is private; results are to be shared
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return True

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, UserError
-from harness.tables import POINT_COLUMNS, ROW_COLUMNS, points_path, read_rows
+from harness.errors import UserError
+from harness.tables import (
+    POINT_COLUMNS,
+    ROW_COLUMNS,
+    check_numbers,
+    points_path,
+    read_rows,
+    uncounted,
+)
 
 #: One row of a table: column to value, with None for an empty cell (`harness.tables.read_rows`).
 Row = dict[str, Any]
@@ -42,7 +49,7 @@ class Selection:
     Attributes:
         study: the table's name without its ending.
         path: the table.
-        rows: rows with status ok that are not warm-up.
+        rows: timed repetitions of launches that ended well (`harness.tables.counts`).
         parameters: the columns that are parameters of the study (the rest are metrics).
         environment: the one environment of all rows.
         total: rows in the table.
@@ -90,11 +97,11 @@ def select(
     def another(row: Row) -> str:
         return f"measured under another environment ({row['environment']})"
 
-    keep(lambda row: row["status"] == "ok", lambda row: f"status {row['status']}")
-    keep(lambda row: not _is_true(row["warmup"]), lambda row: "warm-up")
+    reasons = {id(row): reason for row, reason in zip(rows, uncounted(rows), strict=True)}
+    keep(lambda row: not reasons[id(row)], lambda row: reasons[id(row)])
     if not rows:
         raise UserError(f"{path}: no rows with status ok to draw (of {total} rows)")
-    _check_numbers(path, rows)
+    check_numbers(path, rows)
     for key, value in where:
         _check_key(path, rows, key)
         values = sorted({text(row[key]) for row in rows})
@@ -175,19 +182,6 @@ def _guess_parameters(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_numbers(path: Path, rows: Sequence[Row]) -> None:
-    for row in rows:
-        for name in ("processes", "threads_per_process", "seconds"):
-            try:
-                good = float(row[name]) > 0
-            except (TypeError, ValueError):
-                good = False
-            if not good:
-                raise InputError(path, f"point {row['point']}, launch {row['launch']}: expected a "
-                                       f"number above 0 in '{name}', found "
-                                       f"'{text(row[name])}'")  # fmt: skip
-
-
 def _check_key(path: Path, rows: Sequence[Row], key: str) -> None:
     if key not in rows[0]:
         raise UserError(f"{path}: --where names '{key}', expected one of its columns: "
@@ -208,10 +202,6 @@ def _full_id(path: Path, rows: Sequence[Row], prefix: str) -> str:
 
 def _age(row: Row) -> str:
     return text(row["started_at"])
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).lower() == "true"
 
 
 def _same(value: Any, wanted: str) -> bool:

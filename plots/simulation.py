@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.tables import read_rows
+from harness.tables import read_rows, uncounted
 from plots.observations import Row
 from plots.reference import FILE
 
@@ -112,8 +112,9 @@ def _others(path: Path) -> dict[str, list[Mark]]:
     """Medians of measured and emulated speed-ups, by strategy."""
     seconds: dict[tuple[str, int, str], list[float]] = {}
     flags: dict[tuple[str, int, str], list[bool]] = {}
-    for row in read_rows(path):
-        if row["status"] != "ok" or str(row["warmup"]).lower() == "true":
+    rows = read_rows(path)
+    for row, reason in zip(rows, uncounted(rows), strict=True):
+        if reason:
             continue
         name = str(row.get("variant") or row.get("strategy"))
         key = (name, int(row["processes"]), str(row["source"]))

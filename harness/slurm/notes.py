@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import write_whole
 from harness.interruption import Terminated
 from harness.machine import node_name
 from harness.slurm.job import Job
 from harness.slurm.manifest import Task
-from harness.tables import write_whole
 from harness.timing import now
 
 

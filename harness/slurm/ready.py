@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import InputError, UserError
+from harness.files import write_whole
 from harness.slurm.script import quoted, site_lines
 from harness.slurm.site import Site
-from harness.tables import write_whole
 
 BEGIN, END = "# site: begin", "# site: end"
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import write_whole
 from harness.records import LaunchRecord
 from harness.slurm.manifest import ADOPTED, Manifest, Task, folder_of, task_of
 from harness.slurm.notes import Notes, read_notes
 from harness.slurm.queue import JobState, query
-from harness.tables import write_whole
 
 _JOBS = "jobs.json"
 _SILENT = "it began and did not tell how it ended"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import records
 from harness.errors import UserError
+from harness.files import write_whole
 from harness.machine import node_cores, planned_for
 from harness.preflight import check_points
 from harness.schedule import PointState, launches_missing
@@ -33,7 +34,6 @@ from harness.slurm.site import Site
 from harness.slurm.submissions import in_flight, read_submissions, write_jobs
 from harness.study import Study
 from harness.study_tables import Measure
-from harness.tables import write_whole
 from harness.timing import now
 
 

@@ -14,6 +14,7 @@ from harness.collect import collect
 from harness.compare import compare
 from harness.progress import Bar, Lines
 from harness.records import launches_folder, write_record
+from harness.schedule import PointState
 from harness.statistics import summarize
 from harness.tables import rows_path
 
@@ -146,6 +147,37 @@ def test_compare(tmp_path):
     result = call("compare", first, second)
     assert result.exit_code == 0
     assert "n too small" in result.output
+
+
+def test_compare_and_status_count_the_same_launches(tmp_path):
+    """A launch that failed after good repetitions is no sample of its point."""
+
+    def table_of(name):
+        results = tmp_path / name
+        launches = launches_folder(results, "sleepy")
+        launches.mkdir(parents=True)
+        good = record("1", 1.0, point="a")
+        failed = record("2", 9.0, point="a", status="failed", message="later")
+        for item in (good, failed):
+            write_record(launches, item)
+        collect(results, "sleepy")
+        return rows_path(results, "sleepy"), [good, failed]
+
+    (first, records), (second, _) = table_of("1"), table_of("2")
+    (row,) = compare(first, second)
+    state = PointState(None)
+    for item in records:
+        state.add(item)
+    assert row.first == row.second == state.summary == summarize([1.0])
+
+
+@pytest.mark.parametrize("seconds", ["-97.0", "nan", "0", "1e300", ""])
+def test_compare_refuses_times_that_cannot_be(tmp_path, seconds):
+    first, second = table(tmp_path / "1", {"a": [0.5]}), table(tmp_path / "2", {"a": [0.5]})
+    second.write_text(second.read_text().replace(",0.5,e", f",{seconds},e"))
+    result = call("compare", first, second)
+    assert result.exit_code == 2
+    assert "launch a-0: expected a number above 0 in 'seconds'" in result.stderr
 
 
 def test_compare_of_what_cannot_be_compared(tmp_path):

@@ -3,15 +3,23 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from studies import environment, record, rows_of_table
 
 from harness.collect import collect
 from harness.errors import InputError
-from harness.records import launches_folder, read_records, write_record, write_session
+from harness.records import (
+    launches_folder,
+    read_records,
+    read_stop,
+    write_record,
+    write_session,
+)
 from harness.tables import RANK_COLUMNS, ROW_COLUMNS, ranks_path, read_cells, read_rows, rows_path
 
 NASTY = 'a, "b"\r\nc\rd\n e;\t\u2028 é 日本 \x00'
@@ -21,6 +29,15 @@ def put(results, *records):
     folder = launches_folder(results, "sleepy")
     folder.mkdir(parents=True, exist_ok=True)
     return [write_record(folder, item) for item in records]
+
+
+def stand(path, content):
+    """Put a text, or what is no file, in a file's place."""
+    path.unlink(missing_ok=True)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        content(path)
 
 
 def session(name="s1", **changes):
@@ -139,13 +156,24 @@ def test_rows_are_in_the_order_of_the_launches(tmp_path):
         {"status": "splendid"},
         {"schema_version": 2},
         {"started_at": None},
+        {"parameters": {"processes": "two", "threads_per_process": 1}},
+        {"parameters": {"processes": None, "threads_per_process": 1}},
+        {"parameters": {"processes": 1, "threads_per_process": 0}},
+        {"parameters": {"processes": 1, "threads_per_process": 1, "x": []}},
+        {"repetitions": [{**record().repetitions[1], "details": 3}]},
+        {"repetitions": [{**record().repetitions[1], "details": [None]}]},
+        {"repetitions": [{**record().repetitions[1], "metrics": {"x": {}}}]},
+        *({"repetitions": [{**record().repetitions[1], "seconds": seconds}]}
+          for seconds in (-97.0, 0.0, math.nan, math.inf, 1e300, True, None)),
+        "[" * 99_999,
+        Path.mkdir, os.mkfifo,
     ],
 )  # fmt: skip
 def test_launch_file_that_is_none_is_told_and_left_out(tmp_path, caplog, content):
     good, bad = put(tmp_path, record("good"), record("bad"))
     if isinstance(content, dict):
         content = json.dumps({**json.loads(bad.read_text()), **content})
-    bad.write_text(content)
+    stand(bad, content)
     with caplog.at_level(logging.WARNING):
         assert collect(tmp_path, "sleepy").rows == 2
     assert str(bad) in caplog.text
@@ -153,13 +181,20 @@ def test_launch_file_that_is_none_is_told_and_left_out(tmp_path, caplog, content
     assert good.is_file()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"session": "s"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "[]", '{"session": "s"}', "[" * 99_999, Path.mkdir, os.mkfifo,
+        json.dumps(session(environment=[])), json.dumps(session(provenance=[])),
+        json.dumps(session(fingerprint={"mpi": "none"})), json.dumps(session(started_at=5)),
+    ],
+)  # fmt: skip
 def test_session_file_that_is_none_is_told_and_left_out(tmp_path, caplog, content):
     put(tmp_path, record())
     folder = launches_folder(tmp_path, "sleepy")
     write_session(folder, session("s2"))
-    (folder / "session-s1.json").write_text(content)
-    collect(tmp_path, "sleepy")
+    stand(folder / "session-s1.json", content)
+    assert collect(tmp_path, "sleepy").rows == 2
     assert "session-s1.json" in caplog.text
     known = json.loads((tmp_path / "sleepy.environment.json").read_text())
     assert [entry["session"] for entry in known["eeeeeeeeeeee"]["sessions"]] == ["s2"]
@@ -176,6 +211,7 @@ def mangled(kind, good: bytes) -> bytes:
         "newer schema": good.replace(b"\n1,", b"\n2,", 1),
         "no schema": good.replace(b"\n1,", b"\n,", 1),
         "column twice": good.replace(b",loss\n", b",status\n", 1),
+        "warmup maybe": good.replace(b",false,", b",maybe,", 1),
         "latin": good.replace(b"sleepy", b"sl\xe9epy", 1),
         "utf-16": good.decode().encode("utf-16"),
     }[kind]
@@ -184,6 +220,7 @@ def mangled(kind, good: bytes) -> bytes:
 @pytest.mark.parametrize("kind", [
     "foreign", "empty", "semicolons", "truncated row", "open quote", "another cell",
     "newer schema", "no schema", "column twice", "latin", "utf-16",
+    "warmup maybe",
 ])  # fmt: skip
 def test_table_that_is_none_is_refused_and_left_alone(tmp_path, kind):
     put(tmp_path, record())
@@ -200,14 +237,65 @@ def test_table_that_is_none_is_refused_and_left_alone(tmp_path, kind):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "5", '{"e": 5}', '{"e": {}}'])
-def test_environments_that_are_none_are_refused_and_left_alone(tmp_path, content):
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "5", '{"e": 5}', '{"e": {}}', '{"e": {"sessions": 3}}', '{"e": {"sessions": [[]]}}',
+     "[" * 99_999, Path.mkdir, os.mkfifo],
+)  # fmt: skip
+def test_environments_that_are_none_are_told_and_left_alone(tmp_path, caplog, content):
     path = tmp_path / "sleepy.environment.json"
-    path.write_text(content)
+    stand(path, content)
     put(tmp_path, record())
-    with pytest.raises(InputError, match="expected JSON keyed by environment"):
+    write_session(launches_folder(tmp_path, "sleepy"), session())
+    assert collect(tmp_path, "sleepy").rows == 2
+    assert f"{path} is left as it is: expected JSON keyed by environment" in caplog.text
+    assert path.read_text() == content if isinstance(content, str) else not path.is_file()
+
+
+def test_stop_that_is_none_is_no_stop(tmp_path):
+    path = tmp_path / "stop-e-p.json"
+    for content in ("[" * 99_999, "[]", "{}", Path.mkdir):
+        stand(path, content)
+        assert read_stop(tmp_path, "e", "p", 1.0) is None
+
+
+def test_another_file_of_a_launch_counts_nowhere(tmp_path, caplog):
+    (own,) = put(tmp_path, record(seconds=0.5))
+    changed = own.read_text().replace('"seconds": 0.5', '"seconds": 9.5')
+    own.with_name(f"{own.stem} (copy).json").write_text(changed)
+    (found,) = read_records(own.parent)
+    assert found.seconds == [0.5]
+    assert f"{own.stem} (copy).json is another file of one launch and is left out" in caplog.text
+    assert collect(tmp_path, "sleepy").rows == 2
+    own.unlink()
+    (found,) = read_records(own.parent)
+    assert found.seconds == [9.5]
+
+
+@pytest.mark.parametrize("place", ["sleepy.csv", "sleepy.schema.json", "sleepy.ranks.csv"])
+@pytest.mark.parametrize(("kind", "told"), [
+    (Path.mkdir, "is a folder; expected a file"),
+    (os.mkfifo, "is no regular file; expected one"),
+])  # fmt: skip
+def test_what_stands_in_a_table_s_place_is_told_by_its_name(tmp_path, place, kind, told):
+    kind(tmp_path / place)
+    with pytest.raises(OSError, match=told) as caught:
         collect(tmp_path, "sleepy")
-    assert path.read_text() == content
+    assert caught.value.filename == str(tmp_path / place)
+
+
+def test_table_behind_a_symbolic_link_is_written_there(tmp_path):
+    (tmp_path / "archive").mkdir()
+    path = rows_path(tmp_path, "sleepy")
+    path.symlink_to("archive/table.csv")
+    put(tmp_path, record())
+    collect(tmp_path, "sleepy")
+    put(tmp_path, record("2"))
+    collect(tmp_path, "sleepy")
+    assert path.is_symlink()
+    assert (tmp_path / "archive" / "table.csv").read_text() == path.read_text()
+    assert len(rows_of_table(tmp_path)) == 4
+    assert [entry.name for entry in (tmp_path / "archive").iterdir()] == ["table.csv"]
 
 
 def test_table_saved_by_a_spreadsheet_goes_on(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import stat
 
@@ -11,9 +12,18 @@ from studies import record
 
 from harness.collect import collect
 from harness.errors import InputError
+from harness.files import write_whole
 from harness.records import launches_folder, write_record
 from harness.schemas import schema_path
-from harness.tables import format_csv, read_cells, read_rows, rows_path, text_of, write_whole
+from harness.tables import (
+    counts,
+    format_csv,
+    read_cells,
+    read_rows,
+    rows_path,
+    text_of,
+    uncounted,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -69,6 +79,34 @@ def test_what_cannot_be_put_in_place_leaves_no_litter(tmp_path):
     with pytest.raises(OSError, match="table"):
         write_whole(tmp_path / "table.csv", "text")
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_full_disk_is_told_by_the_file_s_name(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_whole(tmp_path / "table.csv", "text")
+    assert caught.value.filename == str(tmp_path / "table.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_a_sample_of_its_point():
+    def row(launch, status="ok", warmup=False):
+        return {"point": "p", "launch": launch, "status": status, "warmup": warmup}
+
+    told = {
+        "": [row("1"), row("2"), row(None)],
+        "warm-up": [row("1", warmup=True), row("1", warmup="TRUE")],
+        "of a launch that ended with status timeout": [row("3"), row("3")],
+        "status timeout": [row("3", "timeout"), row(None, "timeout")],
+    }
+    rows = [row for group in told.values() for row in group]
+    assert uncounted(rows) == [reason for reason, group in told.items() for _ in group]
+    assert counts("ok", warmup=False)
+    assert not counts("ok", warmup=True)
+    assert not counts("failed", warmup=False)
 
 
 def test_message_names_the_line(tmp_path):

@@ -97,9 +97,21 @@ def test_parameters_come_from_the_points_table_else_are_guessed(tmp_path):
     assert select(path).parameters == ("load",)
 
 
-def test_a_bad_number_names_its_place(tmp_path):
+def test_launches_that_failed_later_are_no_samples(tmp_path):
+    table = Table("sleep").add(2.0, processes=1, launches=3)
+    last = dict(table.rows[-1])
+    table.rows.append({**last, "repetition": 2, "seconds": None, "status": "failed"})
+    selection = select(table.write(tmp_path))
+    assert {row["launch"] for row in selection.rows} == {"env-a-0", "env-a-1"}
+    assert reasons(selection) == {
+        "of a launch that ended with status failed": 2, "status failed": 1, "warm-up": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [0.0, -97.0, float("nan"), float("inf"), 1e300, None])
+def test_a_bad_number_names_its_place(tmp_path, seconds):
     table = Table("sleep").add(2.0, processes=1)
-    table.rows[1]["seconds"] = 0.0
+    table.rows[1]["seconds"] = seconds
     with pytest.raises(InputError, match="launch env-a-0: expected a number above 0 in 'seconds'"):
         select(table.write(tmp_path))
 
