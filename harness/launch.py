@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import records
+from harness.files import write_whole
 from harness.interruption import Terminated, TimeLimit, undisturbed
 from harness.loading import RESULTS, search_path
 from harness.points import Point
@@ -103,7 +104,7 @@ class Launch:
             "output": str(self.running / "repetitions.json"),
         }
         spec_file = self.running / "spec.json"
-        spec_file.write_text(json.dumps(spec), encoding="utf-8")
+        write_whole(spec_file, json.dumps(spec))
         program = [sys.executable, "-m", "harness.worker", str(spec_file)]
         launcher = self.session.launcher
         return run_process(
@@ -128,8 +129,15 @@ class Launch:
 
     def _went_well(self, outcome: Outcome) -> bool:
         """Whether every repetition was finished; srun ends with 0 even if a node has failed."""
-        expected = self.measure.warmups + self.measure.repetitions
-        return outcome.exit_code == 0 and len(finished_repetitions(self.running)) == expected
+        return outcome.exit_code == 0 and self._finished == self._expected
+
+    @property
+    def _finished(self) -> int:
+        return len(finished_repetitions(self.running))
+
+    @property
+    def _expected(self) -> int:
+        return self.measure.warmups + self.measure.repetitions
 
     def _verdict(self, outcome: Outcome) -> Verdict:
         """Status and message of a launch; a message names the log that tells the rest."""
@@ -141,6 +149,8 @@ class Launch:
                 return Verdict("timeout", f"{how}; {self._where()}")
         elif self._went_well(outcome):
             return Verdict("ok")
+        elif outcome.exit_code == 0:  # as after os._exit(0)
+            how += f" after {self._finished} of {self._expected} repetitions"
         # A rank that told why it failed has failed, even where its launcher never came to an end.
         reason = told[0].read_text(encoding="utf-8") if told else last_words(self.log)
         shown = reason if len(reason) <= 500 else f"{reason[:500]} ..."

@@ -1,4 +1,4 @@
-"""Standard streams that the caller has closed, as in ``run >&-``."""
+"""Standard streams: those that the caller has closed, and the input of ranks."""
 
 from __future__ import annotations
 
@@ -19,3 +19,14 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the smallest free number, which is this one
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def without_input() -> None:
+    """Let standard input be empty.
+
+    MPICH's launcher gives each rank a pipe that it closes for the first one only: another rank that
+    reads would wait for ever.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)

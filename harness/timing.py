@@ -5,10 +5,14 @@ The clock, the barrier and the reduction are arguments, so that tests give it fa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+#: Seconds by which clocks may differ: that of the system is coarse.
+_SLACK = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,32 @@ class Repetition:
 def now() -> str:
     """The present moment, UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def uptime() -> float:
+    """Seconds since some moment in the past, in hundredths, from the system and no clock of Python.
+
+    Programs that replace Python's clocks (as tests do, to stop time) leave it alone.
+    """
+    return os.times().elapsed
+
+
+def check_seconds(repetition: Repetition, elapsed: float) -> None:
+    """Refuse a time that a repetition cannot have taken: a workload may have replaced the clock.
+
+    Args:
+        repetition: what was timed.
+        elapsed: seconds since before it began, by `uptime`.
+
+    Raises:
+        ValueError: if it took no time at all, less, or more than has passed.
+    """
+    if not 0 < repetition.seconds <= elapsed + _SLACK:
+        raise ValueError(
+            f"repetition {repetition.index} took {repetition.seconds:g} s by its clock; expected "
+            f"more than 0 and at most the {elapsed:.2f} s that have passed since the launch began "
+            "(does the workload replace Python's clock?)"
+        )
 
 
 def repetitions(

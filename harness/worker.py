@@ -12,15 +12,17 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter  # our own: a workload may put another clock in its place
 from typing import TYPE_CHECKING, Any
 
+from harness.files import naming
 from harness.launcher import BINDING
 from harness.loading import load_class
 from harness.machine import node_name
-from harness.schemas import Value
+from harness.returned import checked_details, checked_metrics, checked_report
 from harness.sharing import own_seat, share_cores
-from harness.tables import ROW_COLUMNS
-from harness.timing import now, repetitions
+from harness.streams import without_input
+from harness.timing import check_seconds, now, repetitions, uptime
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -50,6 +52,7 @@ def error_file(output: Path, rank: int) -> Path:
 def main(spec_path: str) -> None:
     """Run one launch as its specification says; a failing rank ends all of them."""
     bind()
+    without_input()
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     from mpi4py import MPI
 
@@ -71,6 +74,7 @@ def main(spec_path: str) -> None:
 
 
 def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
+    began = uptime()
     workload = load_class(spec["workload"], spec["search_path"])()
     parameters = spec["parameters"]
     shared = share_cores(comm.allgather(own_seat()), parameters["threads_per_process"])
@@ -99,18 +103,17 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         prepare=prepare,
         warmups=spec["warmups"],
         timed=spec["repetitions"],
-        clock=time.perf_counter,
+        clock=perf_counter,
         barrier=lambda: wait(comm.Ibarrier()),
         maximum=maximum,
     ):
-        if not isinstance(repetition.metrics, dict):
-            raise TypeError(f"run() returned {repetition.metrics!r}; expected a dict of metrics")
-        metrics = dict(repetition.metrics)
+        check_seconds(repetition, uptime() - began)
+        metrics = checked_metrics("run()", repetition.metrics, parameters)
         if hasattr(workload, "observe"):
-            metrics.update(workload.observe(repetition.seconds) or {})
-        metrics = _plain(metrics)
-        _check_metrics(metrics, parameters)
-        report = workload.rank_report() if hasattr(workload, "rank_report") else {}
+            observed = workload.observe(repetition.seconds)
+            metrics |= checked_metrics("observe()", observed, parameters)
+        report = checked_report(workload.rank_report() if hasattr(workload, "rank_report") else {})
+        details = checked_details(workload.details() if hasattr(workload, "details") else [])
         ranks = comm.gather({**_rank_facts(comm), **report, "rank": comm.rank})
         finished.append(
             {
@@ -120,8 +123,8 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
                 "started_at": started_at,
                 "metrics": metrics,
                 "shares_cores": shared,
-                "ranks": _plain(ranks),
-                "details": _plain(workload.details()) if hasattr(workload, "details") else [],
+                "ranks": ranks,
+                "details": details,
             }
         )
         if comm.rank == 0:
@@ -145,18 +148,6 @@ def waiter(oversubscribed: bool) -> Callable[[MPI.Request], None]:
     return sleep if oversubscribed else spin
 
 
-def _check_metrics(metrics: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """A metric is a column of its own: it must not hide one that exists, and holds one value."""
-    for name, value in metrics.items():
-        if name in ROW_COLUMNS or name in parameters:
-            raise ValueError(f"the workload's metric '{name}' has the name of another column")
-        if not isinstance(value, Value):
-            raise TypeError(
-                f"the workload's metric '{name}' is a {type(value).__name__}; expected a number, "
-                "text or truth value"
-            )
-
-
 def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return {
@@ -166,20 +157,12 @@ def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """The same with NumPy's numbers as Python's own, which JSON knows."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
-
-
 def _write(path: Path, finished: list[dict[str, Any]]) -> None:
     """Keep the repetitions finished so far: a later one may crash, these are measured."""
     temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(finished), encoding="utf-8")
-    temporary.replace(path)
+    with naming(path):
+        temporary.write_text(json.dumps(finished), encoding="utf-8")
+        temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from studies import (
 )
 
 from harness.machine import machine_cores
-from harness.tables import RANK_COLUMNS, ranks_path, read_cells
+from harness.tables import RANK_COLUMNS, details_path, ranks_path, read_cells
 
 GOOD = "[parameters]\nmode = 'good'\n"
 
@@ -332,8 +332,9 @@ def test_second_runner_at_once_is_refused(tmp_path):
     [
         ("{'seconds': 1}", "the workload's metric 'seconds' has the name of another column"),
         ("{'mode': 1}", "the workload's metric 'mode' has the name of another column"),
-        ("{'curve': [1, 2]}", "the workload's metric 'curve' is a list; expected a number"),
+        ("{'curve': [1, 2]}", "run() returned a list as 'curve'; expected a number"),
         ("0.5", "run() returned 0.5; expected a dict of metrics"),
+        ("os._exit(0)", "exit code 0 after 0 of 2 repetitions: no output"),
     ],
 )
 def test_metric_that_cannot_be_a_column_fails_clearly(tmp_path, returned, told):
@@ -343,6 +344,38 @@ def test_metric_that_cannot_be_a_column_fails_clearly(tmp_path, returned, told):
     assert result.returncode == 1
     (row,) = rows_of_table(results)
     assert told in row["message"]
+
+
+STRANGE = """
+time.perf_counter = time.monotonic = lambda: -97.0  # nothing takes any time by it
+
+class Strange(Sleepy):
+    def run(self):
+        return {**super().run(), "read": sys.stdin.read()}
+
+    def details(self):
+        return [1] if self.comm.size == 1 else [{"a": self.runs}]
+"""
+
+
+def test_workload_that_returns_what_is_no_row_holds_up_no_other_launch(tmp_path):
+    """It also replaces Python's clocks, and reads from a standard input that has nothing."""
+    study, results = study_with(
+        tmp_path,
+        GOOD + "[sweep.product]\nprocesses = [1, 2]\n[measure]\nlaunches = 1\nrepetitions = 2\n",
+    )
+    (tmp_path / "sleepy.py").write_text(SLEEPY + STRANGE)
+    study.write_text(study.read_text().replace("sleepy:Sleepy", "sleepy:Strange"))
+    result = harness("run", study, "--results", results, cwd=tmp_path)
+    assert result.returncode == 1
+    rows = rows_of_table(results)
+    (failed,) = (row for row in rows if row["processes"] == "1")
+    assert "TypeError: details()[0] is 1; expected a dict of columns; log: " in failed["message"]
+    good = [row for row in rows if row["processes"] == "2"]
+    assert [(row["status"], row["read"]) for row in good] == [("ok", "")] * 3
+    assert all(float(row["seconds"]) >= 0.01 for row in good)
+    _, details = read_cells(details_path(results, "sleepy"), ["detail", "a"])
+    assert [row["a"] for row in details] == ["1", "2", "3"]
 
 
 CHECK = """

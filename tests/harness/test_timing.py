@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from harness.timing import now, repetitions
+from harness.timing import Repetition, check_seconds, now, repetitions, uptime
 
 
 class Rank:
@@ -64,6 +64,23 @@ def test_slowest_rank_counts():
 @pytest.mark.parametrize(("returned", "metrics"), [(None, {}), ({"x": 1}, {"x": 1}), (0.0, 0.0)])
 def test_metrics_are_what_the_work_returned(returned, metrics):
     assert Rank().measure(work=lambda: returned)[0].metrics == metrics
+
+
+@pytest.mark.parametrize("seconds", [-97.0, 0.0, float("nan"), float("inf"), 1e300, 9.0])
+def test_time_that_cannot_be_is_a_clock_s_fault(seconds):
+    with pytest.raises(ValueError, match=r"repetition 3 took .* s by its clock; .* the 5\.00 s"):
+        check_seconds(Repetition(3, False, seconds, {}), 5.0)
+
+
+def test_time_that_can_be():
+    for seconds in (1e-9, 5.0, 5.5):  # the system's clock is coarse
+        check_seconds(Repetition(0, False, seconds, {}), 5.0)
+
+
+def test_uptime_is_no_clock_of_python(monkeypatch):
+    for name in ("time", "monotonic", "perf_counter"):
+        monkeypatch.setattr(f"time.{name}", lambda: -97.0)
+    assert uptime() > 0
 
 
 def test_now_is_utc_with_milliseconds():
