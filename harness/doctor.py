@@ -17,6 +17,7 @@ from harness import machine
 from harness.errors import UserError
 from harness.launcher import THREAD_VARIABLES, find_launcher
 from harness.process import last_words, run
+from harness.segments import lacking_room
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def _mpi() -> Iterator[Finding]:
         yield Finding("fault", "mpi", str(error))
         return
     yield Finding("ok", "mpi", f"{launcher.library}, started by {launcher.kind}")
+    if launcher.flavour == "mpich":
+        lacking = lacking_room(machine.node_cores())
+        yield Finding("fault" if lacking else "ok", "shared memory", lacking or "enough for MPI")
     # By exit codes: what two ranks print may arrive in pieces of one another.
     code = "import sys; from mpi4py import MPI; sys.exit(MPI.COMM_WORLD.allreduce(1) != 2)"
     program = [sys.executable, "-c", code]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import records
+from harness import records, segments
 from harness.files import write_whole
 from harness.interruption import Terminated, TimeLimit, undisturbed
 from harness.loading import RESULTS, search_path
@@ -86,7 +86,7 @@ class Launch:
                     self._keep(Verdict(error.status, message, interrupted))
                 else:
                     self.log.unlink(missing_ok=True)  # interrupted: no row will name it
-                shutil.rmtree(self.running, ignore_errors=True)
+                self._tidy_up()
             raise
         if record.status == "ok":
             self.log.unlink(missing_ok=True)
@@ -124,8 +124,12 @@ class Launch:
         """Write the file of a launch that has ended, with the repetitions that it finished."""
         record = ended(self.record, verdict, self.running)
         records.write_record(self.session.folder, record)
-        shutil.rmtree(self.running, ignore_errors=True)
+        self._tidy_up()
         return record
+
+    def _tidy_up(self) -> None:
+        segments.remove(self.running)
+        shutil.rmtree(self.running, ignore_errors=True)
 
     def _went_well(self, outcome: Outcome) -> bool:
         """Whether every repetition was finished; srun ends with 0 even if a node has failed."""

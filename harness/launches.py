@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import records
 from harness.environment import provenance
+from harness.errors import UserError
 from harness.launch import Launch
 from harness.machine import machine_cores, node_count
 from harness.points import Point, varying_parameters
@@ -18,6 +19,7 @@ from harness.progress import Reporter
 from harness.records import LaunchRecord
 from harness.recovery import RUNNING
 from harness.schedule import PointState, launches_missing, states_of
+from harness.segments import lacking_room
 from harness.session import Session
 from harness.slurm.job import current_job
 from harness.slurm.manifest import Task
@@ -79,13 +81,18 @@ class Launches:
         return states_of(points, counted, self.session.environment)
 
     def check(self) -> None:
-        """Ask the workload whether it can run what is missing.
+        """Ask the workload whether it can run what is missing, and whether MPI has room for it.
 
         Raises:
-            UserError: if it cannot; nothing is launched, recorded or written then.
+            UserError: if not; nothing is launched, recorded or written then.
         """
         wanting = [state.point for state in self.chosen if self._wants_launch(state)]
         check_points(self.session.study, wanting, self.session.results)
+        launcher = self.session.launcher
+        if launcher.flavour == "mpich" and node_count() == 1:  # elsewhere nobody can look
+            most = max((point.processes for point in wanting), default=0)
+            if reason := lacking_room(most):
+                raise UserError(reason)
 
     def everything(self) -> None:
         """Skip what this machine cannot hold, launch what is missing, then what precision asks."""

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import segments
 from harness.files import read_json, write_whole
 from harness.process import last_words
 from harness.records import LaunchRecord, record_of, record_path, write_record
@@ -81,6 +82,7 @@ def recover(results: Path, owner: Path, verdict: Verdict) -> int:
         except (OSError, ValueError) as error:
             log.warning("%s is no running launch and is left alone (%s)", folder, error)
             continue
+        segments.remove(folder)
         shutil.rmtree(folder, ignore_errors=True)
     if owner.is_dir() and not any(owner.iterdir()):
         owner.rmdir()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
+from harness import segments
 from harness.errors import UserError
 from harness.interruption import terminable
 from harness.launches import Launches, Ran
@@ -109,4 +110,5 @@ def clean_up(session: Session) -> None:
     for folder in stale:
         study = folder.parents[2].name
         log_of(session.results, study, folder.name).unlink(missing_ok=True)
+        segments.remove(folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,6 +20,7 @@ from harness.launcher import BINDING
 from harness.loading import load_class
 from harness.machine import node_name
 from harness.returned import checked_details, checked_metrics, checked_report
+from harness.segments import note
 from harness.sharing import own_seat, share_cores
 from harness.streams import without_input
 from harness.timing import check_seconds, now, repetitions, uptime
@@ -58,6 +59,7 @@ def main(spec_path: str) -> None:
 
     comm = MPI.COMM_WORLD
     try:
+        note(Path(spec["output"]).parent)
         _launch(comm, spec)
     except BaseException as error:
         try:

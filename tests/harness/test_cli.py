@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from studies import environment, harness, record, write_study
 
+from harness import segments
 from harness.cli import main
 from harness.collect import collect
 from harness.compare import compare
@@ -196,6 +197,16 @@ def test_doctor_starts_two_ranks():
     result = call("doctor")
     assert result.exit_code == 0
     assert "ok     two ranks: started and reduced" in result.output
+
+
+def test_memory_that_mpi_lacks_is_told_before_anything_is_launched(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "_BYTES_A_RANK", 2**60)
+    assert "fault  shared memory: /dev/shm has " in call("doctor").output
+    study = write_study(tmp_path, "[parameters]\nmode = 'good'\n")
+    result = call("run", study, "--results", tmp_path / "r")
+    assert result.exit_code == 2
+    assert "and MPICH needs 1099511627776.0 MiB for 1 processes, which would" in result.stderr
+    assert not list((tmp_path / "r").glob("launches/sleepy/*.json"))
 
 
 def failing():

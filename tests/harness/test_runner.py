@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from studies import (
@@ -144,6 +145,20 @@ ENDLESS = """
 """
 
 
+# Ranks import their workload when MPI has started.
+NOTE_SEGMENTS = """
+with open("/proc/self/maps") as maps, open("segments", "a") as noted:
+    noted.writelines(line.split(maxsplit=5)[5] for line in maps if "/mpich_shm" in line)
+"""
+
+
+def segments_left(folder):
+    """Those of the shared memory that the ranks had of which the system still knows."""
+    noted = {Path(line) for line in (folder / "segments").read_text().splitlines()}
+    assert noted, "MPICH has such a file for each launch"
+    return [path for path in noted if path.exists()]
+
+
 @pytest.mark.parametrize(
     ("mode", "status", "told"),
     [
@@ -158,7 +173,7 @@ def test_what_never_ends_is_killed_at_the_limit(tmp_path, mode, status, told):
         f"[parameters]\nmode = '{mode}'\nprocesses = 2\n"
         "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 10\n",
     )
-    (tmp_path / "sleepy.py").write_text(SLEEPY + ENDLESS)
+    (tmp_path / "sleepy.py").write_text(SLEEPY + ENDLESS + NOTE_SEGMENTS)
     result = harness("run", study, "--results", results, cwd=tmp_path)
     assert result.returncode == 1
     last = rows_of_table(results)[-1]
@@ -166,6 +181,7 @@ def test_what_never_ends_is_killed_at_the_limit(tmp_path, mode, status, told):
     assert last["message"].startswith(told)
     launch = last["launch"]
     assert not marked_processes(launch)
+    assert not segments_left(tmp_path)
 
 
 def test_retry_of_a_launch_that_failed_by_chance(tmp_path):
@@ -279,6 +295,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     study, results = study_with(
         tmp_path, "[parameters]\nmode = 'hangs'\n[measure]\nlaunches = 1\nrepetitions = 5\n"
     )
+    (tmp_path / "sleepy.py").write_text(SLEEPY + NOTE_SEGMENTS)
     runner = start(study, results)
     running = results / "launches" / "sleepy" / ".running" / socket.gethostname()
     assert wait_until(lambda: running.is_dir() and any(running.iterdir()))
@@ -295,6 +312,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0
     assert not marked_processes(folder.name)
+    assert not segments_left(tmp_path)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

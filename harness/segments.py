@@ -1,0 +1,70 @@
+"""Shared memory of MPICH: a file in /dev/shm for each launch, which its processes remove.
+
+Those that are killed, or abort, leave it there for good: a megabyte a rank, until a container's 64
+MiB are full and the next launch dies of a bus error. So every rank notes its file in the folder of
+its running launch, and who ends the launch, or finds it dead, removes what is noted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+PLACE = Path("/dev/shm")
+_PREFIX = "mpich_shm_"
+_NOTE = "shared-memory"
+#: Measured with MPICH 5.0: 1,061,440 for one rank and 1,057,344 for each further one.
+_BYTES_A_RANK = 1_061_440
+
+
+def note(folder: Path) -> None:
+    """Note which segments this process has, for `remove`; call it when MPI has started."""
+    for segment in _mapped(Path("/proc/self/maps")):
+        (folder / f"{_NOTE}:{socket.gethostname()}:{segment}").touch()
+
+
+def remove(folder: Path) -> None:
+    """Remove this host's segments that are noted in the folder of a launch that has ended.
+
+    One that any process still has is left alone, whatever the note says.
+    """
+    noted = {path.name.rpartition(":")[2] for path in
+             folder.glob(f"{_NOTE}:{socket.gethostname()}:{_PREFIX}*")}  # fmt: skip
+    left = {segment for segment in noted if (PLACE / segment).exists()}
+    if not left:
+        return
+    for process in psutil.pids():
+        left -= _mapped(Path(f"/proc/{process}/maps"))
+    for segment in left:
+        with contextlib.suppress(OSError):
+            (PLACE / segment).unlink()
+
+
+def lacking_room(processes: int) -> str:
+    """A sentence that says that MPICH lacks memory for so many ranks here; empty if it does not."""
+    try:
+        space = os.statvfs(PLACE)
+    except OSError:
+        return ""  # not Linux: nobody knows
+    free, needed = space.f_bavail * space.f_frsize, processes * _BYTES_A_RANK
+    if free >= needed:
+        return ""
+    return (
+        f"{PLACE} has {free / 2**20:.1f} MiB free and MPICH needs {needed / 2**20:.1f} MiB for "
+        f"{processes} processes, which would die of a bus error (files {_PREFIX}* of programs that "
+        "have ended may be removed)"
+    )
+
+
+def _mapped(maps: Path) -> set[str]:
+    """Names of the segments that a process has; none if it is gone or another user's."""
+    try:
+        lines = maps.read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    paths = [line.partition("/")[2] for line in lines if f"{PLACE}/{_PREFIX}" in line]
+    return {path.removesuffix(" (deleted)").rpartition("/")[2] for path in paths}

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import mmap
+import socket
+
+import pytest
+
+from harness import segments
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    folder = tmp_path / "shm"
+    folder.mkdir()
+    monkeypatch.setattr(segments, "PLACE", folder)
+    return folder
+
+
+def test_what_a_dead_launch_noted_is_removed_and_nothing_else(place, tmp_path):
+    for name in ("mpich_shm_dead_0", "mpich_shm_alive_0", "mpich_shm_other_0", "data"):
+        (place / name).write_bytes(b"x" * mmap.PAGESIZE)
+    running = tmp_path / "running"
+    running.mkdir()
+    with (place / "mpich_shm_alive_0").open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        segments.note(running)
+        (note,) = running.iterdir()
+        assert note.name.endswith(f":{socket.gethostname()}:mpich_shm_alive_0")
+        for host, name in (
+            (socket.gethostname(), "mpich_shm_dead_0"), (socket.gethostname(), "mpich_shm_gone_0"),
+            ("other-host", "mpich_shm_other_0"), (socket.gethostname(), "data"),
+        ):  # fmt: skip
+            (running / f"shared-memory:{host}:{name}").touch()
+        segments.remove(running)
+        left = {path.name for path in place.iterdir()}
+        assert left == {"mpich_shm_alive_0", "mpich_shm_other_0", "data"}
+    segments.remove(running)
+    assert {path.name for path in place.iterdir()} == {"mpich_shm_other_0", "data"}
+
+
+def test_room(place, monkeypatch):
+    assert segments.lacking_room(1) == ""
+    monkeypatch.setattr(segments, "PLACE", place / "absent")
+    assert segments.lacking_room(2**60) == ""
