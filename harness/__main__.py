@@ -1,9 +1,23 @@
 """``python -m harness``."""
 
-from harness.streams import open_streams
-
 if __name__ == "__main__":
+    from harness import current_folder
+
+    current_folder.leave()
+
+    import signal
+
+    # Nothing has begun yet: Ctrl-C ends us without a word, also inside of what is imported.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from harness.streams import open_streams
+
     open_streams()  # before anything opens a file
+
     from harness.cli import main
 
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

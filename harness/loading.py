@@ -16,6 +16,17 @@ def search_path(study_folder: Path) -> list[str]:
     return [str(study_folder), str(Path.cwd())]
 
 
+def shadows(path: list[str]) -> list[str]:
+    """Files in these folders that are named like modules of Python itself, and are found first."""
+    return [
+        str(file)
+        for folder in dict.fromkeys(path)
+        for file in sorted(Path(folder).glob("*"))
+        if file.stem in sys.stdlib_module_names
+        and (file.suffix == ".py" or (file / "__init__.py").is_file())
+    ]
+
+
 def load_class(workload: str, path: list[str]) -> Any:
     """Import ``module:Class``, looking into the folders of ``path`` first."""
     sys.path[:0] = path

@@ -1,25 +1,39 @@
 """Ask the workload whether it can run the points at all, before anything is launched.
 
 A misspelt parameter or a missing data folder is bad input and no failed measurement: it is told at
-once and leaves no row. Run as a program (``python -m harness.preflight SPEC``) this is the process
-that imports the workload, so that the harness's own never does.
+once and leaves no row. Run as a program (``python -m harness.preflight``) this is the process that
+imports the workload, so that the harness's own never does. Question and answer go through files
+without names, of which nothing is left however we end.
 """
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    from harness import current_folder
+
+    current_folder.leave()
+
 import json
+import logging
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.loading import RESULTS, load_class, search_path
+from harness.loading import RESULTS, load_class, search_path, shadows
 from harness.points import Point, point_id
+from harness.process import MARK, die_with_parent, kill_tree
 from harness.study import Study
+
+log = logging.getLogger(__name__)
+
+#: After so long a user is told what is waited for.
+_PATIENCE_SECONDS = 10.0
 
 
 def check_points(study: Study, points: Iterable[Point], results: Path) -> None:
@@ -60,53 +74,114 @@ def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[di
     """Call a static method of the workload on the parameters of points; what it returns."""
     if not points:
         return []
-    spec = {
+    question = {
         "method": what,
         "workload": study.workload,
         "search_path": search_path(study.folder),
         "points": [point.parameters for point in points],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        file, answer = Path(folder) / "spec.json", Path(folder) / "answer.json"
-        file.write_text(json.dumps({**spec, "answer": str(answer)}), encoding="utf-8")
-        result = subprocess.run(
-            [sys.executable, "-m", "harness.preflight", str(file)],
-            env={**os.environ, RESULTS: str(results)},
-            capture_output=True, text=True, errors="replace", check=False,
-        )  # fmt: skip
-        if result.returncode == 0:
-            answered: list[dict[str, Any]] = json.loads(answer.read_text(encoding="utf-8"))
-            return answered
-    lines = (result.stderr or result.stdout).strip().splitlines()
-    reason = lines[-1] if lines else f"exit code {result.returncode}"
+    answer = _answer(study, question, results)
+    if "refused" not in answer:
+        answers: list[dict[str, Any]] = answer["answers"]
+        return answers
     emulation = study.source.data.get("emulation", {})
     emulates = study.workload == emulation.get("workload")
     key = ("emulation", "workload") if emulates else ("workload",)
-    raise study.source.error(key, f"the workload refuses: {reason}")
+    raise study.source.error(key, f"the workload refuses: {answer['refused']}")
 
 
-def main(spec_path: str) -> int:
-    """Ask about all points of a specification; the last line on stderr says what is wrong."""
-    spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, Any]:
+    """What the process that imports the workload answers; ``refused`` is a reason not to run."""
+    limit, mark = study.measure.time_limit_seconds, f"preflight-{os.getpid()}"
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as asked,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answered,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+    ):
+        json.dump(question, asked)
+        asked.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.preflight", str(answered.fileno())],
+            env={**os.environ, RESULTS: str(results), MARK: mark},
+            stdin=asked, stdout=said, stderr=said, pass_fds=[answered.fileno()],
+            start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        try:
+            code = _wait(process, limit, f"{study.workload} ({question['method']})")
+        finally:
+            if process.poll() is None:
+                kill_tree(process, mark)
+        answered.seek(0)
+        said.seek(0)
+        if text := answered.read():
+            answer: dict[str, Any] = json.loads(text)
+            return answer
+        words = [line.strip() for line in said.read().splitlines() if line.strip()]
+    if code is None:
+        reason = f"no answer after {limit:g} s (measure.time_limit_seconds), while it was imported"
+        return {"refused": f"{reason} or in {question['method']}()"}
+    reason = f"exit code {code} and no answer"
+    return {"refused": f"{words[-1]} ({reason})" if words else reason}
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float, asked: str) -> int | None:
+    """The exit code, or None if the limit comes first; tells the user after a while."""
+    patience = min(_PATIENCE_SECONDS, limit)
     try:
-        workload = load_class(spec["workload"], spec["search_path"])
-        for method in ("setup", "run", "teardown"):
-            if not callable(getattr(workload, method, None)):
-                raise ValueError(f"{spec['workload']} has no method '{method}'; expected one")
-        answers = list(spec["points"])
-        if spec["method"] == "check":
-            for parameters in answers if hasattr(workload, "check") else ():
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        if patience < limit:
+            log.warning("%s has not answered yet; waiting for up to %g s", asked, limit)
+    try:
+        return process.wait(limit - patience)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def main(answered: int) -> None:
+    """Answer the question that stands on standard input."""
+    question = json.load(sys.stdin)
+    with os.fdopen(answered, "w", encoding="utf-8") as file:
+        file.write(json.dumps(_answer_to(question)))
+
+
+def _answer_to(question: dict[str, Any]) -> dict[str, Any]:
+    name, method, points = question["workload"], question["method"], question["points"]
+    try:
+        workload = _imported(name, question["search_path"])
+        for required in ("setup", "run", "teardown"):
+            if not callable(getattr(workload, required, None)):
+                raise ValueError(f"{name} has no method '{required}'; expected one")
+        answers = points
+        if method == "check":
+            for parameters in points if hasattr(workload, "check") else ():
                 workload.check(parameters)
         elif hasattr(workload, "plan"):
-            answers = [workload.plan(parameters) for parameters in answers]
-        Path(spec["answer"]).write_text(json.dumps(answers), encoding="utf-8")
+            answers = [workload.plan(parameters) for parameters in points]
+            json.dumps(answers)  # parameters are what JSON can hold
+    except SystemExit as error:
+        reason = f"it ended the program (sys.exit({error.code!r})) when it was imported or in "
+        return {"refused": f"{reason}{method}(); expected a return, or a ValueError"}
     except Exception as error:  # whatever it is, it becomes a sentence
-        told = " ".join(str(error).split())
-        expected = isinstance(error, ValueError | UserError)
-        print(told if expected and told else f"{type(error).__name__}: {told}", file=sys.stderr)
-        return 1
-    return 0
+        return {"refused": _sentence(error)}
+    return {"answers": answers}
+
+
+def _imported(workload: str, path: list[str]) -> Any:
+    try:
+        return load_class(workload, path)
+    except Exception as error:
+        if hiding := shadows(path):
+            raise ValueError(f"{_sentence(error)} (does {hiding[0]} hide Python's own module "
+                             f"'{Path(hiding[0]).stem}'?)") from None  # fmt: skip
+        raise
+
+
+def _sentence(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    expected = isinstance(error, ValueError | UserError)
+    return told if expected and told else f"{type(error).__name__}: {told}"
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(int(sys.argv[1]))

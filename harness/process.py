@@ -63,7 +63,7 @@ def run(
             stderr=subprocess.STDOUT,
             env={**os.environ, **variables, MARK: mark},
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent,
         )
         try:
             while True:
@@ -136,10 +136,10 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when the runner dies, even of ``kill -9`` (prctl(2)).
 
     The MPI launcher then takes its ranks with it, so that no orphan disturbs later measurements.
     """
-    assert _LIBC is not None
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

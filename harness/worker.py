@@ -5,9 +5,15 @@ Started by the runner as ``mpiexec -n p python -m harness.worker SPEC``; not mea
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    from harness import current_folder
+
+    current_folder.leave()
+
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable

@@ -412,12 +412,24 @@ CHECK = """
         ("import absent\n" + SLEEPY, "ModuleNotFoundError: No module named 'absent'"),
         (
             "import os; os.write(2, b'\\xff'); os._exit(5)\n" + SLEEPY,
-            "the workload refuses: \ufffd",
+            "the workload refuses: \ufffd (exit code 5 and no answer)",
+        ),
+        (
+            SLEEPY + CHECK.replace("raise ValueError", "sys.exit(0) #"),
+            "the workload refuses: it ended the program (sys.exit(0)) when it was imported or in "
+            "check(); expected a return, or a ValueError",
+        ),
+        (
+            "import time; time.sleep(600)\n" + SLEEPY,
+            "the workload refuses: no answer after 1 s (measure.time_limit_seconds), while it was "
+            "imported or in check()",
         ),
     ],
 )
 def test_workload_that_refuses_leaves_no_table(tmp_path, source, told):
-    study, results = study_with(tmp_path, GOOD + "[sweep.product]\nx = [1, 2]\n")
+    limit = 1 if source.startswith("import time;") else 60
+    text = f"[sweep.product]\nx = [1, 2]\n[measure]\ntime_limit_seconds = {limit}\n"
+    study, results = study_with(tmp_path, GOOD + text)
     (tmp_path / "sleepy.py").write_text(source)
     result = harness("run", study, "--results", results, cwd=tmp_path)
     assert result.returncode == 2
@@ -425,6 +437,23 @@ def test_workload_that_refuses_leaves_no_table(tmp_path, source, told):
     assert len(result.stderr.splitlines()) == 1
     assert not list(results.glob("sleepy*"))
     assert not launch_files(results)
+
+
+def test_files_of_the_current_folder_are_no_modules_of_python(tmp_path):
+    """They are for a workload, which may have meant them: there they are named."""
+    study, results = study_with(tmp_path / "study", GOOD + "[measure]\nlaunches = 1\n")
+    names = ("csv", "json", "logging", "signal", "statistics", "tempfile")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("raise ImportError('hidden')")
+    result = harness("run", study, "--results", results, cwd=tmp_path)
+    assert (result.returncode, launched(result)) == (0, 1), result.stderr
+    (study.parent / "sleepy.py").write_text("import wave\n" + SLEEPY)
+    for name in names:
+        (tmp_path / f"{name}.py").rename(tmp_path / "wave.py")
+    refused = harness("run", study, "--results", results, cwd=tmp_path)
+    assert refused.returncode == 2
+    told = f"ImportError: hidden (does {tmp_path / 'wave.py'} hide Python's own module 'wave'?)"
+    assert told in refused.stderr
 
 
 def test_table_that_is_none_is_told_before_anything_is_launched(tmp_path):
