@@ -27,7 +27,7 @@ from harness.slurm.status import print_submissions, queue_of
 from harness.slurm.tasks import adopt, run_task
 from harness.study_tables import Scalar
 from harness.tables import rows_path, text_of
-from harness.views import console, print_failures, print_states, summarize
+from harness.views import complain, console, print_failures, print_states, summarize
 
 
 class _Group(click.Group):
@@ -37,19 +37,21 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            complain(f"error: {error}")
             sys.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
                 raise
-            place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"error: {place}{error.strerror or error}", err=True)
+            # Our own files are named (`harness.files`); nameless is what a full disk did to stdout.
+            nameless = "standard output" if error.errno == errno.ENOSPC else ""
+            place = error.filename or nameless
+            complain(f"error: {place}{': ' if place else ''}{error.strerror or error}")
             sys.exit(2)
         except Terminated:
-            click.echo("terminated; what was finished is in the tables", err=True)
+            complain("terminated; what was finished is in the tables")
             sys.exit(143)
         except KeyboardInterrupt:
-            click.echo("interrupted; what was finished is in the tables", err=True)
+            complain("interrupted; what was finished is in the tables")
             sys.exit(130)
 
 

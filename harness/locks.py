@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from filelock import FileLock, SoftFileLock, Timeout
 from harness.errors import UserError
 
 log = logging.getLogger(__name__)
+
+#: Environment variable with the folder of `host_lock`.
+LOCKS = "HARNESS_LOCKS"
 
 #: A collection takes seconds; whoever waits this long waits for a process that was killed.
 _PATIENCE_SECONDS = 600.0
@@ -50,6 +54,33 @@ def shared_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _unsupported(error: OSError) -> bool:
+@contextlib.contextmanager
+def at_once(lock: FileLock, busy: UserError) -> Iterator[None]:
+    """Hold a lock that nobody is waited for.
 
+    Raises:
+        UserError: ``busy``, if somebody holds it.
+        OSError, NotImplementedError: if it cannot be had at all.
+    """
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def host_lock() -> Path:
+    """The file whose lock a user's run on this host holds while it measures.
+
+    In the system's temporary folder, the one place that every host has to itself; `LOCKS` names
+    another one.
+    """
+    folder = os.environ.get(LOCKS) or os.environ.get("TMPDIR") or "/tmp"
+    return Path(folder) / f"sparring-measuring-{os.getuid()}.lock"
+
+
+def _unsupported(error: OSError) -> bool:
     return error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.files import naming
 from harness.loading import RESULTS, load_class, search_path, shadows
 from harness.points import Point, point_id
 from harness.process import MARK, die_with_parent, kill_tree
@@ -98,8 +99,9 @@ def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, 
         tempfile.TemporaryFile("w+", encoding="utf-8") as answered,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
     ):
-        json.dump(question, asked)
-        asked.seek(0)
+        with naming(Path(tempfile.gettempdir())):
+            json.dump(question, asked)
+            asked.seek(0)
         process = subprocess.Popen(
             [sys.executable, "-m", "harness.preflight", str(answered.fileno())],
             env={**os.environ, RESULTS: str(results), MARK: mark},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 import click
@@ -37,7 +38,49 @@ class Reporter(Protocol):
 
 def reporter() -> Reporter:
     """A bar on a terminal, lines elsewhere."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Unfailing(Bar() if sys.stderr.isatty() else Lines())
+
+
+class Unfailing:
+    """Another reporter, until its output fails: a full disk or a closed pipe costs no measurement.
+
+    Args:
+        reporter: tells as long as it can.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter: Reporter | None = reporter
+
+    def begin(self, launches: int) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.begin(launches))
+
+    def launching(self, label: str) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.launching(label))
+
+    def beat(self, elapsed: float) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.beat(elapsed))
+
+    def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.ended(label, record, summary))
+
+    def more(self, launches: int) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.more(launches))
+
+    def end(self) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.end())
+
+    def _tell(self, call: Callable[[Reporter], None]) -> None:
+        if self._reporter is not None:
+            try:
+                call(self._reporter)
+            except (OSError, ValueError):  # ValueError: the stream has been closed
+                self._reporter = None
 
 
 def describe(summary: Summary | None) -> str:

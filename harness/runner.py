@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import socket
 from collections.abc import Iterator
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from harness import segments
 from harness.errors import UserError
 from harness.interruption import terminable
 from harness.launches import Launches, Ran
+from harness.locks import at_once, host_lock
 from harness.process import kill_marked
 from harness.progress import Reporter
 from harness.recovery import RUNNING, Verdict, log_of, recover
 from harness.session import Session
 from harness.slurm.job import current_job
 from harness.slurm.manifest import Task
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -76,18 +80,21 @@ def _alone_on_host(session: Session) -> Iterator[None]:
     """Two runs at once on one host would time each other; Slurm keeps its jobs apart by itself."""
     job = current_job()
     owner = job.owner if job else socket.gethostname()
-    lock = FileLock(session.results / "launches" / f".measuring-{owner}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"{session.results}: another run measures on this host; expected one at a time, "
-            "since two would disturb each other's timings"
-        ) from None
-    try:
+    busy = UserError(
+        f"{session.results}: another run measures on this host; expected one at a time, "
+        "since two would disturb each other's timings"
+    )
+    with contextlib.ExitStack() as held:
+        # Of the folder: whoever holds it may tidy up what dead runs on this host left in it.
+        own = FileLock(session.results / "launches" / f".measuring-{owner}.lock")
+        held.enter_context(at_once(own, busy))
+        if job is None:
+            try:
+                held.enter_context(at_once(FileLock(host_lock()), busy))
+            except (OSError, NotImplementedError) as error:
+                log.warning("no lock for this host (%s): runs with other results folders may "
+                            "measure at the same time", error)  # fmt: skip
         yield
-    finally:
-        lock.release()
 
 
 def clean_up(session: Session) -> None:

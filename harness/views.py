@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,12 @@ def print_failures(states: Sequence[PointState]) -> None:
             click.echo(f"{record.status}: {state.point.id}: {record.message}")
 
 
+def complain(text: str) -> None:
+    """Tell on standard error; where that is full or closed, exit codes tell enough."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text, err=True)
+
+
 def summarize(launches: int, states: Sequence[PointState], measure: Measure, where: str) -> None:
     """Say in a line how the points stand; end with 1 if one failed."""
     counts = Counter(state.state(measure) for state in states)
@@ -67,7 +74,7 @@ def summarize(launches: int, states: Sequence[PointState], measure: Measure, whe
     click.echo(f"{launches} launches run; {len(states)} points: {told}; {where}")
     failed = [state for state in states if state.state(measure) == "failed"]
     for state in failed:
-        click.echo(f"failed: {state.point.id}: {state.failures[-1].message}", err=True)
+        complain(f"failed: {state.point.id}: {state.failures[-1].message}")
     if failed:
-        click.echo(f"{len(failed)} points failed; --retry launches them again", err=True)
+        complain(f"{len(failed)} points failed; --retry launches them again")
         sys.exit(1)

@@ -13,6 +13,14 @@ settings.load_profile("sparring")
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of these tests are alone among themselves; others on this host are none of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def engine_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """PyTorch where a test leaves the backend open, and kernels in a folder of this session.
 

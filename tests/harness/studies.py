@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from harness.locks import LOCKS
 from harness.process import MARK
 from harness.records import LaunchRecord
 from harness.study import load_study
@@ -75,7 +76,8 @@ def study_of(folder: Path, text: str, preset: str | None = None, *overrides: str
 
 def environment(**variables: str) -> dict[str, str]:
     """Ours, without what an outer run of the harness may have set."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS_", "SLURM_"))}
+    kept = {k: v for k, v in os.environ.items()
+            if k == LOCKS or not k.startswith(("HARNESS_", "SLURM_"))}  # fmt: skip
     return {**kept, **variables}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from harness import segments
 from harness.cli import main
 from harness.collect import collect
 from harness.compare import compare
-from harness.progress import Bar, Lines
+from harness.progress import Bar, Lines, Unfailing
 from harness.records import launches_folder, write_record
 from harness.schedule import PointState
 from harness.statistics import summarize
@@ -227,6 +228,34 @@ def test_lines_of_a_log(capsys):
     ]
 
 
+def test_output_that_fails_ends_reports_and_nothing_else():
+    class Full(Lines):
+        def ended(self, label, record, summary):
+            calls.append(label)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    calls = []
+    told = Unfailing(Full())
+    told.begin(2)
+    told.ended("first", record(), None)
+    told.ended("second", record(), None)
+    told.beat(0.5)
+    told.more(1)
+    told.end()
+    assert calls == ["first"]
+
+
+def test_full_standard_output_is_told_by_its_name(tmp_path):
+    study = write_study(tmp_path, STUDY)
+    words = shlex.join([sys.executable, "-m", "harness", "plan", str(study)])
+    result = subprocess.run(
+        f"{words} >/dev/full", shell=True, cwd=tmp_path, capture_output=True, text=True,
+        check=False, env=environment(),
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr == "error: standard output: No space left on device\n"
+
+
 def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     bar = Bar()
@@ -252,7 +281,7 @@ def test_plan_for_programs_is_json_also_without_end(tmp_path):
     assert [point["parameters"][name] for name in "abcd"] == ["inf", "nan", "-inf", 0.5]
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_closed_streams_are_as_the_null_device(tmp_path, command, closed):
     study = write_study(tmp_path, "[parameters]\nmode = 'good'\n[measure]\nlaunches = 1\n")

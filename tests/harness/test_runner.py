@@ -337,12 +337,21 @@ def test_second_runner_at_once_is_refused(tmp_path):
     study, results = study_with(tmp_path, SLOW.replace("repetitions = 30", "repetitions = 150"))
     runner = start(study, results)
     assert wait_until(lambda: in_flight(results))
-    second = harness("run", study, "--results", results, cwd=tmp_path)
-    assert second.returncode == 2
-    assert "another run measures on this host; expected one at a time" in second.stderr
+    for folder in (results, tmp_path / "other results"):
+        second = harness("run", study, "--results", folder, cwd=tmp_path)
+        assert second.returncode == 2
+        assert "another run measures on this host; expected one at a time" in second.stderr
     runner.communicate(timeout=60)
     assert runner.returncode == 0
     assert len(rows_of_table(results)) == 4 * 150
+
+
+def test_host_that_has_no_place_for_a_lock_is_told(tmp_path):
+    study, results = study_with(tmp_path, GOOD + f"processes = {machine_cores() + 1}\n")
+    result = harness("run", study, "--results", results, cwd=tmp_path, HARNESS_LOCKS="/proc/none")
+    assert result.returncode == 0
+    assert "WARNING: no lock for this host (" in result.stderr
+    assert "1 points: 1 skipped" in result.stdout
 
 
 @pytest.mark.parametrize(
