@@ -16,10 +16,19 @@ from harness.study import Study, load_study
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class _Folder(click.Path):
+    """A folder with a name: an empty one, as of a shell's unset variable, is no folder's."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty; expected that of a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def study_options(command: Command) -> Command:
     """Study, preset, settings and results folder."""
     for decorate in (
-        click.option("--results", "results", type=click.Path(path_type=Path, file_okay=False),
+        click.option("--results", "results", type=_Folder(path_type=Path, file_okay=False),
                      default=Path("results"), show_default=True,
                      help="Folder of the tables and launch files."),
         click.option("--oversubscribe", is_flag=True,

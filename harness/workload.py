@@ -109,7 +109,8 @@ def inspect_workload(study: Study) -> WorkloadCode:
         definition = _class_definition(study, origin, class_name)
         declared = _literals(study, definition)
         digest = hashlib.sha256()
-        for path in [origin, *(_find(study, str(name)) for name in declared["modules"])]:
+        named = [_find(study, str(name), class_name) for name in declared["modules"]]
+        for path in [origin, *named]:
             _hash_source(digest, path)
     return WorkloadCode(
         version=str(declared["version"]),
@@ -118,18 +119,19 @@ def inspect_workload(study: Study) -> WorkloadCode:
     )
 
 
-def _find(study: Study, module: str) -> Path:
+def _find(study: Study, module: str, declared_by: str = "") -> Path:
+    """The file of a module: the workload's, or one that a class declares."""
     importlib.invalidate_caches()
     try:
         spec = importlib.util.find_spec(module)
     except Exception:  # finding a.b imports a, which may raise whatever it likes
         spec = None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        raise study.source.error(
-            ("workload",),
-            f"'workload': there is no module '{module}' beside the study, in the current folder or "
-            'among the installed packages; expected "module:Class"',
-        )
+        places = "beside the study, in the current folder or among the installed packages"
+        fault = f"there is no module '{module}' {places}; expected \"module:Class\""
+        if declared_by:
+            fault = f"{declared_by}.modules names '{module}', which is no module {places}"
+        raise study.source.error(("workload",), f"'workload': {fault}")
     return Path(spec.origin)
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -113,11 +115,40 @@ def test_what_cannot_be_used_is_a_sentence_and_code_2(tmp_path, kind):
         ["plan", "x.toml", "--unknown"],
         ["run", "x.toml", "--index", "one"],
         ["run", "x.toml", "--preset"],
+        ["run", "x.toml", "--results", ""],
         ["compare", "x.csv"],
     ],
 )
 def test_wrong_command_lines_end_with_code_2(arguments):
     assert call(*arguments).exit_code == 2
+
+
+def test_results_without_a_name_are_refused(tmp_path):
+    result = call("plan", write_study(tmp_path, STUDY), "--results", "")
+    assert result.exit_code == 2
+    assert "'--results': the name is empty; expected that of a folder" in result.stderr
+
+
+def test_interruption_before_anything_has_begun_is_no_traceback(tmp_path):
+    interrupting = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "click.py").write_text(interrupting)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-m", "harness", "plan", "study.toml"], capture_output=True, check=False,
+        env=environment(PYTHONPATH=paths.rstrip(os.pathsep)), timeout=60,
+        # What a shell without job control starts in the background ignores SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize("variable", ["SLURM_JOB_NUM_NODES", "SLURM_CPUS_ON_NODE"])
+def test_variable_that_slurm_would_not_set_is_a_sentence(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "y")
+    for arguments in (["plan", write_study(tmp_path, STUDY)], ["doctor"]):
+        result = call(*arguments)
+        assert result.exit_code == 2
+        assert f"error: {variable}=y: expected a number, as Slurm sets it" in result.stderr
 
 
 def test_unknown_preset_on_the_real_command_line(tmp_path):

@@ -113,7 +113,7 @@ def test_fault_inside_an_unselected_preset_is_found(tmp_path, table, line):
         ("nul:W", "nul.py is no valid Python"),
         ("declares:Computed", "Computed.version must be a literal"),
         ("declares:Misspelt", "Misspelt.modules is 3; expected a tuple of names"),
-        ("declares:Missing", "there is no module 'not_there'"),
+        ("declares:Missing", "Missing.modules names 'not_there', which is no module beside the"),
     ],
 )
 def test_workload_that_is_not_to_be_found(tmp_path, workload, expected):
