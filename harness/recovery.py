@@ -46,9 +46,15 @@ def begin(folder: Path, record: LaunchRecord) -> None:
 
 
 def finished_repetitions(folder: Path) -> list[dict[str, Any]]:
-    """The repetitions that a running launch has finished so far."""
+    """The repetitions that a running launch has finished so far.
+
+    Raises:
+        ValueError: if its file holds something else.
+    """
     output = folder / "repetitions.json"
-    repetitions: list[dict[str, Any]] = read_json(output) if output.is_file() else []
+    repetitions = read_json(output) if output.is_file() else []
+    if not isinstance(repetitions, list) or not all(isinstance(r, dict) for r in repetitions):
+        raise ValueError(f"{output.name} holds no repetitions")
     return repetitions
 
 

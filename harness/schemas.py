@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.errors import InputError
+from harness.files import read_json
 
 Value = str | int | float | bool | None
 
@@ -118,7 +118,7 @@ def read_schema(table: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        schema: Any = json.loads(path.read_text(encoding="utf-8"))
+        schema = read_json(path)
         if not isinstance(schema, dict) or not set(schema.values()) <= set(KINDS):
             raise ValueError(f"the values are not all of {', '.join(KINDS)}")
     except (ValueError, TypeError) as error:

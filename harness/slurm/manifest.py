@@ -8,7 +8,6 @@ start and each end of a task). The manifest and the scripts are written once.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import InputError
+from harness.files import read_json
 from harness.points import Point
 from harness.session import Session
 from harness.study import study_of
@@ -200,7 +200,7 @@ def read_manifest(path: Path) -> Manifest:
         InputError: if there is none, or it is not one.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         if content["schema_version"] > MANIFEST_VERSION:
             raise InputError(path, f"its schema_version is newer than {MANIFEST_VERSION}")
         return Manifest.model_validate(content)

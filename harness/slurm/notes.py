@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.files import write_whole
+from harness.files import read_json, write_whole
 from harness.interruption import Terminated
 from harness.machine import node_name
 from harness.slurm.job import Job
@@ -55,7 +55,7 @@ def read_notes(submission: Path) -> dict[str, Notes]:
     found: dict[str, tuple[str, Notes]] = {}
     for path in sorted((submission / "tasks").glob("*.json")):
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_json(path)
             task, at = str(told["task"]), str(told["at"])
             notes = Notes(str(told["job"]), str(told.get("ended", "")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

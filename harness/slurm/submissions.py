@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.files import write_whole
+from harness.files import read_json, write_whole
 from harness.records import LaunchRecord
 from harness.slurm.manifest import ADOPTED, Manifest, Task, folder_of, task_of
 from harness.slurm.notes import Notes, read_notes
@@ -80,7 +80,7 @@ def write_jobs(folder: Path, jobs: dict[str, str]) -> None:
 def read_jobs(folder: Path) -> dict[str, str]:
     """The job numbers of a submission; empty if none is noted."""
     try:
-        jobs = json.loads((folder / _JOBS).read_text(encoding="utf-8"))
+        jobs = read_json(folder / _JOBS)
         return {str(key): str(value) for key, value in jobs.items()}
     except (OSError, ValueError, AttributeError):
         return {}

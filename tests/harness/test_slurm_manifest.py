@@ -191,6 +191,16 @@ def test_leftovers_become_launch_files_once(tmp_path):
     assert begun.launch in path.name
 
 
+@pytest.mark.parametrize("content", ["3", "[1]", "{", "[" * 99_999])
+def test_leftover_that_is_damaged_is_told_and_left_alone(tmp_path, caplog, content):
+    owner, _ = leftover(tmp_path)
+    (folder,) = owner.iterdir()
+    (folder / "repetitions.json").write_text(content)
+    assert recover(tmp_path, owner, Verdict("failed")) == 0
+    assert f"{folder} is no running launch and is left alone" in caplog.text
+    assert folder.is_dir()
+
+
 @pytest.mark.parametrize(
     ("state", "status", "interrupted"),
     [
