@@ -49,8 +49,13 @@ def engine_for(backend: str, model: nn.Module, x: Tensor) -> Engine | None:
     return engine_of(backend, model, tuple(x.shape[1:]))
 
 
-def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> Engine | None:
+def engine_of(
+    backend: str, model: nn.Module, image_shape: tuple[int, ...], *, updates: bool = False
+) -> Engine | None:
     """As `engine_for`, for float32 images of a shape (channels, height, width).
+
+    With ``updates``, one that computes these as well: attacks run the model in eval mode, where the
+    engine may know it although it does not in train mode.
 
     Raises:
         BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
@@ -61,6 +66,9 @@ def engine_of(backend: str, model: nn.Module, image_shape: tuple[int, ...]) -> E
     found = pinned if pinned and pinned.fits_images(image_shape) else _find(model, image_shape)
     if isinstance(found, str):
         _fall_back(backend, model, found)
+        return None
+    if updates and found.only_attacks:
+        _fall_back(backend, model, found.only_attacks, "updates")
         return None
     found.refresh()
     return found
@@ -111,13 +119,18 @@ def _build(model: nn.Module, image_shape: tuple[int, ...]) -> Engine | str:
         return str(error)
 
 
-def _fall_back(backend: str, model: nn.Module, reason: str) -> None:
-    """Tell once for a model why PyTorch serves it, or raise where the engine was asked for."""
+def _fall_back(backend: str, model: nn.Module, reason: str, work: str = "") -> None:
+    """Tell once for a model why PyTorch serves it, or raise where the engine was asked for.
+
+    Or only some work on it.
+    """
     if backend == "fused":
-        raise BackendError(f"the fused engine cannot serve this model: {reason}")
+        what = f"{work} of this model" if work else "this model"
+        raise BackendError(f"the fused engine cannot serve {what}: {reason}")
     told = _told.setdefault(model, set())
     if reason not in told:
         told.add(reason)
         log.warning(
-            "PyTorch computes this %s, not the fused engine: %s", type(model).__name__, reason
-        )
+            "PyTorch computes %sthis %s, not the fused engine: %s",
+            f"{work} of " if work else "", type(model).__name__, reason,
+        )  # fmt: skip

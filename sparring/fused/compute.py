@@ -284,11 +284,11 @@ def compute_for(
     """The compute of a backend: ``"torch"``, ``"fused"``, or ``"auto"`` for the engine where it can.
 
     Raises:
-        BackendError: if ``backend`` is ``"fused"`` and the engine cannot serve.
+        BackendError: if ``backend`` is ``"fused"`` and the engine cannot compute updates.
         ValueError: see `TorchCompute`.
     """  # noqa: E501
     shape = tuple(split.images(slice(0, 1)).shape[1:])
-    engine = engine_of(backend, model, shape)
+    engine = engine_of(backend, model, shape, updates=True)
     if engine is None:
         return TorchCompute(model, split, batches, attack, optimizer)
     # The kernel indexes logits by labels.

@@ -9,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from sparring.errors import SparringError
 from sparring.fused.build import BuildError, Job, build_all, machine_isa
+from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.header import header
 from sparring.fused.layouts import Piece, layouts, plan
 from sparring.fused.library import LabelError, Library, Settings
 from sparring.fused.packed import ModelWeights, PackedSpace
-from sparring.fused.recognise import fingerprint, recognise
+from sparring.fused.recognise import UnsupportedError, fingerprint, recognise
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,11 @@ class Engine:
     again; or they are read where they are trained (`read_from`). Threads are PyTorch's intra-op
     setting at the call.
 
+    Attributes:
+        network: the model's layers.
+        parameters: in the order in which `gradients` takes their gradients' places.
+        only_attacks: why attacks are all that it computes; empty if it computes updates, too.
+
     Args:
         model: see `sparring.compile`.
         image_shape: (channels, height, width).
@@ -51,8 +58,8 @@ class Engine:
         self._recognised = recognise(model, tuple(image_shape))
         self._fingerprint = fingerprint(model)
         self.network = self._recognised.network
-        #: The parameters, in the order in which `gradients` takes their gradients' places.
         self.parameters = self._recognised.parameters
+        self.only_attacks = self._recognised.only_attacks
         isa = machine_isa()
         self.isa, self._kinds = isa.name, layouts(isa)
         paths = build_all(
@@ -148,6 +155,8 @@ class Engine:
     def gradients(self, x: Tensor, labels: Tensor, scale: float, out: Tensor) -> float:
         """Write ``scale`` times the gradient of the summed cross-entropy; return that sum.
 
+        Not of a model that does something else in train mode: see `only_attacks`.
+
         Args:
             x: images ``(n, c, h, w)``.
             labels: int64 ``(n,)``.
@@ -155,6 +164,8 @@ class Engine:
             out: contiguous float32 ``(space.size,)``: the gradients in the packed space, and zeros
                 between them. A layer without bias has the gradient all the same.
         """
+        if self.only_attacks:
+            raise UnsupportedError(f"the fused engine computes no updates: {self.only_attacks}")
         x, labels = self._images(x), self._labels(labels, len(x))
         if out.shape != (self.space.size,) or out.dtype != torch.float32 or not out.is_contiguous():
             raise ValueError(f"gradients need contiguous float32 ({self.space.size},)")
@@ -216,7 +227,8 @@ class Engine:
         if self._trained is not None:
             return self._trained
         if self._own is None:
-            self._own = ModelWeights(self.space, self._libraries[0], self.parameters)
+            folding = Folding(self.parameters, self._recognised.norms)
+            self._own = ModelWeights(self.space, self._libraries[0], folding)
         if self._stale:
             self._stale = False  # first: another thread's `refresh` in the middle is not to be lost
             if self._own.look():
@@ -238,13 +250,25 @@ class Engine:
         with torch.inference_mode(mode=False), torch.enable_grad():
             exact = copy.deepcopy(model).double().eval()
             twins = dict(zip(map(id, model.parameters()), exact.parameters(), strict=True))
+            modules = dict(zip(model.modules(), exact.modules(), strict=True))
             wanted = []  # the float64 twins in the order of `self.parameters`
             for parameter, weight in zip(self.parameters, weights, strict=True):
                 if parameter is not None and weight is not None:
                     wanted.append(twins[id(parameter)].requires_grad_(True))
                     wanted[-1].data.copy_(weight)
+            norms = [
+                None if norm is None else cast("BatchNorm", modules[norm])
+                for norm in self._recognised.norms
+            ]
+            for norm in norms:
+                if norm is not None:
+                    _randomize(norm, generator)
+            folding = Folding(weights, norms)
+            folding.look()
             packed = self.space.zeros()
-            self.space.pack(weights, packed)
+            self.space.pack(folding.tensors, packed)
+            if self.only_attacks:
+                wanted = []
             for kind, library in zip(self._kinds, self._libraries, strict=True):
                 library.use(packed)
                 errors = [self._error(library, library.block + 1, exact, wanted, generator)]
@@ -297,7 +321,10 @@ class Engine:
         wanted: Sequence[Tensor],
         generator: torch.Generator,
     ) -> float:
-        """The largest error of any gradient, over the largest entry of that gradient."""
+        """The largest error of any gradient, over the largest entry of that gradient.
+
+        Of the images' gradient alone where ``wanted`` is empty.
+        """
         x = self._random_images(count, generator)
         y = torch.randint(0, self.network.classes, (count,), generator=generator, device="cpu")
         images = x.double().requires_grad_()
@@ -305,14 +332,30 @@ class Engine:
         expected = torch.autograd.grad(loss, [images, *wanted])
         of_images = torch.empty_like(x)
         library.input_gradient(x, y, of_images, OBJECTIVE_NUMBERS["cross_entropy"], 1)
-        out = self.space.zeros()
-        library.gradients(x, y, 1.0, out, 1)
-        found = [of_images, *(g for g in self.space.tensors(out) if g is not None)]
+        found = [of_images]
+        if wanted:
+            out = self.space.zeros()
+            library.gradients(x, y, 1.0, out, 1)
+            found += [g for g in self.space.tensors(out) if g is not None]
         errors = [
             (mine - g).abs().max() / g.abs().max().clamp_min(1e-30)
             for mine, g in zip(found, expected, strict=True)
         ]
         return float(torch.stack(errors).max())  # Python's own max can lose a NaN
+
+
+def _randomize(norm: BatchNorm, generator: torch.Generator) -> None:
+    """Give a batch normalisation numbers as those of one that has been trained."""
+    for name, middle in (
+        ("running_mean", 0.0),
+        ("running_var", 1.0),
+        ("weight", 1.0),
+        ("bias", 0.0),
+    ):
+        tensor = cast("Tensor | None", getattr(norm, name))
+        if tensor is not None:
+            unit = torch.rand(tensor.shape, generator=generator, dtype=torch.float32, device="cpu")
+            tensor.data.copy_(middle + unit - 0.5)
 
 
 def _rows(tensor: Tensor, part: slice) -> Tensor:

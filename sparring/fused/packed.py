@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sparring.fused.folding import Folding
 from sparring.fused.library import Library, pointers
 
 if TYPE_CHECKING:
@@ -60,12 +61,11 @@ class PackedSpace:
 class ModelWeights:
     """A model's weights in a packed space, repacked where their bits have changed."""
 
-    def __init__(
-        self, space: PackedSpace, library: Library, parameters: Sequence[nn.Parameter | None]
-    ) -> None:
-        self._library, self._parameters = library, parameters
+    def __init__(self, space: PackedSpace, library: Library, folding: Folding) -> None:
+        self._library, self._folding = library, folding
         self.packed, self._seen = space.zeros(), space.zeros()
 
     def look(self) -> bool:
         """Take the weights as they are now; returns whether any had changed."""
-        return self._library.repack(pointers(self._parameters), self._seen, self.packed) > 0
+        self._folding.look()
+        return self._library.repack(pointers(self._folding.tensors), self._seen, self.packed) > 0

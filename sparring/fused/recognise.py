@@ -2,16 +2,19 @@
 
 The model's forward is traced by torch.fx, in eval and in train mode, and the graph is walked as one
 chain of layers. What is not understood is refused with a reason: a wrong guess would train another
-network than the user's. Nothing is guessed from a class's name, so any module whose forward amounts
-to such a chain is recognised.
+network than the user's. Attacks run models in eval mode, so one that does something else in train
+mode is understood all the same, and its updates are not the engine's. Nothing is guessed from a
+class's name, so any module whose forward amounts to such a chain is recognised.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from torch import nn
 
+from sparring.fused.folding import BatchNorm
 from sparring.fused.network import Network
 from sparring.fused.recognition.checks import check_modules, check_parameters
 from sparring.fused.recognition.fingerprint import fingerprint
@@ -29,11 +32,16 @@ class Recognised:
     Attributes:
         network: its layers.
         parameters: weight and bias of each layer, in the layers' order (convolutions, then dense);
-            None where a layer has no bias. They are the model's own objects, and all that it has.
+            None where a layer has no bias. They are the model's own objects.
+        norms: for each layer the model's batch normalisation that follows it, None where none
+            does. In eval mode it is an affine map, which is part of the layer (`Folding`).
+        only_attacks: why these layers are not what updates need; empty if they are.
     """
 
     network: Network
     parameters: tuple[nn.Parameter | None, ...]
+    norms: tuple[BatchNorm | None, ...]
+    only_attacks: str = ""
 
 
 def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
@@ -58,25 +66,34 @@ def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
     check_modules(model)
     check_parameters(model)
     evaluated = _in_mode(model, shape, training=False)
-    try:
-        trained = _in_mode(model, shape, training=True)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"the model behaves differently in train mode: {error}") from error
-    if trained.network != evaluated.network or not identical(
-        trained.parameters, evaluated.parameters
-    ):
-        raise UnsupportedError("the model behaves differently in train mode")
     used = {id(parameter) for parameter in evaluated.parameters}
+    for norm in evaluated.norms:
+        used |= set() if norm is None else set(map(id, norm.parameters()))
     for name, parameter in model.named_parameters():
         if id(parameter) not in used:
             raise UnsupportedError(f"parameter {name} takes no part in the model's layers")
-    return evaluated
+    return replace(evaluated, only_attacks=_difference(model, evaluated))
+
+
+def _difference(model: nn.Module, evaluated: Recognised) -> str:
+    """What a model does otherwise in train mode, in a sentence; empty if nothing."""
+    try:
+        trained = _in_mode(model, evaluated.network.shape, training=True)
+    except UnsupportedError as error:
+        return f"the model behaves differently in train mode: {error}"
+    same = trained.network == evaluated.network and identical(
+        trained.parameters, evaluated.parameters
+    )
+    return "" if same else "the model behaves differently in train mode"
 
 
 def _in_mode(model: nn.Module, shape: tuple[int, int, int], training: bool) -> Recognised:
     """The network of a model in one of its modes."""
-    model, graph = trace(model, training)
+    traced, graph = trace(model, training)
     walk = Walk(shape)
     for node in graph.nodes:
-        walk.visit(node, model)
-    return Recognised(*walk.result())
+        walk.visit(node, traced)
+    network, chain = walk.result()
+    originals = dict(zip(traced.modules(), model.modules(), strict=True))
+    norms = [None if norm is None else cast("BatchNorm", originals[norm]) for norm in chain.norms]
+    return Recognised(network, tuple(chain.parameters), tuple(norms))

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from sparring.attacks.objectives import cross_entropy, log_odds, margin, study
 from sparring.fused.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
+from sparring.fused.folding import Folding
 from sparring.fused.header import header
 from sparring.fused.layouts import Layout, layouts
 from sparring.fused.library import Library, pointers
@@ -97,11 +98,40 @@ NETWORKS = {
     "linear": ((1, 3, 5), lambda: [*head(15, 2, bias=False)]),
 }  # fmt: skip
 
+#: The same, of networks that do something else in train mode: attacks only.
+EVAL_NETWORKS = {
+    "batch-norm": (
+        (2, 11, 12),
+        lambda: [
+            nn.Conv2d(2, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2),
+            nn.Conv2d(8, 20, 3, padding=1), nn.BatchNorm2d(20, affine=False), nn.MaxPool2d(2),
+            nn.ReLU(), nn.Flatten(), nn.Linear(20 * 4 * 5, 19, bias=False),
+            nn.BatchNorm1d(19, eps=0.1), nn.ReLU(), nn.AlphaDropout(0.5), nn.Linear(19, 4),
+            nn.BatchNorm1d(4),
+        ],
+    ),
+    "dropout": (
+        (1, 6, 5),
+        lambda: [
+            *conv(1, 3, 3), nn.Dropout(0.5), nn.Dropout3d(0.5), *head(36, 7, 3),
+            nn.FeatureAlphaDropout(0.5),
+        ],
+    ),
+}  # fmt: skip
+
 
 def network(name, seed=0):
-    """A network of `NETWORKS` with random weights."""
+    """A network of `NETWORKS` or `EVAL_NETWORKS` with random weights and statistics."""
     torch.manual_seed(seed)
-    return nn.Sequential(*NETWORKS[name][1]())
+    model = nn.Sequential(*(NETWORKS | EVAL_NETWORKS)[name][1]())
+    for layer in model:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.running_mean.uniform_(-0.5, 0.5)
+            layer.running_var.uniform_(0.2, 2)
+            if layer.affine:
+                nn.init.uniform_(layer.weight, -1.5, 1.5)
+                nn.init.uniform_(layer.bias, -0.5, 0.5)
+    return model
 
 
 def margins(model, x):
@@ -134,9 +164,11 @@ class Sample:
 
     @property
     def parameters(self):
-        """As `Engine.parameters`: weight and bias by turns, None for a bias that there is not."""
-        layers = [m for m in self.model if isinstance(m, nn.Conv2d | nn.Linear)]
-        return [p for layer in layers for p in (layer.weight, layer.bias)]
+        """Weight and bias by turns, None for a bias that there is not, as kernels read them."""
+        found = recognise(self.model, tuple(self.x.shape[1:]))
+        folding = Folding(found.parameters, found.norms)
+        folding.look()
+        return folding.tensors
 
     def logits(self):
         with torch.no_grad():
@@ -154,16 +186,22 @@ class Sample:
         return loss.item(), torch.autograd.grad(loss, list(self.exact.parameters()))
 
 
+def shape_of(name):
+    """An image's shape."""
+    return (NETWORKS | EVAL_NETWORKS)[name][0]
+
+
 def sample(name, seed, count):
     """So many images of a network with the weights of a seed."""
-    shape = NETWORKS[name][0]
-    model = network(name, seed)
-    exact = network(name, seed).double()
+    shape = shape_of(name)
+    model = network(name, seed).eval()
+    exact = network(name, seed).double().eval()
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand((4 * count + 20, *shape), generator=generator)
     x = x[margins(exact, x.double()) > 1e-5][:count]
     assert len(x) == count, "too few images lie off the kinks"
-    y = torch.randint(0, model[-1].out_features, (count,), generator=generator)
+    classes = model(x[:1]).shape[1]
+    y = torch.randint(0, classes, (count,), generator=generator)
     return Sample(model, exact, x, y)
 
 
@@ -194,7 +232,7 @@ def kernels(names, isas, flags=("-O1",)):
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:
-        found = recognise(network(name), NETWORKS[name][0]).network
+        found = recognise(network(name), shape_of(name)).network
         for isa in isas:
             for kind in layouts(isa):
                 keys.append((name, isa, kind))
@@ -212,7 +250,7 @@ def error(found, expected):
     return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
 
 
-def errors(library, case, counts, threads):
+def errors(library, case, counts, threads, updates=True):
     """The worst relative error of everything a kernel computes, by name."""
     worst: dict[str, float] = {}
 
@@ -232,6 +270,8 @@ def errors(library, case, counts, threads):
             library.input_gradient(x, y, out, OBJECTIVE_NUMBERS[name], threads)
             for mine, wanted in zip(out, expected[:count], strict=True):  # each by its own size
                 note(name, mine, wanted)
+        if not updates:
+            continue
         loss, found, _ = library.gradients_of(x, y, 0.25, case.parameters, threads)
         expected_loss, wanted = case.gradients(count)
         note("loss", torch.tensor(loss), torch.tensor(expected_loss))

@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations, prune
 
 from sparring.errors import SparringError
+from sparring.fused.folding import Folding
 from sparring.fused.network import Convolution, Dense, Network
 from sparring.fused.recognise import Recognised, UnsupportedError, fingerprint, recognise
 from sparring.networks import MadryCNN, Normalize, StudyCNN
@@ -30,6 +31,10 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
     if network.mean:
         mean, std = torch.tensor(network.mean), torch.tensor(network.std)
         x = (x - mean.reshape(channels, 1, 1)) / std.reshape(channels, 1, 1)
+    folding = Folding(recognised.parameters, recognised.norms)
+    folding.look()
+    if any(recognised.norms):
+        parameters = iter(folding.tensors)
     for layer in network.convolutions:
         assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
         weight, bias = next(parameters), next(parameters)
@@ -55,7 +60,7 @@ def check(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> Recognised:
     """Recognise a model, and see that it computes what was recognised."""
     recognised = recognise(model, shape)
     x = torch.rand((3, *shape), generator=torch.Generator().manual_seed(1)) * 2 - 1
-    for mode in (True, False):
+    for mode in (False,) if recognised.only_attacks else (True, False):
         torch.testing.assert_close(compute(recognised, x), model.train(mode)(x))
     return recognised
 
@@ -301,6 +306,13 @@ def test_gradients_may_be_off():
         recognise(model, SHAPE)
 
 
+def statistics(norm):
+    """A batch normalisation that has seen something."""
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.2, 2)
+    return norm
+
+
 @st.composite
 def models(draw):
     """A random supported model and the shape of its images."""
@@ -331,6 +343,8 @@ def models(draw):
             height + 2 * padding - kernel + 1,
             width + 2 * padding - kernel + 1,
         )
+        if draw(st.booleans()):
+            layers.append(statistics(nn.BatchNorm2d(channels, affine=draw(st.booleans()))))
         sometimes(nn.ReLU(inplace=draw(st.booleans())))
         if min(height, width) >= 2 and draw(st.booleans()):
             layers.append(nn.MaxPool2d(2))
@@ -343,8 +357,10 @@ def models(draw):
         outputs = draw(st.integers(1, 6))
         layers.append(nn.Linear(size, outputs, bias=draw(st.booleans())))
         size = outputs
+        if draw(st.booleans()):
+            layers.append(statistics(nn.BatchNorm1d(size, affine=draw(st.booleans()))))
         sometimes(nn.ReLU())
-        sometimes(nn.Dropout(0.0))
+        sometimes(nn.Dropout(draw(st.sampled_from([0.0, 0.5]))))
     layers.append(nn.Linear(size, draw(st.integers(1, 5))))
     cut = draw(st.integers(0, len(layers)))
     if draw(st.booleans()):
@@ -357,6 +373,7 @@ def test_what_is_recognised_is_what_the_model_computes(drawn):
     model, shape = drawn
     recognised = check(model, shape)
     own = [p for p in recognised.parameters if p is not None]
+    own += [p for norm in recognised.norms if norm is not None for p in norm.parameters()]
     assert {*map(id, own)} == {*map(id, model.parameters())}
 
 
@@ -364,8 +381,9 @@ def test_what_is_recognised_is_what_the_model_computes(drawn):
 def test_gradients_are_those_of_the_model(drawn):
     model, shape = drawn
     x = (torch.rand((2, *shape)) - 0.5).requires_grad_()
-    tensors = [x, *model.parameters()]
-    recognised = recognise(model, shape)
+    recognised = recognise(model.eval(), shape)
+    # What is folded is made anew of the parameters, without a graph.
+    tensors = [x, *([] if any(recognised.norms) else model.parameters())]
     ours = torch.autograd.grad(compute(recognised, x).square().sum(), tensors)
     theirs = torch.autograd.grad(model(x).square().sum(), tensors)
     for a, b in zip(ours, theirs, strict=True):
@@ -450,10 +468,20 @@ def test_pooling(pool, reason):
         ([nn.Flatten(), nn.Linear(128, 4), nn.ReLU()], "a ReLU follows the last linear layer"),
         ([nn.Flatten(), nn.Linear(128, 4), nn.Softmax(1)], "layer 2 (Softmax) is not one"),
         ([nn.Flatten(), nn.Linear(128, 4), nn.LogSoftmax(1)], "layer 2 (LogSoftmax) is not"),
-        ([nn.Flatten(), nn.Linear(128, 4), nn.Dropout(0.5)], "layer 2 (Dropout) has p=0.5"),
         ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], "doesn't end in a linear layer"),
         ([], "doesn't end in a linear layer"),
-        ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)], "layer 1 (BatchNorm2d) is not one"),
+        ([nn.BatchNorm2d(2)], "layer 0 (BatchNorm2d) does not directly follow"),
+        ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)], "(BatchNorm2d) does not directly"),
+        ([nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.BatchNorm2d(3)], "does not directly follow"),
+        ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)], "layer 2 (BatchNorm2d) does"),
+        ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(108)], "does not directly follow"),
+        ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(4)], "has 4 features and is given (3, 6, 6)"),
+        ([nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3)], "has 3 features and is given (3, 6, 6)"),
+        (
+            [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)],
+            "has no running statistics: in eval mode, too, it normalises by the batch",
+        ),
+        ([nn.Conv2d(2, 3, 3), nn.BatchNorm3d(3)], "layer 1 (BatchNorm3d) is not one"),
         ([nn.Conv2d(2, 3, 3), nn.GELU()], "layer 1 (GELU) is not one"),
         ([nn.Flatten(0)], "flattens dimensions 0 to -1"),
         ([nn.Flatten(1, 2)], "flattens dimensions 1 to 2"),
@@ -481,7 +509,7 @@ def test_chains(layers, reason):
         (lambda x: torch.cat([x, x]), "operation cat is not one"),
         (lambda x: x.tanh(), "operation tanh is not one"),
         (lambda x: F.gelu(x), "operation gelu is not one"),
-        (lambda x: F.dropout(x, 0.5), "operation dropout is not one"),
+        (lambda x: F.dropout(x, 0.5), "operation dropout is active, with p=0.5"),
         (lambda x: x.clamp(min=0), "operation clamp is not one"),
         (lambda x: x.detach(), "operation detach is not one"),
         (lambda x: x.double(), "operation double is not one"),
@@ -709,23 +737,84 @@ def test_train_mode():
         x = self.conv(x)
         return self.fc((x * 2 if self.training else x).flatten(1))
 
-    reason = refused(Net(noisy))
+    reason = check(Net(noisy)).only_attacks
     assert reason.startswith("the model behaves differently in train mode: operation mul")
 
     def rectified(self, x):
         x = self.conv(x)
         return self.fc((x.relu() if self.training else x).flatten(1))
 
-    assert refused(Net(rectified)) == "the model behaves differently in train mode"
+    assert check(Net(rectified)).only_attacks == "the model behaves differently in train mode"
 
     def other_layer(self, x):
         x = self.conv(x).flatten(1)
         return self.fc(x) if self.training else self.other(x)
 
     model = Net(other_layer, other=nn.Linear(108, 4))
-    assert refused(model) == "the model behaves differently in train mode"
+    assert refused(model) == "parameter fc.weight takes no part in the model's layers"
     model.conv.eval()
     refused(model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.BatchNorm2d(3), "layer 1 (BatchNorm2d) normalises by the minibatch in train mode"),
+        (nn.BatchNorm2d(3, affine=False), "normalises by the minibatch in train mode"),
+        (nn.Dropout(0.5), "layer 1 (Dropout) is active, with p=0.5"),
+        (nn.Dropout2d(0.5), "layer 1 (Dropout2d) is active, with p=0.5"),
+        (nn.Dropout3d(0.5), "layer 1 (Dropout3d) is active, with p=0.5"),
+        (nn.AlphaDropout(0.5), "layer 1 (AlphaDropout) is active, with p=0.5"),
+        (nn.FeatureAlphaDropout(0.5), "layer 1 (FeatureAlphaDropout) is active, with p=0.5"),
+    ],
+)
+def test_layers_that_only_attacks_know(layer, reason):
+    recognised = check(convolutional(None, layer))
+    assert recognised.only_attacks.startswith("the model behaves differently in train mode: ")
+    assert recognised.only_attacks.endswith(reason)
+
+
+def test_functions_of_the_mode():
+    def forward(self, x):
+        x = F.dropout2d(self.conv(x), 0.3, self.training)
+        return F.alpha_dropout(self.fc(F.dropout(x.flatten(1), training=self.training)))
+
+    assert "operation dropout2d is active, with p=0.3" in check(Net(forward)).only_attacks
+    assert not check(
+        Net(lambda self, x: F.dropout(self.fc(self.conv(x).flatten(1)), 0))
+    ).only_attacks
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda norm: norm.double(), "weight is float64"),
+        (
+            lambda norm: norm.register_buffer("running_var", torch.ones(3).double()),
+            "has a running_var of float64 (3,) on cpu, not of float32 (3,) on cpu",
+        ),
+        (lambda norm: norm.register_buffer("running_mean", torch.ones(2)), "float32 (2,) on cpu"),
+        (lambda norm: norm.to("meta"), "on meta"),
+        (lambda norm: norm.register_parameter("bias", nn.Parameter(torch.ones(2))), "a bias of"),
+        (lambda norm: norm.register_forward_hook(lambda *_: None), "has hooks"),
+    ],
+)
+def test_batch_normalisations_that_are_not_what_they_seem(change, reason):
+    model = convolutional(None, nn.BatchNorm2d(3))
+    before = fingerprint(model)
+    change(model[1])
+    assert reason in refused(model)
+    assert fingerprint(model) != before
+
+
+def test_a_fingerprint_does_not_change_with_statistics():
+    model = convolutional(None, nn.BatchNorm2d(3))
+    before = fingerprint(model)
+    model(torch.rand(2, *SHAPE))
+    model[1].running_mean = torch.ones(3)
+    assert fingerprint(model) == before
+    model[1].eps = 0.1
+    assert fingerprint(model) != before
 
 
 def test_modes_within_forward():

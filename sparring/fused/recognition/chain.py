@@ -7,6 +7,7 @@ from typing import cast
 
 from torch import nn
 
+from sparring.fused.folding import BatchNorm
 from sparring.fused.network import Convolution, Dense, Network
 from sparring.fused.recognition.unsupported import UnsupportedError
 
@@ -28,6 +29,7 @@ class Chain:
         mean, std: what normalises the images; empty if nothing does.
         convolutions, dense: the layers.
         parameters: weight and bias of each layer, None where it has no bias.
+        norms: for each layer the batch normalisation that follows it, None where none does.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -37,6 +39,7 @@ class Chain:
         self.convolutions: list[Convolution] = []
         self.dense: list[Dense] = []
         self.parameters: list[nn.Parameter | None] = []
+        self.norms: list[BatchNorm | None] = []
 
     def network(self) -> Network:
         """The whole network.
@@ -52,6 +55,15 @@ class Chain:
             self._shape, self.mean, self.std, tuple(self.convolutions), tuple(self.dense)
         )
 
+    def bare_shape(self) -> Shape | None:
+        """The output's shape of the last layer with weights, if nothing follows it yet."""
+        if self.dense:
+            return None if self.dense[-1].relu else (self.dense[-1].outputs,)
+        if not self.convolutions or self.convolutions[-1].relu or self.convolutions[-1].pool:
+            return None
+        last = self.convolutions[-1]
+        return (last.out_channels, last.out_height, last.out_width)
+
     def take_parameters(self, layer: nn.Conv2d | nn.Linear, shape: Shape) -> None:
         """Append a layer's weight and bias."""
         weight, bias = cast("tuple[object, object]", (layer.weight, layer.bias))
@@ -66,3 +78,4 @@ class Chain:
             if any(value is other for other in self.parameters):
                 raise UnsupportedError(f"shares its {name} with another layer, or is used twice")
             self.parameters.append(value)
+        self.norms.append(None)

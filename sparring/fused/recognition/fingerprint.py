@@ -17,9 +17,10 @@ def fingerprint(model: nn.Module) -> Hashable:
     """A key that changes when `recognise` might answer differently; takes microseconds.
 
     It covers the tree of modules, their classes, hooks (global ones too) and attributes, the
-    parameters' identity, dtype, device and layout, and the numbers of every `Normalize`. It does
-    not change with weights, gradients, ``requires_grad``, or train and eval mode. Not seen are
-    changes inside a list, dict or other object that a module holds, of a class, or of a global.
+    parameters' identity, dtype, device and layout, the kinds of a batch normalisation's buffers,
+    and the numbers of every `Normalize`. It does not change with weights, statistics, gradients,
+    ``requires_grad``, or train and eval mode. Not seen are changes inside a list, dict or other
+    object that a module holds, of a class, or of a global.
 
     The key keeps no model alive: modules are held by weak references, which never equal those of
     a later module at the same address. Parameters, and attributes other than numbers and text, are
@@ -39,6 +40,8 @@ def fingerprint(model: nn.Module) -> Hashable:
 
 #: Attributes that every module has, and looked at in their own way or not of interest.
 _COMMON_ATTRIBUTES = frozenset(vars(nn.Module()))
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
@@ -60,6 +63,8 @@ def _add(module: nn.Module, parts: list[Any]) -> None:
         if parameter.__class__ is nn.Parameter:
             parts += (parameter.dtype, parameter.device, parameter.shape, has_hooks(parameter))
             parts.append(parameter.layout is torch.strided and parameter.stride())
+    if module.__class__ in _NORMS:
+        parts += map(_kind, attributes["_buffers"].values())
     if module.__class__ is Normalize:
         parts += map(_numbers, attributes["_buffers"].values())
     for child in children.values():
@@ -72,6 +77,11 @@ def _key(value: object) -> Hashable:
     if value.__class__ is tuple:
         return tuple(map(_key, cast("tuple[object, ...]", value)))
     return value if value.__class__ in _PLAIN else id(value)
+
+
+def _kind(buffer: Tensor | None) -> Hashable:
+    """A buffer but for what it holds."""
+    return None if buffer is None else (buffer.dtype, buffer.device, buffer.shape)
 
 
 def _numbers(buffer: Tensor | None) -> Hashable:

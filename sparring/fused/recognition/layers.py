@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from sparring.fused.folding import BatchNorm, problem_of
 from sparring.fused.network import Convolution, Dense
 from sparring.fused.recognition import operations
 from sparring.fused.recognition.chain import Chain, Link, Shape
@@ -27,8 +28,24 @@ def _relu(chain: Chain, input: Value, layer: nn.ReLU) -> Shape:
 
 
 def _dropout(chain: Chain, input: Value, layer: nn.Dropout) -> Shape:
-    if layer.p != 0:
-        raise UnsupportedError(f"has p={layer.p}; the fused engine takes p=0")
+    return operations.dropout(chain, input, layer.p, layer.training)
+
+
+def _batch_norm(chain: Chain, input: Value, layer: BatchNorm) -> Shape:
+    if layer.training:
+        raise UnsupportedError("normalises by the minibatch in train mode")
+    problem = problem_of(layer)
+    if problem:
+        raise UnsupportedError(problem)
+    if chain.bare_shape() != input.shape or chain.norms[-1] is not None:
+        raise UnsupportedError(
+            "does not directly follow a convolution or a linear layer, into which the fused engine "
+            "folds it"
+        )
+    images = isinstance(layer, nn.BatchNorm2d)
+    if len(input.shape) != (3 if images else 1) or layer.num_features != input.shape[0]:
+        raise UnsupportedError(f"has {layer.num_features} features and is given {input.shape}")
+    chain.norms[-1] = layer
     return input.shape
 
 
@@ -141,6 +158,12 @@ LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
         nn.Flatten: _flatten,
         nn.Identity: _identity,
         nn.Dropout: _dropout,
+        nn.Dropout2d: _dropout,
+        nn.Dropout3d: _dropout,
+        nn.AlphaDropout: _dropout,
+        nn.FeatureAlphaDropout: _dropout,
+        nn.BatchNorm1d: _batch_norm,
+        nn.BatchNorm2d: _batch_norm,
         Normalize: _normalize,
     }
 )

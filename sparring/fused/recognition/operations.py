@@ -69,6 +69,22 @@ def max_pool2d(
     return (pooled.out_channels, pooled.out_height, pooled.out_width)
 
 
+def dropout(
+    chain: Chain, input: Value, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Shape:
+    """F.dropout and its kin."""
+    if training and p != 0:
+        raise UnsupportedError(f"is active, with p={p}")
+    return input.shape
+
+
+def alpha_dropout(
+    chain: Chain, input: Value, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Shape:
+    """F.alpha_dropout and F.feature_alpha_dropout."""
+    return dropout(chain, input, p, training, inplace)
+
+
 def flatten(chain: Chain, input: Value, start_dim: int = 0, end_dim: int = -1) -> Shape:
     """torch.flatten."""
     last = len(input.shape)
@@ -113,6 +129,11 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
         "relu_": relu,
         F.max_pool2d: max_pool2d,
         torch.max_pool2d: max_pool2d,
+        F.dropout: dropout,
+        F.dropout2d: dropout,
+        F.dropout3d: dropout,
+        F.alpha_dropout: alpha_dropout,
+        F.feature_alpha_dropout: alpha_dropout,
         torch.flatten: flatten,
         "flatten": flatten,
         torch.reshape: reshape,

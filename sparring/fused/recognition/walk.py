@@ -34,13 +34,13 @@ class Walk:
         self._output: object = None
         self._values: dict[fx.Node, object] = {}
 
-    def result(self) -> tuple[Network, tuple[nn.Parameter | None, ...]]:
-        """The network and its parameters, once all nodes have been visited."""
+    def result(self) -> tuple[Network, Chain]:
+        """The network, and what it was made of, once all nodes have been visited."""
         if not isinstance(self._output, Value):
             raise UnsupportedError("the model's forward doesn't return one tensor")
         if self._output is not self._last:
             raise UnsupportedError("the model's forward returns another value than its last")
-        return self._chain.network(), tuple(self._chain.parameters)
+        return self._chain.network(), self._chain
 
     def visit(self, node: fx.Node, model: nn.Module) -> None:
         """Take one node of the graph, whose arguments have been visited."""

@@ -1,0 +1,224 @@
+"""Small networks as people publish them, written anew from their papers' descriptions.
+
+Each is a function without arguments that makes one; images are as its name in `CORPUS` says.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+
+def lenet5():
+    """LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 1998: tanh, averages."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(),
+        nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def lenet5_relu():
+    """LeNet-5 as it is taught today."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def madry_mnist():
+    """Madry and others, ICLR 2018, section 4."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(3136, 1024), nn.ReLU(), nn.Linear(1024, 10),
+    )  # fmt: skip
+
+
+def wong_mnist():
+    """Wong, Rice and Kolter, "Fast is better than free", ICLR 2020, on MNIST: strides."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 4, stride=2, padding=1), nn.ReLU(),
+        nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 100), nn.ReLU(), nn.Linear(100, 10),
+    )  # fmt: skip
+
+
+def trades_small_cnn():
+    """Zhang and others, "Theoretically Principled Trade-off", ICML 2019, on MNIST: dropout."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(1024, 200), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 10),
+    )  # fmt: skip
+
+
+def carlini_wagner(channels, widths, flat, hidden):
+    """Carlini and Wagner, S&P 2017, table 1: without padding, dropout between dense layers."""
+    first, second = widths
+    return nn.Sequential(
+        nn.Conv2d(channels, first, 3), nn.ReLU(), nn.Conv2d(first, first, 3), nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 3), nn.ReLU(), nn.Conv2d(second, second, 3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(flat, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, hidden), nn.ReLU(),
+        nn.Linear(hidden, 10),
+    )  # fmt: skip
+
+
+def carlini_wagner_mnist():
+    """See `carlini_wagner`."""
+    return carlini_wagner(1, (32, 64), 1024, 200)
+
+
+def carlini_wagner_cifar():
+    """See `carlini_wagner`."""
+    return carlini_wagner(3, (64, 128), 3200, 256)
+
+
+def certified_small():
+    """Gowal and others, "Scalable Verified Training", ICCV 2019: the small network, strides."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 4, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 4, stride=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(3200, 100), nn.ReLU(), nn.Linear(100, 10),
+    )  # fmt: skip
+
+
+def certified_medium():
+    """The same paper's medium network."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 4, stride=2), nn.ReLU(),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 4, stride=2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10),
+    )  # fmt: skip
+
+
+def conv_bn_relu(inputs, outputs, stride=1):
+    """A convolution without bias, batch normalisation and ReLU."""
+    return [
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]  # fmt: skip
+
+
+def conv_bn_net():
+    """Convolution, batch normalisation, ReLU, max-pooling: the small network of many tutorials."""
+    return nn.Sequential(
+        *conv_bn_relu(1, 16), nn.MaxPool2d(2), *conv_bn_relu(16, 32), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * 7 * 7, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Dropout(0.25),
+        nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+def all_convolutional():
+    """After Springenberg and others, ICLR 2015 workshop: strides for pooling, global average."""
+    return nn.Sequential(
+        nn.Dropout(0.2), *conv_bn_relu(3, 24), *conv_bn_relu(24, 24, 2), nn.Dropout(0.5),
+        *conv_bn_relu(24, 48), *conv_bn_relu(48, 48, 2), nn.Dropout(0.5),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10),
+    )  # fmt: skip
+
+
+def overlapping_pools():
+    """After Krizhevsky, Sutskever and Hinton, 2012, at CIFAR's size: windows of 3, steps of 2."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(), nn.AvgPool2d(3, 2, padding=1),
+        nn.Flatten(), nn.Linear(32 * 8 * 8, 10),
+    )  # fmt: skip
+
+
+def vgg11(batch_norm):
+    """Simonyan and Zisserman, ICLR 2015, configuration A at CIFAR's size."""
+    layers: list[nn.Module] = []
+    inputs = 3
+    for width in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
+        if width == "pool":
+            layers.append(nn.MaxPool2d(2))
+            continue
+        layers.append(nn.Conv2d(inputs, width, 3, padding=1))
+        layers += [nn.BatchNorm2d(width)] if batch_norm else []
+        layers.append(nn.ReLU())
+        inputs = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))
+
+
+def vgg11_plain():
+    """See `vgg11`."""
+    return vgg11(batch_norm=False)
+
+
+def vgg11_bn():
+    """See `vgg11`."""
+    return vgg11(batch_norm=True)
+
+
+def mlp(*sizes, activation=nn.ReLU):
+    """Linear layers with activations between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def mlp_two():
+    """Two hidden layers on the pixels."""
+    return nn.Sequential(nn.Flatten(), mlp(784, 256, 128, 10))
+
+
+def mlp_five():
+    """Five hidden layers of 100, as certified training's fully connected ones."""
+    return nn.Sequential(nn.Flatten(), mlp(784, 100, 100, 100, 100, 100, 10))
+
+
+def mlp_tabular():
+    """41 features, as intrusion detection's, two classes."""
+    return mlp(41, 64, 32, 2)
+
+
+def cnn_gelu():
+    """A small network with GELU."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.GELU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.GELU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 64), nn.GELU(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+def cnn_silu():
+    """A small network with SiLU and batch normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.SiLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.SiLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * 7 * 7, 10),
+    )  # fmt: skip
+
+
+MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
+
+#: Name to (an image's shape, the network).
+CORPUS = {
+    "LeNet-5": (MNIST, lenet5),
+    "LeNet-5, ReLU": (MNIST, lenet5_relu),
+    "Madry, MNIST": (MNIST, madry_mnist),
+    "Wong, MNIST": (MNIST, wong_mnist),
+    "TRADES SmallCNN": (MNIST, trades_small_cnn),
+    "Carlini-Wagner, MNIST": (MNIST, carlini_wagner_mnist),
+    "Carlini-Wagner, CIFAR": (CIFAR, carlini_wagner_cifar),
+    "certified small": (MNIST, certified_small),
+    "certified medium": (MNIST, certified_medium),
+    "conv-BN-ReLU": (MNIST, conv_bn_net),
+    "all-convolutional": (CIFAR, all_convolutional),
+    "overlapping pools": (CIFAR, overlapping_pools),
+    "VGG-11": (CIFAR, vgg11_plain),
+    "VGG-11 BN": (CIFAR, vgg11_bn),
+    "MLP, two layers": (MNIST, mlp_two),
+    "MLP, five layers": (MNIST, mlp_five),
+    "MLP, 41 features": ((41,), mlp_tabular),
+    "CNN, GELU": (MNIST, cnn_gelu),
+    "CNN, SiLU and BN": (MNIST, cnn_silu),
+}

@@ -1,0 +1,54 @@
+"""Which networks of the corpus the fused engine takes, or the one reason why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparring.fused.recognise import UnsupportedError, recognise
+from tests.sparring.corpus import CORPUS
+
+#: Refused altogether: the reason.
+REFUSED = {
+    "LeNet-5": "layer 1 (Tanh) is not one that the fused engine takes",
+    "Wong, MNIST": "layer 0 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
+    "certified small": "layer 0 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
+    "certified medium": "layer 2 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
+    "all-convolutional": "layer 4 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
+    "overlapping pools": "layer 2 (MaxPool2d) has kernel size 3; the fused engine takes 2",
+    "MLP, 41 features": (
+        "images have the shape (41,); the fused engine takes (channels, height, width), each 1 or "
+        "more"
+    ),
+    "CNN, GELU": "layer 1 (GELU) is not one that the fused engine takes",
+    "CNN, SiLU and BN": "layer 2 (SiLU) is not one that the fused engine takes",
+}
+#: Taken for attacks, not for updates: what train mode does.
+ONLY_ATTACKS = {
+    "TRADES SmallCNN": "layer 13 (Dropout) is active, with p=0.5",
+    "Carlini-Wagner, MNIST": "layer 13 (Dropout) is active, with p=0.5",
+    "Carlini-Wagner, CIFAR": "layer 13 (Dropout) is active, with p=0.5",
+    "conv-BN-ReLU": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
+    "VGG-11 BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
+}
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_what_is_taken(name):
+    shape, make = CORPUS[name]
+    torch.manual_seed(0)
+    model = make()
+    assert model.eval()(torch.rand(2, *shape)).shape[1] in (2, 10)
+    if name in REFUSED:
+        with pytest.raises(UnsupportedError) as info:
+            recognise(model, shape)
+        assert str(info.value) == REFUSED[name]
+        return
+    found = recognise(model, shape).only_attacks
+    assert found.removeprefix("the model behaves differently in train mode: ") == (
+        ONLY_ATTACKS.get(name, "")
+    )
+
+
+def test_reasons_name_networks_of_the_corpus():
+    assert (REFUSED.keys() | ONLY_ATTACKS.keys()) <= CORPUS.keys()
