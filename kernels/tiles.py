@@ -9,9 +9,9 @@ from sparring.fused.header import winograd_outputs
 from sparring.fused.network import Convolution
 
 
-def vectors(count: int, lanes: int) -> int:
+def vectors(count: float, lanes: int) -> int:
     """Vectors that hold so many numbers."""
-    return -(-count // lanes)
+    return int(-(-count // lanes))
 
 
 @dataclass(frozen=True)

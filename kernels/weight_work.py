@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from kernels import batch_weight_work, batch_work, tile_weight_work, tile_work
 from kernels.accounting import attack_step
 from kernels.alive import Alive
+from kernels.tiles import vectors
 from kernels.work import ALL, MARK, STEP, Shape
 from sparring.fused.header import uses_winograd
 from sparring.fused.network import Network
@@ -48,7 +49,7 @@ def step(network: Network, shape: Shape, images: int) -> float:
     if shape.layout == "wide":
         return float(-(-images // shape.block) * (STEP + MARK) * network.pixels * shape.lanes)
     return float(
-        images * (STEP + MARK) * tile_work.vectors(network.pixels, shape.lanes) * shape.lanes
+        images * (STEP + MARK) * vectors(network.pixels, shape.lanes) * shape.lanes
     )
 
 
