@@ -24,7 +24,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.statistics import CONFIDENCE, summarize
-from harness.tables import SOURCES, read_rows
+from harness.tables import SOURCES, read_rows, uncounted
 
 #: What makes two points the same; a column that a table lacks counts as empty.
 KEYS = (
@@ -133,7 +133,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     rows = read_rows(path)
     if rows and "updates" not in rows[0]:
         raise UserError(f"{path}: lacks the column 'updates'; expected a study of training")
-    rows = [r for r in rows if r["status"] == "ok" and str(r["warmup"]).lower() != "true"]
+    rows = [row for row, reason in zip(rows, uncounted(rows), strict=True) if not reason]
     newest: dict[tuple[str, str], Any] = {}
     for row in sorted(rows, key=lambda row: str(row["started_at"])):
         newest[str(row["source"]), str(row["point"])] = row["environment"]

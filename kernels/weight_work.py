@@ -48,9 +48,7 @@ def step(network: Network, shape: Shape, images: int) -> float:
     """Operations of an attack's step itself."""
     if shape.layout == "wide":
         return float(-(-images // shape.block) * (STEP + MARK) * network.pixels * shape.lanes)
-    return float(
-        images * (STEP + MARK) * vectors(network.pixels, shape.lanes) * shape.lanes
-    )
+    return float(images * (STEP + MARK) * vectors(network.pixels, shape.lanes) * shape.lanes)
 
 
 def forward(network: Network, shape: Shape, images: int, alive: Sequence[Alive]) -> float:
