@@ -89,13 +89,17 @@ class ItemImages:
 
     def images(self, which: Which = slice(None)) -> npt.NDArray[Any]:
         """See `Images`."""
-        return np.stack([as_array(self._items[i][0]) for i in self._numbers(which)])
+        numbers = self._numbers(which)
+        # Of no image, the shape and the type of one.
+        found = np.stack([as_array(self._items[i][0]) for i in numbers or [0]])
+        return found[: len(numbers)]
 
     def labels(self, which: Which = slice(None)) -> npt.NDArray[np.int64]:
         """See `Images`."""
-        labels = np.array([as_array(self._items[i][1]) for i in self._numbers(which)])
+        numbers = self._numbers(which)
+        labels = np.array([as_array(self._items[i][1]) for i in numbers or [0]])
         check_labels(labels)
-        return labels.astype(np.int64)
+        return labels[: len(numbers)].astype(np.int64)
 
     def _numbers(self, which: Which) -> list[int]:
         if isinstance(which, slice):

@@ -130,7 +130,9 @@ def check_types(strategy: Any) -> None:
             continue
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
-            raise ValueError(f"{option.name} must be {_KINDS[kind]}, not {value!r}")
+            names = [f" or '{name}'" for other in kinds[1:] for name in get_args(other)]
+            told = _KINDS[kind] + "".join(names)
+            raise ValueError(f"{option.name} must be {told}, not {value!r}")
 
 
 def check_refresh_options(steps: int, scale: float) -> None:

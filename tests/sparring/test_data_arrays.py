@@ -37,6 +37,10 @@ def test_data_of_every_floating_type_is_taken(kind, items):
     split = as_split(data)
     assert torch.equal(torch.from_numpy(split.images(slice(1, 3))).float(), IMAGES[1:3])
     assert torch.equal(torch.from_numpy(split.labels()), LABELS)
+    for nothing in (slice(0, 0), np.zeros(0, np.int64)):  # a rank's share of a small minibatch
+        assert split.images(nothing).shape == (0, *IMAGES.shape[1:])
+        assert split.images(nothing).dtype == split.images(slice(0, 1)).dtype
+        assert (split.labels(nothing).shape, split.labels(nothing).dtype) == ((0,), np.int64)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), batch_size=2).fit(updates=2)

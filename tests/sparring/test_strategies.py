@@ -3,13 +3,25 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpi4py import MPI
 
+from sparring.compute import Batch
 from sparring.errors import SparringError
-from sparring.strategies import STRATEGIES, DataParallel, Pipeline, RankLog, Sequential, Sharded
+from sparring.strategies import (
+    STRATEGIES,
+    DataParallel,
+    Pipeline,
+    RankLog,
+    Run,
+    Sequential,
+    Sharded,
+)
 from sparring.strategies.base import shard
+from sparring.strategies.pipeline import roles
 from sparring.strategies.sharded import balanced_share
 from sparring.strategies.waiting import SilentRankError, Waiting
 from tests.mpi import run_ranks
@@ -123,7 +135,7 @@ def test_options_out_of_range_are_refused():
         Pipeline(receive_interval=0)
     with pytest.raises(ValueError, match="trainers must be at least 1, or 'auto', not 0"):
         Pipeline(trainers=0)
-    with pytest.raises(ValueError, match="trainers must be an integer, not 'all'"):
+    with pytest.raises(ValueError, match="trainers must be an integer or 'auto', not 'all'"):
         Pipeline(trainers="all")
     with pytest.raises(SparringError, match=r"4 processes or more \(3 trainers and a generator\)"):
         Pipeline(trainers=3).check(3)
@@ -230,6 +242,29 @@ def test_the_number_of_trainers_is_measured():
     slow = {"slow_rank": 0, "slow_seconds": 0.01, "row_seconds": 0.01, "updates": 4}
     (trainer, *_) = train("pipeline", 5, trainers="auto", refresh_steps=1, **slow)
     assert trainer["counters"]["trainers"] in (2, 3)
+
+
+def test_the_best_number_of_trainers_is_found_behind_a_worse_one(monkeypatch):
+    """Shares of 16 images are cheap, and those of 13 or 11, which fill a block in part, dear."""
+    by_share = {64: 9.0, 32: 5.0, 22: 4.0, 16: 2.2, 13: 2.6, 11: 2.5, 10: 2.4, 8: 1.5}
+    monkeypatch.setattr(roles, "_update", lambda options, run, batch, part: part.stop)
+    monkeypatch.setattr(roles, "_seconds", lambda action: by_share.get(action(), 40.0))
+
+    class Compute:
+        def rows(self, number):
+            return 64
+
+        def attack(self, number, part, on_step=None, every=1):
+            return 40.0 if on_step else Batch(0, 64, np.zeros((64, 1)), np.zeros(64, np.int64))
+
+    class Comm:
+        rank, size = 0, 32
+
+        def Ibcast(self, numbers):  # noqa: N802
+            return MPI.REQUEST_NULL
+
+    run = Run(Comm(), Compute(), 1)
+    assert roles._choose(Pipeline(trainers="auto"), run, Waiting(spin=True)) == 8
 
 
 def test_dropped_batches_are_counted_and_made_again():

@@ -87,11 +87,13 @@ def test_a_resumed_run_ends_at_the_weights_of_an_uninterrupted_one(strategy, pro
     assert load(Path(state)).updates == 8
 
 
-def same_trainer(strategy, dtype=torch.float32):
+def same_trainer(strategy, dtype=torch.float32, images=0):
     """What trainer_ranks trains, on one process."""
     model = sparring.networks.build("study", 0, dtype)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
     data = sparring.data.load("mnist-5k", normalize=True)
+    if images:
+        data = tuple(get(slice(images)) for get in (data.train.images, data.train.labels))
     attack = sparring.GradientAscent(steps=2)
     return sparring.Trainer(model, optimizer, data, attack, strategy, batch_size=16)
 
@@ -103,19 +105,22 @@ def same_trainer(strategy, dtype=torch.float32):
         {"assignment": "dynamic", "trainer_generates": True, "weights": "window"},
         {"refresh_steps": 1, "refresh_scale": 0.5},
         {"refresh_steps": 1, "trainers": 3},
+        {"study_partial_batches": True, "trainers": 2},
     ],
-    ids=["study", "generating_trainer", "refreshed", "trainers"],
+    ids=["study", "generating_trainer", "refreshed", "trainers", "defect"],
 )
 def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     arrivals = tmp_path / "arrivals.jsonl"
-    job = {"strategy": "pipeline", "options": options, "fit": {"updates": 12}}
+    images = 40 if "study_partial_batches" in options else 0  # batches of 16, 16 and 8
+    job = {"strategy": "pipeline", "options": options, "images": images, "fit": {"updates": 12}}
     processes = options.get("trainers", 1) + 2
     trained = weights_after(processes, {**job, "arrivals": str(arrivals)}, tmp_path)
     records = load_arrivals(arrivals)
     assert max(record.staleness for record in records) > 0
-    same = {k: v for k, v in options.items() if "refresh" in k or k == "trainers"}
+    known = {"refresh_steps", "refresh_scale", "trainers", "study_partial_batches"}
+    same = {name: value for name, value in options.items() if name in known}
     replay = Replay(records, **same)
-    trainer = same_trainer(replay)
+    trainer = same_trainer(replay, images=images)
     history = trainer.fit(updates=12)
     weights = np.empty(trainer.compute.weight_count, np.float32)
     trainer.compute.read_weights(weights)

@@ -41,6 +41,8 @@ def do(deed):
 def main(job):
     torch.set_num_threads(1)
     data = sparring.data.load("mnist-5k", normalize=True)
+    if job.get("images"):
+        data = tuple(get(slice(job["images"])) for get in (data.train.images, data.train.labels))
     model = sparring.networks.build("study", 0, getattr(torch, job.get("dtype", "float32")))
     optimizer = torch.optim.SGD(model.parameters(), lr=job.get("lr", 0.01), momentum=0.5)
     attack = sparring.GradientAscent(steps=2)

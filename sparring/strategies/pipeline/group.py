@@ -64,11 +64,9 @@ class Group:
             with self._log.phase("send"):
                 memory = self._batches.outgoing
                 memory[:8].view(np.int64)[0] = generator
-                size = self._buffer(memory).fill(
-                    delivery.batch, delivery.versions, delivery.made_loss
-                )
+                self._buffer(memory).fill(delivery.batch, delivery.versions, delivery.made_loss)
                 self._batches.share(f"the other trainers, for update {version}")
-            self._log.sent(8 + size)
+            self._log.sent(memory.nbytes)
         self._update(replace(delivery, generator=generator), version)
 
     def follow(self) -> None:
@@ -84,9 +82,8 @@ class Group:
             generator = int(memory[:8].view(np.int64)[0])
             if generator == _NO_MORE:
                 return
-            buffer = self._buffer(memory)
-            self._log.received(8 + buffer.bytes.nbytes)
-            yield buffer.read(generator)
+            self._log.received(memory.nbytes)
+            yield self._buffer(memory).read(generator)
 
     def close(self) -> None:
         """Let the other trainers end. Collective; they are in, or behind, `follow`."""

@@ -74,6 +74,7 @@ class BatchBuffer:
         self._labels = numbers[self._FACTS + 2 * self._changes :]
         flat = self.bytes[self.head_bytes :].view(self._dtype)
         self._images: Array = flat.reshape(self.capacity, *self._image_shape)
+        self._left = np.zeros(self.capacity, np.int64)
 
     def fill(self, batch: Batch, versions: Sequence[tuple[int, int]], made_loss: float | None
              ) -> int:  # fmt: skip
@@ -98,11 +99,15 @@ class BatchBuffer:
         it is. ``all_rows`` reads the whole buffer instead, with what the batch before left in it.
         """
         number, whole, rows, changes, bits = (int(fact) for fact in self._facts)
+        labels = self._labels
         if all_rows:
-            rows = whole = self.capacity
+            # A head comes whole, with whatever labels its sender had: those of rows that were not
+            # sent belong to other images than the ones that are left here.
+            self._left[:rows] = labels[:rows]
+            labels, rows, whole = self._left, self.capacity, self.capacity
         loss = float(np.int64(bits).view(np.float64))
         return Delivery(
-            Batch(number, whole, self._images[:rows], self._labels[:rows]),
+            Batch(number, whole, self._images[:rows], labels[:rows]),
             generator,
             tuple((int(step), int(version)) for step, version in self._versions[:changes]),
             None if np.isnan(loss) else loss,

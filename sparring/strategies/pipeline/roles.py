@@ -74,13 +74,16 @@ def _choose(options: Pipeline, run: Run, waiting: Waiting) -> int:
         looks = options.receive_interval
         attack = _seconds(lambda: compute.attack(number, slice(None), lambda step: None, looks))
         best = found = math.inf
-        for trainers in range(1, size):
-            share = shard(batch.rows, trainers, 0)
-            update = _seconds(partial(_update, options, run, batch, share))
-            period = max(update, attack / (size - trainers))
-            if period >= best:
+        measured: dict[int, float] = {}  # by images of the largest share
+        for trainers in range(1, min(size - 1, batch.rows) + 1):
+            if attack / (size - trainers) >= best:
                 break  # fewer generators would only take longer
-            best, found, chosen[0] = period, update, trainers
+            share = shard(batch.rows, trainers, 0)
+            if share.stop not in measured:
+                measured[share.stop] = _seconds(partial(_update, options, run, batch, share))
+            period = max(measured[share.stop], attack / (size - trainers))
+            if period < best:
+                best, found, chosen[0] = period, measured[share.stop], trainers
         t = int(chosen[0])
         _log.info(
             "%d of %d ranks train: %.2g ms for an update's %d images each; %d generate, a "
