@@ -229,6 +229,8 @@ def train(context: click.Context, /, **chosen: Any) -> None:  # fmt: skip
     click.echo(f"{len(history.records)} updates in {history.seconds:.2f} s on {trainer.comm.size} "
                f"processes, now at update {trainer.updates}; backend "
                f"{trainer.compute.backend}")  # fmt: skip
+    for note in history.log.notes:
+        click.echo(note)
     if staleness:
         click.echo(f"loss {history.records[-1].loss:.4f}; staleness mean "
                    f"{sum(staleness) / len(staleness):.2f}, max {max(staleness)}")  # fmt: skip

@@ -84,6 +84,7 @@ class RankLog:
             with its buffer, whatever the MPI library makes of it.
         records: on ranks that update, one per update.
         counters: how often something happened that only some strategies know.
+        notes: what the strategy chose, and why, in sentences.
         fill_seconds: until the trainer had its first batch.
         drain_seconds: from when the trainer had its last batch to the end.
         batch: the minibatch in hand, for messages.
@@ -102,6 +103,7 @@ class RankLog:
     messages_sent: int = 0
     records: list[BatchRecord] = field(default_factory=list)
     counters: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
     fill_seconds: float = 0.0
     drain_seconds: float = 0.0
     batch: int | None = None

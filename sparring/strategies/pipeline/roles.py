@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import statistics
 import time
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from sparring.strategies.pipeline.options import Pipeline
-
-_log = logging.getLogger(__name__)
 
 
 def train(options: Pipeline, run: Run) -> None:
@@ -85,11 +82,11 @@ def _choose(options: Pipeline, run: Run, waiting: Waiting) -> int:
             if period < best:
                 best, found, chosen[0] = period, measured[share.stop], trainers
         t = int(chosen[0])
-        _log.info(
-            "%d of %d ranks train: %.2g ms for an update's %d images each; %d generate, a "
-            "minibatch in %.2g ms",
-            t, size, 1e3 * found, shard(batch.rows, t, 0).stop, size - t, 1e3 * attack / (size - t),
-        )  # fmt: skip
+        run.log.notes.append(
+            f"{t} of {size} ranks train: an update of {shard(batch.rows, t, 0).stop} images each "
+            f"takes {1e3 * found:.2g} ms, and {size - t} generate a minibatch in "
+            f"{1e3 * attack / (size - t):.2g} ms"
+        )
     waiting.finish(comm.Ibcast(chosen), "rank 0 to choose the number of trainers")
     return int(chosen[0])
 
