@@ -266,8 +266,8 @@ def test_the_best_number_of_trainers_is_found_behind_a_worse_one(monkeypatch):
     run = Run(Comm(), Compute(), 1)
     assert roles._choose(Pipeline(trainers="auto"), run, Waiting(spin=True)) == 8
     assert run.log.notes == [
-        "8 of 32 ranks train: an update of 8 images each takes 1.5e+03 ms, and 24 generate a "
-        "minibatch in 1.7e+03 ms"
+        "8 of 32 ranks train: an update of 8 images each takes 1500.0 ms, and 24 generate a "
+        "minibatch in 1666.7 ms"
     ]
 
 

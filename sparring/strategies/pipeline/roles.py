@@ -84,8 +84,8 @@ def _choose(options: Pipeline, run: Run, waiting: Waiting) -> int:
         t = int(chosen[0])
         run.log.notes.append(
             f"{t} of {size} ranks train: an update of {shard(batch.rows, t, 0).stop} images each "
-            f"takes {1e3 * found:.2g} ms, and {size - t} generate a minibatch in "
-            f"{1e3 * attack / (size - t):.2g} ms"
+            f"takes {1e3 * found:.1f} ms, and {size - t} generate a minibatch in "
+            f"{1e3 * attack / (size - t):.1f} ms"
         )
     waiting.finish(comm.Ibcast(chosen), "rank 0 to choose the number of trainers")
     return int(chosen[0])
