@@ -52,7 +52,7 @@ def engine_for(backend: str, model: nn.Module, x: Tensor) -> Engine | None:
 def engine_of(
     backend: str, model: nn.Module, image_shape: tuple[int, ...], *, updates: bool = False
 ) -> Engine | None:
-    """As `engine_for`, for float32 images of a shape (channels, height, width).
+    """As `engine_for`, for float32 images of a shape (channels, height, width) or (features,).
 
     With ``updates``, one that computes these as well: attacks run the model in eval mode, where the
     engine may know it although it does not in train mode.

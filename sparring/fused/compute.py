@@ -150,7 +150,7 @@ class FusedCompute(TorchCompute):
         counts = self.weight_count, self.gradient_count, self._parts
         place.gradient_count, self._packed = self.gradient_count, None
         self.weight_count = self.gradient_count = self._engine.space.size
-        self._parts, self._place = self._engine.space.segments, place
+        self._parts, self._place = self._engine.space.parts, place
         try:
             place.begin()
             yield

@@ -18,7 +18,7 @@ from sparring.errors import SparringError
 from sparring.fused.build import BuildError, Job, build_all, machine_isa
 from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.header import header
-from sparring.fused.layouts import Piece, layouts, plan
+from sparring.fused.layouts import Piece, layouts_of, plan
 from sparring.fused.library import LabelError, Library, Settings
 from sparring.fused.packed import ModelWeights, PackedSpace
 from sparring.fused.recognise import UnsupportedError, fingerprint, recognise
@@ -46,7 +46,7 @@ class Engine:
 
     Args:
         model: see `sparring.compile`.
-        image_shape: (channels, height, width).
+        image_shape: (channels, height, width), or (features,).
 
     Raises:
         UnsupportedError: if the model is not one that the kernels can compute.
@@ -61,7 +61,7 @@ class Engine:
         self.parameters = self._recognised.parameters
         self.only_attacks = self._recognised.only_attacks
         isa = machine_isa()
-        self.isa, self._kinds = isa.name, layouts(isa)
+        self.isa, self._kinds = isa.name, layouts_of(self.network, isa)
         paths = build_all(
             [
                 Job(SOURCE, {"network.h": header(self.network)}, dict(kind.defines), isa)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 
 from sparring.fused.machine import BuildError
-from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.network import Convolution, Dense, Network, Pooling
 
 #: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
 POINTS = 8
@@ -45,7 +46,7 @@ def uses_winograd(conv: Convolution) -> bool:
     arithmetic. That leaves layers behind a single input channel direct, where Winograd would gain
     little, and where equal pixels of a plain background then stay exactly equal.
     """
-    if winograd_outputs(conv) == 0:
+    if winograd_outputs(conv) == 0 or conv.stride > 1:
         return False
     pairs = conv.in_channels * conv.out_channels
     direct = 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
@@ -54,17 +55,38 @@ def uses_winograd(conv: Convolution) -> bool:
     return winograd_tiles(conv) * (2 * POINTS**2 * pairs + 5 / 2 * transforms) < direct
 
 
-def _convolution(conv: Convolution) -> str:
+def _convolution(conv: Convolution, tiles: bool) -> str:
     numbers = (
         conv.in_channels, conv.height, conv.width, conv.out_channels, conv.kernel, conv.padding,
     )  # fmt: skip
     flags = f"{str(conv.relu).lower()}, {str(conv.pool).lower()}"
-    algorithm = "winograd" if uses_winograd(conv) else "direct"
-    return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}>"
+    algorithm = "winograd" if tiles and uses_winograd(conv) else "direct"
+    stride = f", {conv.stride}" if conv.stride > 1 else ""
+    return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}{stride}>"
 
 
-def tile_side(conv: Convolution) -> int:
-    """Side of the tiles in which a convolution hands its output on: 1 where it is direct."""
+def _pooling(pool: Pooling) -> str:
+    numbers = (pool.channels, pool.height, pool.width, *pool.kernel, *pool.stride, *pool.padding)
+    counts = str(pool.padding_counts).lower()
+    return f"Pooling<{str(pool.mean).lower()}, {', '.join(map(str, numbers))}, {counts}>"
+
+
+def _front(layers: tuple[Convolution | Pooling, ...]) -> list[str]:
+    parts = []
+    for layer, after in zip_longest(layers, layers[1:]):
+        if isinstance(layer, Pooling):
+            parts.append(_pooling(layer))
+            continue
+        # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
+        maximum = isinstance(after, Pooling) and not after.mean
+        parts.append(_convolution(layer, tiles=not maximum))
+    return parts
+
+
+def tile_side(conv: Convolution | Pooling) -> int:
+    """Side of the tiles in which a layer hands its output on: 1 where it has none."""
+    if isinstance(conv, Pooling):
+        return 1
     side = winograd_outputs(conv) if uses_winograd(conv) else 1
     return side // 2 if conv.pool and side > 1 else side
 
@@ -85,9 +107,9 @@ def header(network: Network) -> str:
     Raises:
         BuildError: if what normalises the images is no number that a kernel can hold.
     """
-    channels, height, columns = network.shape
-    if network.convolutions:
-        last = network.convolutions[-1]
+    channels, height, columns = network.shape if len(network.shape) == 3 else (1, 1, *network.shape)
+    if network.front:
+        last = network.front[-1]
         first = (last.out_height, last.out_width, last.out_channels, tile_side(last))
     else:
         first = (1, height * columns, channels, 1)
@@ -112,6 +134,6 @@ def header(network: Network) -> str:
 constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
 constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
 constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
-using Convolutions = List<{", ".join(map(_convolution, network.convolutions))}>;
+using Convolutions = List<{", ".join(_front(network.front))}>;
 using Denses = List<{denses}>;
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparring.fused.machine import Isa
+from sparring.fused.network import Convolution, Network
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ def layouts(isa: Isa) -> tuple[Layout, ...]:
     wide = Layout("wide", (("LAYOUT", "WIDE"), ("LANES", lanes)), lanes, 1.0)
     tile = Layout("tile", (("LAYOUT", "TILE"), ("LANES", lanes)), 1, _TILE_COST[lanes])
     return (wide, tile)
+
+
+def layouts_of(network: Network, isa: Isa) -> tuple[Layout, ...]:
+    """The layouts that can compute a network: tiles know no strides, and one kind of pooling."""
+    tiled = all(isinstance(layer, Convolution) and layer.stride == 1 for layer in network.front)
+    return layouts(isa) if tiled else layouts(isa)[:1]
 
 
 #: Time of an image in tiles, over that of a wide block, by lanes: somewhat more than its share, and

@@ -1,7 +1,8 @@
 """The networks that the fused engine computes, as plain numbers.
 
-A network is convolution layers, then dense layers. ReLU and max-pooling belong to the layer
-before them; what normalises the images comes first. Nothing here knows torch or C++.
+A network is convolution and pooling layers, then dense layers. ReLU, and max-pooling by two,
+belong to the layer before them; what normalises the images comes first. Nothing here knows torch
+or C++.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from math import prod
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution of stride 1 with a square kernel, then ReLU and 2x2 max-pooling if wanted.
+    """A convolution with a square kernel, then ReLU and 2x2 max-pooling if wanted.
 
     Attributes:
         in_channels, height, width: shape of one input image.
@@ -21,6 +22,7 @@ class Convolution:
         padding: zero pixels on each side, less than ``kernel``.
         relu: whether max(0, .) follows.
         pool: whether 2x2 max-pooling of stride 2 follows; an odd last row or column is left out.
+        stride: pixels from one place of the kernel to the next, both ways.
     """
 
     in_channels: int
@@ -31,16 +33,17 @@ class Convolution:
     padding: int
     relu: bool
     pool: bool
+    stride: int = 1
 
     @property
     def conv_height(self) -> int:
         """Rows of the convolution's output, before pooling."""
-        return self.height + 2 * self.padding - self.kernel + 1
+        return places(self.height, self.kernel, self.stride, self.padding)
 
     @property
     def conv_width(self) -> int:
         """Columns of the convolution's output, before pooling."""
-        return self.width + 2 * self.padding - self.kernel + 1
+        return places(self.width, self.kernel, self.stride, self.padding)
 
     @property
     def out_height(self) -> int:
@@ -56,6 +59,47 @@ class Convolution:
     def weights(self) -> int:
         """Elements of the weight tensor ``(out_channels, in_channels, kernel, kernel)``."""
         return self.out_channels * self.in_channels * self.kernel**2
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Pooling as a layer of its own.
+
+    Attributes:
+        mean: whether it takes the mean of each window; else its maximum.
+        channels, height, width: shape of one input image.
+        kernel, stride, padding: (rows, columns); padding is at most half the kernel.
+        padding_counts: whether a mean is that of its padding, too.
+    """
+
+    mean: bool
+    channels: int
+    height: int
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    padding_counts: bool = True
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the output."""
+        return self.channels
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return places(self.height, self.kernel[0], self.stride[0], self.padding[0])
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return places(self.width, self.kernel[1], self.stride[1], self.padding[1])
+
+
+def places(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Where a kernel fits along a side of an image; 0 if nowhere."""
+    return max(0, (size + 2 * padding - kernel) // stride + 1)
 
 
 @dataclass(frozen=True)
@@ -82,18 +126,23 @@ class Network:
     """A whole network from images to logits.
 
     Attributes:
-        shape: (channels, height, width) of an image.
+        shape: (channels, height, width) of an image, or (features,).
         mean, std: images become (x - mean) / std first, one number a channel; empty if not.
-        convolutions: first to last; may be empty.
+        front: convolutions and poolings, first to last; may be empty.
         dense: first to last, at least one; the first takes the flattened (channel, row, column)
-            output of the last convolution, or the flattened image.
+            output of the last layer before, or the flattened image.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    convolutions: tuple[Convolution, ...]
+    front: tuple[Convolution | Pooling, ...]
     dense: tuple[Dense, ...]
+
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        """Those of the front."""
+        return tuple(layer for layer in self.front if isinstance(layer, Convolution))
 
     @property
     def pixels(self) -> int:

@@ -31,6 +31,7 @@ class PackedSpace:
     Attributes:
         size: numbers in the packed space.
         segments: each parameter's part of it with the padding behind it; together they are all.
+        parts: those that are not empty, as a pooling's are.
     """
 
     def __init__(self, library: Library, parameters: Sequence[nn.Parameter | None]) -> None:
@@ -38,6 +39,7 @@ class PackedSpace:
         self.size = library.packed_size
         starts = library.segments(len(parameters))
         self.segments = [slice(a, b) for a, b in pairwise(starts)]
+        self.parts = [part for part in self.segments if part.start < part.stop]
 
     def zeros(self) -> Tensor:
         """A packed space of its own, of zeros."""

@@ -52,17 +52,17 @@ def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
 
     Args:
         model: from images ``(n, *image_shape)`` to logits.
-        image_shape: (channels, height, width) of one image.
+        image_shape: (channels, height, width) of one image, or (features,).
 
     Raises:
         UnsupportedError: if the fused engine can't compute the model; the message says why.
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
+    shape = tuple(map(int, image_shape))
+    if len(shape) not in (1, 3) or min(shape) < 1:
         raise UnsupportedError(
-            f"images have the shape {tuple(image_shape)}; the fused engine takes "
-            "(channels, height, width), each 1 or more"
+            f"images have the shape {shape}; the fused engine takes (channels, height, width) or "
+            "(features,), each 1 or more"
         )
-    shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
     check_modules(model)
     check_parameters(model)
     evaluated = _in_mode(model, shape, training=False)
@@ -87,7 +87,7 @@ def _difference(model: nn.Module, evaluated: Recognised) -> str:
     return "" if same else "the model behaves differently in train mode"
 
 
-def _in_mode(model: nn.Module, shape: tuple[int, int, int], training: bool) -> Recognised:
+def _in_mode(model: nn.Module, shape: tuple[int, ...], training: bool) -> Recognised:
     """The network of a model in one of its modes."""
     traced, graph = trace(model, training)
     walk = Walk(shape)

@@ -14,7 +14,7 @@ from sparring.fused.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.folding import Folding
 from sparring.fused.header import header
-from sparring.fused.layouts import Layout, layouts
+from sparring.fused.layouts import Layout, layouts_of
 from sparring.fused.library import Library, pointers
 from sparring.fused.recognise import recognise
 from sparring.networks import Normalize
@@ -98,6 +98,40 @@ NETWORKS = {
     "linear": ((1, 3, 5), lambda: [*head(15, 2, bias=False)]),
 }  # fmt: skip
 
+#: The same, with strides and poolings of their own, and of rows of features.
+POOLING_NETWORKS = {
+    "strides": (
+        (2, 13, 16),
+        lambda: [
+            *conv(2, 5, 4, stride=2, padding=1), *conv(5, 18, 3, stride=2, padding=2),
+            nn.MaxPool2d(2), nn.Conv2d(18, 4, 1, stride=3), *head(4, 7, 3),
+        ],
+    ),
+    "strides-far": (  # rows, and columns, that no place of a kernel sees
+        (3, 14, 11),
+        lambda: [
+            *conv(3, 6, 2, stride=3), *conv(6, 17, 5, stride=4, padding=4), *head(17 * 3 * 2, 4),
+        ],
+    ),
+    "pools": (
+        (2, 15, 14),
+        lambda: [
+            nn.MaxPool2d(3, 1, padding=1), *conv(2, 8, 3, padding=1), nn.MaxPool2d(3, 2),
+            nn.AvgPool2d(2, 1, padding=1), *conv(8, 16, 3), nn.MaxPool2d(2), nn.MaxPool2d(2, 1),
+            *head(16 * 2, 5, 3),
+        ],
+    ),
+    "averages": (
+        (3, 17, 12),
+        lambda: [
+            nn.AvgPool2d((3, 2), (2, 3), (1, 0), count_include_pad=False), nn.MaxPool2d(1, 2),
+            *conv(3, 17, 3, padding=2), nn.AvgPool2d(2), *conv(17, 6, 2), nn.AdaptiveAvgPool2d(1),
+            *head(6, 4),
+        ],
+    ),
+    "features": ((41,), lambda: [nn.Linear(41, 30), nn.ReLU(), nn.Linear(30, 2)]),
+}  # fmt: skip
+
 #: The same, of networks that do something else in train mode: attacks only.
 EVAL_NETWORKS = {
     "batch-norm": (
@@ -119,11 +153,13 @@ EVAL_NETWORKS = {
     ),
 }  # fmt: skip
 
+ALL = NETWORKS | POOLING_NETWORKS | EVAL_NETWORKS
+
 
 def network(name, seed=0):
-    """A network of `NETWORKS` or `EVAL_NETWORKS` with random weights and statistics."""
+    """A network of `ALL` with random weights and statistics."""
     torch.manual_seed(seed)
-    model = nn.Sequential(*(NETWORKS | EVAL_NETWORKS)[name][1]())
+    model = nn.Sequential(*ALL[name][1]())
     for layer in model:
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.running_mean.uniform_(-0.5, 0.5)
@@ -132,6 +168,10 @@ def network(name, seed=0):
                 nn.init.uniform_(layer.weight, -1.5, 1.5)
                 nn.init.uniform_(layer.bias, -0.5, 0.5)
     return model
+
+
+def _pair(value):
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def margins(model, x):
@@ -145,7 +185,12 @@ def margins(model, x):
             if isinstance(layer, nn.ReLU):
                 least = torch.minimum(least, x.abs().flatten(1).amin(1) / x.abs().max())
             elif isinstance(layer, nn.MaxPool2d):
-                windows = F.unfold(x.flatten(0, 1)[:, None], 2, stride=2)
+                rows, columns = _pair(layer.padding)
+                padded = F.pad(x.flatten(0, 1)[:, None], (columns, columns, rows, rows), value=-1e9)
+                windows = F.unfold(padded, layer.kernel_size, stride=layer.stride)
+                if windows.shape[1] == 1:
+                    x = layer(x)
+                    continue
                 best, second = windows.topk(2, dim=1).values.unbind(1)
                 gap = torch.where((best == 0) & (second == 0), float("inf"), best - second)
                 least = torch.minimum(least, gap.reshape(len(x), -1).amin(1) / x.abs().max())
@@ -188,7 +233,7 @@ class Sample:
 
 def shape_of(name):
     """An image's shape."""
-    return (NETWORKS | EVAL_NETWORKS)[name][0]
+    return ALL[name][0]
 
 
 def sample(name, seed, count):
@@ -234,7 +279,7 @@ def kernels(names, isas, flags=("-O1",)):
     for name in names:
         found = recognise(network(name), shape_of(name)).network
         for isa in isas:
-            for kind in layouts(isa):
+            for kind in layouts_of(found, isa):
                 keys.append((name, isa, kind))
                 headers = {"network.h": header(found)}
                 jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))

@@ -11,15 +11,6 @@ from tests.sparring.corpus import CORPUS
 #: Refused altogether: the reason.
 REFUSED = {
     "LeNet-5": "layer 1 (Tanh) is not one that the fused engine takes",
-    "Wong, MNIST": "layer 0 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
-    "certified small": "layer 0 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
-    "certified medium": "layer 2 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
-    "all-convolutional": "layer 4 (Conv2d) has stride (2, 2); the fused engine takes stride 1",
-    "overlapping pools": "layer 2 (MaxPool2d) has kernel size 3; the fused engine takes 2",
-    "MLP, 41 features": (
-        "images have the shape (41,); the fused engine takes (channels, height, width), each 1 or "
-        "more"
-    ),
     "CNN, GELU": "layer 1 (GELU) is not one that the fused engine takes",
     "CNN, SiLU and BN": "layer 2 (SiLU) is not one that the fused engine takes",
 }
@@ -28,6 +19,7 @@ ONLY_ATTACKS = {
     "TRADES SmallCNN": "layer 13 (Dropout) is active, with p=0.5",
     "Carlini-Wagner, MNIST": "layer 13 (Dropout) is active, with p=0.5",
     "Carlini-Wagner, CIFAR": "layer 13 (Dropout) is active, with p=0.5",
+    "all-convolutional": "layer 0 (Dropout) is active, with p=0.2",
     "conv-BN-ReLU": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
     "VGG-11 BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
 }

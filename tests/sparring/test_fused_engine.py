@@ -19,7 +19,7 @@ from sparring.fused.header import header, uses_winograd, winograd_outputs
 from sparring.fused.layouts import layouts
 from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
-from tests.sparring.fused_networks import NETWORKS, errors, kernels, network, sample
+from tests.sparring.fused_networks import NETWORKS, errors, kernels, network, sample, shape_of
 
 ROOT = Path(__file__).parents[2]
 COUNTS = (1, 2, 15, 16, 17, 33)  # filling no block of any layout, one, or several
@@ -306,7 +306,7 @@ def run_sanitized(paths, name, **environment):
         for library in ("libasan.so", "libubsan.so")
     ]
     shapes = [None if p is None else tuple(p.shape) for p in sample(name, 0, 1).parameters]
-    image, classes = NETWORKS[name][0], network(name)[-1].out_features
+    image, classes = shape_of(name), network(name)[-1].out_features
     arguments = [str(shapes), str(image), str(classes), *map(str, paths)]
     return subprocess.run(
         [sys.executable, "-c", SANITIZED, *arguments],
@@ -329,18 +329,22 @@ def test_sanitizers_find_nothing():
             )
             for kind in kinds
         ]
-        for name, kinds in ((MIXED, layouts(isa)), ("dense", layouts(isa)[-1:]))
-        for text in [header(recognise(network(name), NETWORKS[name][0]).network)]
+        for name, kinds in (
+            (MIXED, layouts(isa)), ("dense", layouts(isa)[-1:]), ("strides", layouts(isa)[:1]),
+            ("pools", layouts(isa)[:1]),
+        )
+        for text in [header(recognise(network(name), shape_of(name)).network)]
     }  # fmt: skip
     paths = build_all([job for group in jobs.values() for job in group])
-    mixed, dense = paths[: len(jobs[MIXED])], paths[len(jobs[MIXED]) :]
-    for name, libraries in ((MIXED, mixed), ("dense", dense)):
-        result = run_sanitized(libraries, name)
+    built = iter(paths)
+    libraries = {name: [next(built) for _ in group] for name, group in jobs.items()}
+    for name, some in libraries.items():
+        result = run_sanitized(some, name)
         assert result.returncode == 0, result.stderr[-3000:]
         assert result.stdout == "CLEAN\n"
         assert "runtime error" not in result.stderr
     # And they are at work: what writes beyond the end is found.
-    result = run_sanitized(dense, "dense", OVERRUN="1")
+    result = run_sanitized(libraries["dense"], "dense", OVERRUN="1")
     assert result.returncode != 0
     assert "heap-buffer-overflow" in result.stderr
 

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, prune
 
 from sparring.errors import SparringError
 from sparring.fused.folding import Folding
-from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.network import Convolution, Dense, Network, Pooling
 from sparring.fused.recognise import Recognised, UnsupportedError, fingerprint, recognise
 from sparring.networks import MadryCNN, Normalize, StudyCNN
 
@@ -35,11 +35,24 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
     folding.look()
     if any(recognised.norms):
         parameters = iter(folding.tensors)
-    for layer in network.convolutions:
-        assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
+    for layer in network.front:
         weight, bias = next(parameters), next(parameters)
+        if isinstance(layer, Pooling):
+            assert x.shape[1:] == (layer.channels, layer.height, layer.width)
+            assert weight is bias is None
+            x = (
+                F.avg_pool2d(
+                    x, layer.kernel, layer.stride, layer.padding,
+                    count_include_pad=layer.padding_counts,
+                )
+                if layer.mean
+                else F.max_pool2d(x, layer.kernel, layer.stride, layer.padding)
+            )  # fmt: skip
+            assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
+            continue
+        assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
         assert weight.numel() == layer.weights
-        x = F.conv2d(x, weight, bias, padding=layer.padding)
+        x = F.conv2d(x, weight, bias, layer.stride, layer.padding)
         assert x.shape[1:] == (layer.out_channels, layer.conv_height, layer.conv_width)
         x = torch.relu(x) if layer.relu else x
         x = F.max_pool2d(x, 2) if layer.pool else x
@@ -240,6 +253,61 @@ def test_ways_to_pool(pool, order):
     assert layer.pool
 
 
+@pytest.mark.parametrize(
+    ("pool", "pixels"),
+    [
+        (nn.MaxPool2d(3), 4),
+        (nn.MaxPool2d((2, 1)), 18),
+        (nn.MaxPool2d(2, 1), 25),
+        (nn.MaxPool2d(3, 2, 1), 9),
+        (nn.AvgPool2d(2), 9),
+        (nn.AvgPool2d((3, 2), 1, (1, 0)), 30),
+        (nn.AvgPool2d(3, 2, 1, count_include_pad=False), 9),
+        (nn.AdaptiveAvgPool2d(1), 1),
+        (nn.AdaptiveAvgPool2d((None, 3)), 18),
+        (nn.AdaptiveAvgPool2d(6), 36),
+        (lambda x: F.max_pool2d(x, 3, padding=1), 4),
+        (lambda x: F.avg_pool2d(x, 3, stride=1), 16),
+        (lambda x: F.avg_pool2d(x, 2, 2, 1, False, False), 16),
+        (lambda x: F.adaptive_avg_pool2d(x, (1, 2)), 2),
+        (lambda x: F.max_pool2d(F.max_pool2d(x, 2), 2), 1),
+    ],
+)
+def test_poolings_of_their_own(pool, pixels):
+    def forward(self, x):
+        return self.fc(pool(F.relu(self.conv(x))).flatten(1))
+
+    model = Net(forward, fc=nn.Linear(3 * pixels, 4))
+    if isinstance(pool, nn.Module):
+        model = convolutional(None, nn.ReLU(), pool, size=3 * pixels)
+    front = check(model).network.front
+    assert len(front) == (1 if pixels == 36 else 2)
+
+
+def test_relu_may_follow_maxima():
+    pools = nn.MaxPool2d(3, 1), nn.MaxPool2d(2, 1)
+    front = check(convolutional(None, *pools, nn.ReLU(), size=27)).network.front
+    assert front[0].relu
+
+
+def test_poolings_may_come_first():
+    check(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(32, 4)))
+    check(nn.Sequential(Normalize(0.5, 0.5), nn.MaxPool2d(2), convolutional(size=12)))
+
+
+@pytest.mark.parametrize(("stride", "side"), [(2, 3), (3, 2), ((2, 2), 3)])
+def test_strides(stride, side):
+    model = convolutional(nn.Conv2d(2, 3, 3, stride=stride), nn.ReLU(), size=3 * side * side)
+    assert check(model).network.convolutions[0].out_height == side
+
+
+def test_rows_of_features():
+    model = nn.Sequential(nn.Linear(41, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    network = check(model, (41,)).network
+    assert (network.shape, network.pixels) == ((41,), 41)
+    check(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), (5,))
+
+
 def test_an_odd_row_is_left_out_by_pooling():
     model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3))
     layer = check(model, (1, 6, 8)).network.convolutions[0]
@@ -337,19 +405,23 @@ def models(draw):
             given = draw(st.sampled_from([padding, (padding, padding)]))
         outputs = draw(st.integers(1, 3))
         bias = draw(st.booleans())
-        layers.append(nn.Conv2d(channels, outputs, kernel, padding=given, bias=bias))
-        channels, height, width = (
-            outputs,
-            height + 2 * padding - kernel + 1,
-            width + 2 * padding - kernel + 1,
-        )
+        stride = 1 if given == "same" else draw(st.integers(1, 3))
+        layers.append(nn.Conv2d(channels, outputs, kernel, stride, padding=given, bias=bias))
+        averaged = False
+        channels = outputs
+        height, width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
         if draw(st.booleans()):
             layers.append(statistics(nn.BatchNorm2d(channels, affine=draw(st.booleans()))))
         sometimes(nn.ReLU(inplace=draw(st.booleans())))
         if min(height, width) >= 2 and draw(st.booleans()):
-            layers.append(nn.MaxPool2d(2))
-            height, width = height // 2, width // 2
-        sometimes(nn.ReLU())
+            size, stride = draw(st.integers(1, min(3, height, width))), draw(st.integers(1, 3))
+            padding = draw(st.integers(0, size // 2))
+            kind = draw(st.sampled_from([nn.MaxPool2d, nn.AvgPool2d]))
+            layers.append(kind(size, stride, padding))
+            averaged = kind is nn.AvgPool2d
+            height, width = ((n + 2 * padding - size) // stride + 1 for n in (height, width))
+        if not averaged:
+            sometimes(nn.ReLU())
         sometimes(nn.Identity())
     layers.append(nn.Flatten())
     size = math.prod((channels, height, width))
@@ -397,21 +469,26 @@ def test_the_error_is_meant_to_be_read():
     assert issubclass(UnsupportedError, SparringError)
     model = nn.Sequential()
     model.add_module("conv1", nn.Conv2d(2, 3, 3))
-    model.add_module("conv2", nn.Conv2d(3, 3, 3, stride=2))
+    model.add_module("conv2", nn.Conv2d(3, 3, 3, dilation=2))
     assert refused(model) == (
-        "layer conv2 (Conv2d) has stride (2, 2); the fused engine takes stride 1"
+        "layer conv2 (Conv2d) has dilation (2, 2); the fused engine takes dilation 1"
     )
 
 
-@pytest.mark.parametrize("shape", [(), (784,), (28, 28), (1, 1, 28, 28), (1, 0, 28)])
+@pytest.mark.parametrize("shape", [(), (0,), (28, 28), (1, 1, 28, 28), (1, 0, 28)])
 def test_other_images(shape):
-    assert "(channels, height, width)" in refused(StudyCNN(), shape)
+    assert "(channels, height, width) or (features,)" in refused(StudyCNN(), shape)
+
+
+@pytest.mark.parametrize("first", [nn.Conv2d(1, 1, 1), nn.MaxPool2d(1), Normalize(0, 1)])
+def test_layers_for_images_refuse_features(first):
+    assert f"layer 0 ({type(first).__name__})" in refused(nn.Sequential(first), (128,))
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"stride": 2}, "stride (2, 2)"),
+        ({"stride": (2, 1)}, "stride (2, 1); the fused engine takes the same both ways"),
         ({"dilation": 2}, "dilation (2, 2)"),
         ({"groups": 2, "out_channels": 4}, "groups 2"),
         ({"kernel_size": (3, 1)}, "kernel of size (3, 1)"),
@@ -435,14 +512,15 @@ def test_convolutions(settings, reason):
 @pytest.mark.parametrize(
     ("pool", "reason"),
     [
-        (nn.MaxPool2d(3), "has kernel size 3"),
-        (nn.MaxPool2d((2, 1)), "has kernel size (2, 1)"),
-        (nn.MaxPool2d(2, 1), "has stride 1"),
-        (nn.MaxPool2d(2, padding=1), "has padding 1"),
+        (nn.MaxPool2d(7), "has nothing to pool in 6x6 pixels"),
+        (nn.MaxPool2d(2, padding=2), "has padding 2, more than half its window"),
+        (nn.MaxPool2d(2.0), "has sizes that aren't understood"),
         (nn.MaxPool2d(2, dilation=2), "has dilation 2"),
         (nn.MaxPool2d(2, ceil_mode=True), "has ceil_mode"),
         (nn.MaxPool2d(2, return_indices=True), "has return_indices"),
-        (nn.AvgPool2d(2), "layer 1 (AvgPool2d) is not one"),
+        (nn.AvgPool2d(2, ceil_mode=True), "has ceil_mode"),
+        (nn.AvgPool2d(2, divisor_override=3), "has divisor_override"),
+        (nn.AdaptiveAvgPool2d(4), "makes 4x4 pixels of 6x6; the fused engine takes windows of eq"),
         (nn.AdaptiveMaxPool2d(2), "layer 1 (AdaptiveMaxPool2d) is not one"),
     ],
 )
@@ -454,14 +532,11 @@ def test_pooling(pool, reason):
     ("layers", "reason"),
     [
         ([nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)], "layer 0 (ReLU) comes before the first"),
-        ([nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 4)], "comes before the first convolution"),
-        (
-            [nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2)],
-            "layer 3 (MaxPool2d) is the second pooling",
-        ),
+        ([nn.MaxPool2d(2), nn.ReLU()], "layer 1 (ReLU) comes before the first layer with weights"),
+        ([nn.Conv2d(2, 3, 3), nn.AvgPool2d(2), nn.ReLU()], "layer 2 (ReLU) follows an average"),
         ([nn.Conv2d(2, 3, 8), nn.MaxPool2d(2)], "nothing to pool in 1x1 pixels"),
         ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.MaxPool2d(2)], "follows a flattening"),
-        ([nn.Flatten(), nn.Linear(128, 4), nn.MaxPool2d(2)], "before the first convolution"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.MaxPool2d(2)], "follows a flattening"),
         ([nn.Flatten(), nn.Conv2d(2, 3, 3)], "follows a flattening or a linear layer"),
         ([nn.Conv2d(2, 3, 3), nn.Linear(6, 4)], "images of shape (3, 6, 6), not flattened"),
         ([nn.Flatten(), nn.Linear(100, 4)], "takes 100 inputs and is given 128"),
@@ -515,8 +590,7 @@ def test_chains(layers, reason):
         (lambda x: x.double(), "operation double is not one"),
         (lambda x: x[:, :2], "operation getitem is not one"),
         (lambda x: x.mT, "operation .mT is not one"),
-        (lambda x: F.avg_pool2d(x, 2), "operation avg_pool2d is not one"),
-        (lambda x: F.max_pool2d(x, 3), "operation max_pool2d has kernel size 3"),
+        (lambda x: F.avg_pool2d(x, 7), "operation avg_pool2d has nothing to pool"),
         (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], "is not one"),
         (lambda x: x.relu(2, 3), "operation relu has arguments that aren't understood"),
         (lambda x: x.flatten(), "operation flatten flattens dimensions 0 to -1"),
@@ -941,6 +1015,7 @@ def _rename(m):
         lambda m: m.__setitem__(2, nn.Sequential()),
         lambda m: m[2].__setattr__("__class__", nn.Tanh),
         lambda m: m[1].__setattr__("stride", (2, 2)),
+        lambda m: m[1].__setattr__("dilation", (2, 2)),
         lambda m: m[3].__setattr__("p", 0.5),
         lambda m: m[0].mean.add_(1),
         lambda m: m[0].register_buffer("std", torch.ones(1, 2, 1, 1)),

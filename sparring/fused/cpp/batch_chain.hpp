@@ -11,11 +11,23 @@
 #include "dense_layer.hpp"
 #include "direct_convolution.hpp"
 #include "layers.hpp"
+#include "pooling_layer.hpp"
+#include "strided_convolution.hpp"
 #include "winograd_convolution.hpp"
 
+// What computes a layer of `Convolutions`.
 template <class S>
-using ConvolutionOf = std::conditional_t<S::ALGORITHM == Algorithm::winograd,
-                                         WinogradConvolution<S>, DirectConvolution<S>>;
+struct RowLayer {
+  using type = PoolingLayer<S>;
+};
+template <int CI, int HI, int WI, int CO, int K, int P, bool RELU, bool POOL, Algorithm A, int STRIDE>
+struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
+  using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
+  using Plain = std::conditional_t<A == Algorithm::winograd, WinogradConvolution<S>, DirectConvolution<S>>;
+  using type = std::conditional_t<STRIDE == 1, Plain, StridedConvolution<S>>;
+};
+template <class S>
+using ConvolutionOf = typename RowLayer<S>::type;
 
 template <class ConvolutionList, class DenseList>
 struct Parts;

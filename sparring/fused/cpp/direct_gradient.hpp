@@ -44,10 +44,10 @@ class DirectGradient {
           UNROLL for (int i = 0; i < width; i++)
             UNROLL for (int k = 0; k < S::K; k++) sums[i][k] = at[i * S::K + k];
           for (int r = first; r <= y; r++) {
-            int yi = r + ky - S::P;
+            int yi = S::STRIDE * r + ky - S::P;
             if (yi < 0 || yi >= S::HI) continue;
             const Vec *g = g_row(r) + c, *in = in_row(yi) - S::P * S::CI + ci;
-            for (int x = 0; x < S::WC; x++, g += S::CO, in += S::CI) {
+            for (int x = 0; x < S::WC; x++, g += S::CO, in += S::STRIDE * S::CI) {
               Vec v[width];
               UNROLL for (int i = 0; i < width; i++) v[i] = g[i];
               UNROLL for (int k = 0; k < S::K; k++) {

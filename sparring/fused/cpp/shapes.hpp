@@ -6,18 +6,42 @@
 
 enum class Algorithm { direct, winograd };
 
+// The last of `windows` windows that ends at row y of `rows` or above it, or below the image if y is
+// its last row; -1 if none does.
+constexpr int last_window(int y, int rows, int windows, int kernel, int stride, int padding) {
+  int room = y + padding - (kernel - 1);
+  return y == rows - 1 ? windows - 1 : room < 0 ? -1 : room / stride;
+}
+
 template <int IN_CHANNELS, int HEIGHT, int WIDTH, int OUT_CHANNELS, int KERNEL, int PADDING,
-          bool RELU_, bool POOL_, Algorithm ALGORITHM_>
+          bool RELU_, bool POOL_, Algorithm ALGORITHM_, int STRIDE_ = 1>
 struct Convolution {
   static constexpr int CI = IN_CHANNELS, HI = HEIGHT, WI = WIDTH, CO = OUT_CHANNELS, K = KERNEL;
-  static constexpr int P = PADDING;
+  static constexpr int P = PADDING, STRIDE = STRIDE_;
   static constexpr bool RELU = RELU_, POOL = POOL_;
   static constexpr Algorithm ALGORITHM = ALGORITHM_;
   // Before pooling, and after it.
-  static constexpr int HC = HI + 2 * P - K + 1, WC = WI + 2 * P - K + 1;
+  static constexpr int HC = (HI + 2 * P - K) / STRIDE + 1, WC = (WI + 2 * P - K) / STRIDE + 1;
   static constexpr int HO = POOL ? HC / 2 : HC, WO = POOL ? WC / 2 : WC;
   static constexpr size_t WEIGHTS = (size_t)CO * CI * K * K;
   static constexpr int BIASES = CO;
+  // The last row before pooling that needs none of the input's rows below y.
+  static constexpr int last_row(int y) { return last_window(y, HI, HC, K, STRIDE, P); }
+};
+
+// Pooling as a layer of its own: the mean of each window, or its maximum. Of a mean, PADDING_COUNTS
+// tells whether it is that of the padding, too.
+template <bool MEAN_, int CHANNELS, int HEIGHT, int WIDTH, int KERNEL_ROWS, int KERNEL_COLUMNS,
+          int STRIDE_ROWS, int STRIDE_COLUMNS, int PADDING_ROWS, int PADDING_COLUMNS,
+          bool PADDING_COUNTS_>
+struct Pooling {
+  static constexpr bool MEAN = MEAN_, PADDING_COUNTS = PADDING_COUNTS_;
+  static constexpr int C = CHANNELS, HI = HEIGHT, WI = WIDTH, KH = KERNEL_ROWS, KW = KERNEL_COLUMNS;
+  static constexpr int SH = STRIDE_ROWS, SW = STRIDE_COLUMNS, PH = PADDING_ROWS, PW = PADDING_COLUMNS;
+  static constexpr int HO = (HI + 2 * PH - KH) / SH + 1, WO = (WI + 2 * PW - KW) / SW + 1;
+  static constexpr size_t WEIGHTS = 0;
+  static constexpr int BIASES = 0;
+  static constexpr int last_row(int y) { return last_window(y, HI, HO, KH, SH, PH); }
 };
 
 // A dense layer whose inputs come in ROWS rows of COLUMNS pixels of CHANNELS channels; a layer

@@ -8,7 +8,7 @@ from typing import cast
 from torch import nn
 
 from sparring.fused.folding import BatchNorm
-from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.network import Convolution, Dense, Network, Pooling
 from sparring.fused.recognition.unsupported import UnsupportedError
 
 #: The shape of one image's share of a tensor.
@@ -23,20 +23,20 @@ class Chain:
     """Layers with weights, first to last.
 
     Args:
-        shape: (channels, height, width) of an image.
+        shape: (channels, height, width) of an image, or (features,).
 
     Attributes:
         mean, std: what normalises the images; empty if nothing does.
-        convolutions, dense: the layers.
-        parameters: weight and bias of each layer, None where it has no bias.
+        front, dense: the layers.
+        parameters: weight and bias of each layer, None where it has no such thing.
         norms: for each layer the batch normalisation that follows it, None where none does.
     """
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self.mean: tuple[float, ...] = ()
         self.std: tuple[float, ...] = ()
-        self.convolutions: list[Convolution] = []
+        self.front: list[Convolution | Pooling] = []
         self.dense: list[Dense] = []
         self.parameters: list[nn.Parameter | None] = []
         self.norms: list[BatchNorm | None] = []
@@ -51,18 +51,23 @@ class Chain:
             raise UnsupportedError("the model doesn't end in a linear layer")
         if self.dense[-1].relu:
             raise UnsupportedError("a ReLU follows the last linear layer, whose output is logits")
-        return Network(
-            self._shape, self.mean, self.std, tuple(self.convolutions), tuple(self.dense)
-        )
+        return Network(self._shape, self.mean, self.std, tuple(self.front), tuple(self.dense))
 
     def bare_shape(self) -> Shape | None:
         """The output's shape of the last layer with weights, if nothing follows it yet."""
         if self.dense:
             return None if self.dense[-1].relu else (self.dense[-1].outputs,)
-        if not self.convolutions or self.convolutions[-1].relu or self.convolutions[-1].pool:
+        last = self.front[-1] if self.front else None
+        if not isinstance(last, Convolution) or last.relu or last.pool:
             return None
-        last = self.convolutions[-1]
         return (last.out_channels, last.out_height, last.out_width)
+
+    def pool(self, pooling: Pooling) -> Shape:
+        """Append a pooling; gives its output's shape."""
+        self.front.append(pooling)
+        self.parameters += (None, None)
+        self.norms.append(None)
+        return (pooling.out_channels, pooling.out_height, pooling.out_width)
 
     def take_parameters(self, layer: nn.Conv2d | nn.Linear, shape: Shape) -> None:
         """Append a layer's weight and bias."""

@@ -62,12 +62,23 @@ def _max_pool(chain: Chain, input: Value, layer: nn.MaxPool2d) -> Shape:
     )
 
 
+def _average_pool(chain: Chain, input: Value, layer: nn.AvgPool2d) -> Shape:
+    return operations.avg_pool2d(
+        chain, input, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode,
+        layer.count_include_pad, layer.divisor_override,
+    )  # fmt: skip
+
+
+def _adaptive_average_pool(chain: Chain, input: Value, layer: nn.AdaptiveAvgPool2d) -> Shape:
+    return operations.adaptive_avg_pool2d(chain, input, layer.output_size)
+
+
 def _flatten(chain: Chain, input: Value, layer: nn.Flatten) -> Shape:
     return operations.flatten(chain, input, layer.start_dim, layer.end_dim)
 
 
 def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
-    if chain.convolutions or chain.dense or chain.mean or len(input.shape) != 3:
+    if chain.front or chain.dense or chain.mean or len(input.shape) != 3:
         raise UnsupportedError("is not the first layer")
     channels = input.shape[0]
     for name, buffer in (("mean", layer.mean), ("std", layer.std)):
@@ -91,10 +102,15 @@ def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
 def _conv(chain: Chain, input: Value, layer: nn.Conv2d) -> Shape:
     if len(input.shape) != 3:
         raise UnsupportedError("follows a flattening or a linear layer")
-    for name, wanted in (("stride", 1), ("dilation", 1), ("groups", 1)):
+    for name in ("dilation", "groups"):
         value = getattr(layer, name)
-        if pair(value) != (wanted, wanted):
+        if pair(value) != (1, 1):
             raise UnsupportedError(f"has {name} {value}; the fused engine takes {name} 1")
+    stride, other = cast("tuple[int, int]", pair(layer.stride))
+    if stride != other:
+        raise UnsupportedError(
+            f"has stride {layer.stride}; the fused engine takes the same both ways"
+        )
     if layer.padding_mode != "zeros":
         raise UnsupportedError(
             f"has padding mode {layer.padding_mode!r}; the fused engine takes 'zeros'"
@@ -110,11 +126,12 @@ def _conv(chain: Chain, input: Value, layer: nn.Conv2d) -> Shape:
     if layer.in_channels != channels:
         raise UnsupportedError(f"takes {layer.in_channels} channels and is given {channels}")
     convolution = Convolution(
-        channels, height, width, layer.out_channels, kernel, padding, relu=False, pool=False
-    )
+        channels, height, width, layer.out_channels, kernel, padding, relu=False, pool=False,
+        stride=stride,
+    )  # fmt: skip
     if min(convolution.conv_height, convolution.conv_width) < 1:
         raise UnsupportedError(f"has a kernel too large for {height}x{width} pixels")
-    chain.convolutions.append(convolution)
+    chain.front.append(convolution)
     return (convolution.out_channels, convolution.out_height, convolution.out_width)
 
 
@@ -155,6 +172,8 @@ LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
         nn.Linear: _linear,
         nn.ReLU: _relu,
         nn.MaxPool2d: _max_pool,
+        nn.AvgPool2d: _average_pool,
+        nn.AdaptiveAvgPool2d: _adaptive_average_pool,
         nn.Flatten: _flatten,
         nn.Identity: _identity,
         nn.Dropout: _dropout,

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from sparring.fused.network import Convolution, Pooling
 from sparring.fused.recognition.chain import Chain, Link, Shape
 from sparring.fused.recognition.unsupported import UnsupportedError
 from sparring.fused.recognition.values import BatchSize, Value
@@ -24,12 +25,15 @@ def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
     """F.relu and its kin."""
     if chain.dense:
         chain.dense[-1] = replace(chain.dense[-1], relu=True)
-    elif chain.convolutions:
-        # After the layer's pooling or before: the maximum of ReLUs is the ReLU of the maximum.
-        chain.convolutions[-1] = replace(chain.convolutions[-1], relu=True)
-    else:
-        raise UnsupportedError("comes before the first layer with weights")
-    return input.shape
+        return input.shape
+    # After poolings or before: the maximum of ReLUs is the ReLU of the maximum.
+    for number, layer in reversed([*enumerate(chain.front)]):
+        if isinstance(layer, Convolution):
+            chain.front[number] = replace(layer, relu=True)
+            return input.shape
+        if layer.mean:
+            raise UnsupportedError("follows an average; the fused engine takes it before")
+    raise UnsupportedError("comes before the first layer with weights")
 
 
 def max_pool2d(
@@ -43,30 +47,79 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Shape:
     """F.max_pool2d."""
-    if pair(kernel_size) != (2, 2):
-        raise UnsupportedError(f"has kernel size {kernel_size}; the fused engine takes 2")
-    # PyTorch takes an empty list for None, its default.
-    if stride not in (None, (), []) and pair(stride) != (2, 2):
-        raise UnsupportedError(f"has stride {stride}; the fused engine takes 2")
-    if pair(padding) != (0, 0):
-        raise UnsupportedError(f"has padding {padding}; the fused engine takes 0")
     if pair(dilation) != (1, 1):
         raise UnsupportedError(f"has dilation {dilation}; the fused engine takes 1")
-    if ceil_mode or return_indices:
-        setting = "ceil_mode" if ceil_mode else "return_indices"
-        raise UnsupportedError(f"has {setting}; the fused engine doesn't take it")
-    if not chain.convolutions:
-        raise UnsupportedError("comes before the first convolution")
+    if return_indices:
+        raise UnsupportedError("has return_indices; the fused engine doesn't take it")
+    pooling = _pooling(False, input, kernel_size, stride, padding, ceil_mode)
+    last = chain.front[-1] if chain.front else None
+    # The commonest is done together with the convolution before it.
+    halves = pooling.kernel == pooling.stride == (2, 2) and pooling.padding == (0, 0)
+    if halves and isinstance(last, Convolution) and not last.pool:
+        chain.front[-1] = last = replace(last, pool=True)
+        return (last.out_channels, last.out_height, last.out_width)
+    return chain.pool(pooling)
+
+
+def avg_pool2d(
+    chain: Chain,
+    input: Value,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Shape:
+    """F.avg_pool2d."""
+    if divisor_override is not None:
+        raise UnsupportedError("has divisor_override; the fused engine doesn't take it")
+    pooling = _pooling(True, input, kernel_size, stride, padding, ceil_mode)
+    return chain.pool(replace(pooling, padding_counts=count_include_pad))
+
+
+def adaptive_avg_pool2d(chain: Chain, input: Value, output_size: Any) -> Shape:
+    """F.adaptive_avg_pool2d."""
+    _check_images(input)
+    size = input.shape[1:]
+    rows, columns = pair(output_size)
+    wanted = (size[0] if rows is None else rows, size[1] if columns is None else columns)
+    if min(wanted) < 1 or size[0] % wanted[0] or size[1] % wanted[1]:
+        raise UnsupportedError(
+            f"makes {wanted[0]}x{wanted[1]} pixels of {size[0]}x{size[1]}; the fused engine takes "
+            "windows of equal size"
+        )
+    if wanted == size:
+        return input.shape
+    window = (size[0] // wanted[0], size[1] // wanted[1])
+    return chain.pool(_pooling(True, input, window, None, 0, False))
+
+
+def _pooling(
+    mean: bool, input: Value, kernel: Any, stride: Any, padding: Any, ceil_mode: bool
+) -> Pooling:
+    """A pooling of images, whose arguments are as PyTorch takes them."""
+    _check_images(input)
+    if ceil_mode:
+        raise UnsupportedError("has ceil_mode; the fused engine doesn't take it")
+    # PyTorch takes an empty list for None, its default.
+    given = (kernel, kernel if stride in (None, (), []) else stride, padding)
+    window, step, side = (pair(value) for value in given)
+    sizes = (*window, *step, *side)
+    if len(sizes) != 6 or any(type(size) is not int for size in sizes):
+        raise UnsupportedError("has sizes that aren't understood")
+    channels, rows, columns = input.shape
+    pooling = Pooling(mean, channels, rows, columns, window, step, side)
+    if min(pooling.out_height, pooling.out_width) < 1:
+        raise UnsupportedError(f"has nothing to pool in {rows}x{columns} pixels")
+    if 2 * side[0] > window[0] or 2 * side[1] > window[1]:
+        raise UnsupportedError(f"has padding {padding}, more than half its window")
+    return pooling
+
+
+def _check_images(input: Value) -> None:
     if len(input.shape) != 3:
         raise UnsupportedError("follows a flattening")
-    if chain.convolutions[-1].pool:
-        raise UnsupportedError("is the second pooling after one convolution")
-    pooled = replace(chain.convolutions[-1], pool=True)
-    if min(pooled.out_height, pooled.out_width) < 1:
-        rows, columns = input.shape[1:]
-        raise UnsupportedError(f"has nothing to pool in {rows}x{columns} pixels")
-    chain.convolutions[-1] = pooled
-    return (pooled.out_channels, pooled.out_height, pooled.out_width)
 
 
 def dropout(
@@ -129,6 +182,8 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
         "relu_": relu,
         F.max_pool2d: max_pool2d,
         torch.max_pool2d: max_pool2d,
+        F.avg_pool2d: avg_pool2d,
+        F.adaptive_avg_pool2d: adaptive_avg_pool2d,
         F.dropout: dropout,
         F.dropout2d: dropout,
         F.dropout3d: dropout,
@@ -143,7 +198,7 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
 )
 
 
-def pair(value: object) -> tuple[object, ...]:
+def pair(value: Any) -> tuple[Any, ...]:
     """A number as the pair of itself, as PyTorch's functions take it."""
     if isinstance(value, (tuple, list)):
         return (*value, *value) if len(value) == 1 else tuple(value)

@@ -25,10 +25,10 @@ class Walk:
     """The network as far as the graph has been walked.
 
     Args:
-        shape: (channels, height, width) of an image.
+        shape: (channels, height, width) of an image, or (features,).
     """
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self._chain = Chain(shape)
         self._last = Value(shape)
         self._output: object = None
