@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import zip_longest
+import re
 
 from sparring.fused.machine import BuildError
-from sparring.fused.network import Convolution, Dense, Network, Pooling
+from sparring.fused.network import Activation, Convolution, Curve, Dense, Front, Network, Pooling
 
 #: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
 POINTS = 8
@@ -71,21 +71,30 @@ def _pooling(pool: Pooling) -> str:
     return f"Pooling<{str(pool.mean).lower()}, {', '.join(map(str, numbers))}, {counts}>"
 
 
-def _front(layers: tuple[Convolution | Pooling, ...]) -> list[str]:
-    parts = []
-    for layer, after in zip_longest(layers, layers[1:]):
-        if isinstance(layer, Pooling):
+def _activation(layer: Activation) -> str:
+    numbers = f"{layer.out_channels}, {layer.out_height}, {layer.out_width}"
+    return f"Activation<{_curve(layer.curve)}, {numbers}>"
+
+
+def _front(layers: tuple[Front, ...]) -> list[str]:
+    parts: list[str] = []
+    maximum = False  # whether one follows, of whatever activations make of the layer
+    for layer in reversed(layers):
+        if isinstance(layer, Activation):
+            parts.append(_activation(layer))
+        elif isinstance(layer, Pooling):
             parts.append(_pooling(layer))
-            continue
-        # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
-        maximum = isinstance(after, Pooling) and not after.mean
-        parts.append(_convolution(layer, tiles=not maximum))
-    return parts
+            maximum = not layer.mean
+        else:
+            # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
+            parts.append(_convolution(layer, tiles=not maximum))
+            maximum = False
+    return parts[::-1]
 
 
-def tile_side(conv: Convolution | Pooling) -> int:
+def tile_side(conv: Front) -> int:
     """Side of the tiles in which a layer hands its output on: 1 where it has none."""
-    if isinstance(conv, Pooling):
+    if not isinstance(conv, Convolution):
         return 1
     side = winograd_outputs(conv) if uses_winograd(conv) else 1
     return side // 2 if conv.pool and side > 1 else side
@@ -93,7 +102,30 @@ def tile_side(conv: Convolution | Pooling) -> int:
 
 def _dense(dense: Dense, rows: int, columns: int, channels: int, phase: int) -> str:
     relu = str(dense.relu).lower()
-    return f"Dense<{rows}, {columns}, {channels}, {phase}, {dense.outputs}, {relu}>"
+    curve = "" if dense.curve is None else f", {_curve(dense.curve)}"
+    return f"Dense<{rows}, {columns}, {channels}, {phase}, {dense.outputs}, {relu}{curve}>"
+
+
+def _curve(curve: Curve) -> str:
+    return curve.name if curve.parameter is None else f"{curve.name}<{_parameter(curve.parameter)}>"
+
+
+def _parameter(value: float) -> str:
+    """The type whose VALUE is a parameter: C++17 has no floating template arguments."""
+    return "Parameter_" + re.sub(r"\W", lambda found: f"{ord(found[0]):x}_", value.hex())
+
+
+def _curves(network: Network) -> str:
+    """What the lists of layers need before them where there are activations."""
+    curves = [layer.curve for layer in network.front if isinstance(layer, Activation)]
+    curves += [dense.curve for dense in network.dense if dense.curve is not None]
+    if not curves:
+        return ""
+    values = sorted({curve.parameter for curve in curves if curve.parameter is not None})
+    return '#include "curves.hpp"\n' + "".join(
+        f"struct {_parameter(value)} {{\n  static constexpr float VALUE = {value.hex()}f;\n}};\n"
+        for value in values
+    )
 
 
 def _numbers(values: list[float]) -> str:
@@ -134,6 +166,6 @@ def header(network: Network) -> str:
 constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
 constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
 constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
-using Convolutions = List<{", ".join(_front(network.front))}>;
+{_curves(network)}using Convolutions = List<{", ".join(_front(network.front))}>;
 using Denses = List<{denses}>;
 """

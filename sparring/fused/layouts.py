@@ -39,8 +39,12 @@ def layouts(isa: Isa) -> tuple[Layout, ...]:
 
 
 def layouts_of(network: Network, isa: Isa) -> tuple[Layout, ...]:
-    """The layouts that can compute a network: tiles know no strides, and one kind of pooling."""
+    """The layouts that can compute a network.
+
+    Tiles know no strides, one kind of pooling, and no activation but ReLU.
+    """
     tiled = all(isinstance(layer, Convolution) and layer.stride == 1 for layer in network.front)
+    tiled &= all(dense.curve is None for dense in network.dense)
     return layouts(isa) if tiled else layouts(isa)[:1]
 
 

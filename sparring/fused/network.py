@@ -1,8 +1,8 @@
 """The networks that the fused engine computes, as plain numbers.
 
-A network is convolution and pooling layers, then dense layers. ReLU, and max-pooling by two,
-belong to the layer before them; what normalises the images comes first. Nothing here knows torch
-or C++.
+A network is convolutions, poolings and activations, then dense layers. ReLU, and max-pooling by
+two, belong to the convolution before them, and activations to the dense layer before them; what
+normalises the images comes first. Nothing here knows torch or C++.
 """
 
 from __future__ import annotations
@@ -97,6 +97,34 @@ class Pooling:
         return places(self.width, self.kernel[1], self.stride[1], self.padding[1])
 
 
+@dataclass(frozen=True)
+class Curve:
+    """An activation's function.
+
+    Attributes:
+        name: of the function in ``cpp/curves.hpp``.
+        parameter: its parameter, None for one that has none.
+    """
+
+    name: str
+    parameter: float | None = None
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation as a layer of its own.
+
+    Attributes:
+        curve: its function.
+        out_channels, out_height, out_width: shape of one image, in and out.
+    """
+
+    curve: Curve
+    out_channels: int
+    out_height: int
+    out_width: int
+
+
 def places(size: int, kernel: int, stride: int, padding: int) -> int:
     """Where a kernel fits along a side of an image; 0 if nowhere."""
     return max(0, (size + 2 * padding - kernel) // stride + 1)
@@ -104,21 +132,27 @@ def places(size: int, kernel: int, stride: int, padding: int) -> int:
 
 @dataclass(frozen=True)
 class Dense:
-    """A linear layer, then ReLU if wanted.
+    """A linear layer, then ReLU or another activation if wanted.
 
     Attributes:
         inputs, outputs: neurons; the weight tensor is ``(outputs, inputs)``.
         relu: whether max(0, .) follows.
+        curve: the other activation.
     """
 
     inputs: int
     outputs: int
     relu: bool
+    curve: Curve | None = None
 
     @property
     def weights(self) -> int:
         """Elements of the weight tensor."""
         return self.inputs * self.outputs
+
+
+#: A layer before the dense ones.
+Front = Convolution | Pooling | Activation
 
 
 @dataclass(frozen=True)
@@ -128,7 +162,7 @@ class Network:
     Attributes:
         shape: (channels, height, width) of an image, or (features,).
         mean, std: images become (x - mean) / std first, one number a channel; empty if not.
-        front: convolutions and poolings, first to last; may be empty.
+        front: convolutions, poolings and activations, first to last; may be empty.
         dense: first to last, at least one; the first takes the flattened (channel, row, column)
             output of the last layer before, or the flattened image.
     """
@@ -136,7 +170,7 @@ class Network:
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    front: tuple[Convolution | Pooling, ...]
+    front: tuple[Front, ...]
     dense: tuple[Dense, ...]
 
     @property

@@ -153,7 +153,27 @@ EVAL_NETWORKS = {
     ),
 }  # fmt: skip
 
-ALL = NETWORKS | POOLING_NETWORKS | EVAL_NETWORKS
+#: The same, with activations other than ReLU, and a ReLU that follows no convolution.
+CURVE_NETWORKS = {
+    "curves": (
+        (2, 9, 8),
+        lambda: [
+            nn.Conv2d(2, 7, 3), nn.LeakyReLU(0.1), nn.MaxPool2d(2), nn.Conv2d(7, 18, 3, padding=1),
+            nn.Softplus(2.0), nn.AvgPool2d(2), nn.Tanh(), nn.ReLU(), nn.Flatten(), nn.Sigmoid(),
+            nn.Linear(18, 19), nn.GELU(), nn.Linear(19, 6), nn.SiLU(), nn.Linear(6, 4),
+        ],
+    ),
+    "more-curves": (
+        (1, 6, 7),
+        lambda: [
+            nn.Conv2d(1, 6, 3), nn.ELU(1.5), nn.Conv2d(6, 4, 2), nn.GELU("tanh"), *head(48, 5),
+            nn.Tanh(), nn.Linear(5, 9), nn.LeakyReLU(), nn.Linear(9, 8), nn.Softplus(),
+            nn.Linear(8, 3),
+        ],
+    ),
+}  # fmt: skip
+
+ALL = NETWORKS | POOLING_NETWORKS | CURVE_NETWORKS | EVAL_NETWORKS
 
 
 def network(name, seed=0):
@@ -182,7 +202,7 @@ def margins(model, x):
     least = torch.full((len(x),), float("inf"), dtype=torch.float64)
     with torch.no_grad():
         for layer in model:
-            if isinstance(layer, nn.ReLU):
+            if isinstance(layer, nn.ReLU | nn.LeakyReLU):
                 least = torch.minimum(least, x.abs().flatten(1).amin(1) / x.abs().max())
             elif isinstance(layer, nn.MaxPool2d):
                 rows, columns = _pair(layer.padding)

@@ -9,17 +9,14 @@ from sparring.fused.recognise import UnsupportedError, recognise
 from tests.sparring.corpus import CORPUS
 
 #: Refused altogether: the reason.
-REFUSED = {
-    "LeNet-5": "layer 1 (Tanh) is not one that the fused engine takes",
-    "CNN, GELU": "layer 1 (GELU) is not one that the fused engine takes",
-    "CNN, SiLU and BN": "layer 2 (SiLU) is not one that the fused engine takes",
-}
+REFUSED: dict[str, str] = {}
 #: Taken for attacks, not for updates: what train mode does.
 ONLY_ATTACKS = {
     "TRADES SmallCNN": "layer 13 (Dropout) is active, with p=0.5",
     "Carlini-Wagner, MNIST": "layer 13 (Dropout) is active, with p=0.5",
     "Carlini-Wagner, CIFAR": "layer 13 (Dropout) is active, with p=0.5",
     "all-convolutional": "layer 0 (Dropout) is active, with p=0.2",
+    "CNN, SiLU and BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
     "conv-BN-ReLU": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
     "VGG-11 BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
 }

@@ -331,7 +331,7 @@ def test_sanitizers_find_nothing():
         ]
         for name, kinds in (
             (MIXED, layouts(isa)), ("dense", layouts(isa)[-1:]), ("strides", layouts(isa)[:1]),
-            ("pools", layouts(isa)[:1]),
+            ("pools", layouts(isa)[:1]), ("curves", layouts(isa)[:1]),
         )
         for text in [header(recognise(network(name), shape_of(name)).network)]
     }  # fmt: skip

@@ -17,11 +17,21 @@ from torch.nn.utils import parametrizations, prune
 
 from sparring.errors import SparringError
 from sparring.fused.folding import Folding
-from sparring.fused.network import Convolution, Dense, Network, Pooling
+from sparring.fused.network import Activation, Convolution, Dense, Network, Pooling
 from sparring.fused.recognise import Recognised, UnsupportedError, fingerprint, recognise
 from sparring.networks import MadryCNN, Normalize, StudyCNN
 
 SHAPE = (2, 8, 8)
+
+
+def curved(curve, x):
+    """An activation, by its name in the kernels."""
+    functions = {
+        "Relu": torch.relu, "LeakyRelu": F.leaky_relu, "Tanh": torch.tanh,
+        "Sigmoid": torch.sigmoid, "Elu": F.elu, "Silu": F.silu, "Softplus": F.softplus,
+        "Gelu": F.gelu, "TanhGelu": lambda x: F.gelu(x, approximate="tanh"),
+    }  # fmt: skip
+    return functions[curve.name](x, *([] if curve.parameter is None else [curve.parameter]))
 
 
 def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
@@ -50,6 +60,11 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
             )  # fmt: skip
             assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
             continue
+        if isinstance(layer, Activation):
+            assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
+            assert weight is bias is None
+            x = curved(layer.curve, x)
+            continue
         assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
         assert weight.numel() == layer.weights
         x = F.conv2d(x, weight, bias, layer.stride, layer.padding)
@@ -64,6 +79,7 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
         x = x @ weight.T + (0 if bias is None else bias)
         assert x.shape[1] == layer.outputs
         x = torch.relu(x) if layer.relu else x
+        x = x if layer.curve is None else curved(layer.curve, x)
     assert next(parameters, "end") == "end"
     assert x.shape[1] == network.classes
     return x
@@ -284,6 +300,32 @@ def test_poolings_of_their_own(pool, pixels):
     assert len(front) == (1 if pixels == 36 else 2)
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.LeakyReLU(), nn.LeakyReLU(0.3), nn.Tanh(), nn.Sigmoid(), nn.ELU(), nn.ELU(0.5),
+        nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Softplus(), nn.Softplus(3.0), torch.tanh, F.tanh,
+        torch.sigmoid, F.sigmoid, F.elu, F.gelu, F.silu, F.softplus, F.leaky_relu,
+        lambda x: x.tanh(), lambda x: x.sigmoid(), lambda x: F.leaky_relu(x, 0.2, True),
+        lambda x: F.elu(x, alpha=2.0), lambda x: F.gelu(x, approximate="tanh"),
+        lambda x: F.softplus(x, 2, 30), lambda x: F.relu(F.silu(x)),
+    ],
+)  # fmt: skip
+def test_activations(activation):
+    if isinstance(activation, nn.Module):
+        check(convolutional(None, activation))
+        check(nn.Sequential(nn.Flatten(), nn.Linear(128, 9), activation, nn.Linear(9, 4)))
+        check(nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), activation, nn.Linear(108, 4)))
+    else:
+        check(between(activation))
+
+
+def test_relu_may_follow_anything():
+    front = check(convolutional(None, nn.AvgPool2d(2), nn.ReLU(), size=27)).network.front
+    assert not front[0].relu
+    check(nn.Sequential(nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 4)))
+
+
 def test_relu_may_follow_maxima():
     pools = nn.MaxPool2d(3, 1), nn.MaxPool2d(2, 1)
     front = check(convolutional(None, *pools, nn.ReLU(), size=27)).network.front
@@ -407,7 +449,6 @@ def models(draw):
         bias = draw(st.booleans())
         stride = 1 if given == "same" else draw(st.integers(1, 3))
         layers.append(nn.Conv2d(channels, outputs, kernel, stride, padding=given, bias=bias))
-        averaged = False
         channels = outputs
         height, width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
         if draw(st.booleans()):
@@ -418,10 +459,8 @@ def models(draw):
             padding = draw(st.integers(0, size // 2))
             kind = draw(st.sampled_from([nn.MaxPool2d, nn.AvgPool2d]))
             layers.append(kind(size, stride, padding))
-            averaged = kind is nn.AvgPool2d
             height, width = ((n + 2 * padding - size) // stride + 1 for n in (height, width))
-        if not averaged:
-            sometimes(nn.ReLU())
+        sometimes(draw(st.sampled_from([nn.ReLU, nn.Tanh, nn.GELU, nn.ELU]))())
         sometimes(nn.Identity())
     layers.append(nn.Flatten())
     size = math.prod((channels, height, width))
@@ -431,7 +470,7 @@ def models(draw):
         size = outputs
         if draw(st.booleans()):
             layers.append(statistics(nn.BatchNorm1d(size, affine=draw(st.booleans()))))
-        sometimes(nn.ReLU())
+        sometimes(draw(st.sampled_from([nn.ReLU, nn.SiLU, nn.Sigmoid]))())
         sometimes(nn.Dropout(draw(st.sampled_from([0.0, 0.5]))))
     layers.append(nn.Linear(size, draw(st.integers(1, 5))))
     cut = draw(st.integers(0, len(layers)))
@@ -532,8 +571,20 @@ def test_pooling(pool, reason):
     ("layers", "reason"),
     [
         ([nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)], "layer 0 (ReLU) comes before the first"),
-        ([nn.MaxPool2d(2), nn.ReLU()], "layer 1 (ReLU) comes before the first layer with weights"),
-        ([nn.Conv2d(2, 3, 3), nn.AvgPool2d(2), nn.ReLU()], "layer 2 (ReLU) follows an average"),
+        ([nn.Tanh()], "layer 0 (Tanh) comes before the first layer"),
+        ([nn.Conv2d(2, 3, 3), nn.LeakyReLU(-1.0)], "layer 1 (LeakyReLU) has the parameter -1.0"),
+        ([nn.Conv2d(2, 3, 3), nn.ELU(float("nan"))], "layer 1 (ELU) has the parameter nan"),
+        ([nn.Conv2d(2, 3, 3), nn.Softplus(1, 9)], "has threshold 9; the fused engine takes 16"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.Tanh()], "an activation (Tanh) follows the last"),
+        (
+            [nn.Flatten(), nn.Linear(128, 4), nn.Tanh(), nn.ReLU()],
+            "layer 3 (ReLU) is the second activation after one linear layer",
+        ),
+        (
+            [nn.Flatten(), nn.Linear(128, 4), nn.ReLU(), nn.ELU()],
+            "layer 3 (ELU) is the second activation after one linear layer",
+        ),
+        ([nn.Conv2d(2, 3, 3), nn.Tanh(), nn.BatchNorm2d(3)], "does not directly follow"),
         ([nn.Conv2d(2, 3, 8), nn.MaxPool2d(2)], "nothing to pool in 1x1 pixels"),
         ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.MaxPool2d(2)], "follows a flattening"),
         ([nn.Flatten(), nn.Linear(128, 4), nn.MaxPool2d(2)], "follows a flattening"),
@@ -557,7 +608,7 @@ def test_pooling(pool, reason):
             "has no running statistics: in eval mode, too, it normalises by the batch",
         ),
         ([nn.Conv2d(2, 3, 3), nn.BatchNorm3d(3)], "layer 1 (BatchNorm3d) is not one"),
-        ([nn.Conv2d(2, 3, 3), nn.GELU()], "layer 1 (GELU) is not one"),
+        ([nn.Conv2d(2, 3, 3), nn.Mish()], "layer 1 (Mish) is not one"),
         ([nn.Flatten(0)], "flattens dimensions 0 to -1"),
         ([nn.Flatten(1, 2)], "flattens dimensions 1 to 2"),
         ([nn.Conv2d(2, 3, 3), Normalize(0, 1)], "layer 1 (Normalize) is not the first layer"),
@@ -582,8 +633,8 @@ def test_chains(layers, reason):
         (lambda x: x + x, "operation add is not one"),
         (lambda x: -x, "operation neg is not one"),
         (lambda x: torch.cat([x, x]), "operation cat is not one"),
-        (lambda x: x.tanh(), "operation tanh is not one"),
-        (lambda x: F.gelu(x), "operation gelu is not one"),
+        (lambda x: x.tan(), "operation tan is not one"),
+        (lambda x: F.mish(x), "operation mish is not one"),
         (lambda x: F.dropout(x, 0.5), "operation dropout is active, with p=0.5"),
         (lambda x: x.clamp(min=0), "operation clamp is not one"),
         (lambda x: x.detach(), "operation detach is not one"),

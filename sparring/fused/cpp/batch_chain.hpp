@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ascent.hpp"
+#include "curve_layer.hpp"
 #include "dense_layer.hpp"
 #include "direct_convolution.hpp"
 #include "layers.hpp"
@@ -25,6 +26,10 @@ struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
   using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
   using Plain = std::conditional_t<A == Algorithm::winograd, WinogradConvolution<S>, DirectConvolution<S>>;
   using type = std::conditional_t<STRIDE == 1, Plain, StridedConvolution<S>>;
+};
+template <class CURVE, int C, int HI, int WI>
+struct RowLayer<Activation<CURVE, C, HI, WI>> {
+  using type = CurveLayer<Activation<CURVE, C, HI, WI>>;
 };
 template <class S>
 using ConvolutionOf = typename RowLayer<S>::type;

@@ -24,6 +24,7 @@ struct Slots {
 template <class S>
 struct DenseLayer {
   using Rows = DenseRows<S>;
+  static constexpr bool CURVED = !std::is_void_v<typename S::CURVE>;
   static constexpr Slots<S> SLOTS{};
 
   // The size of blocks of at most `most` that cut `whole` most evenly.
@@ -99,6 +100,12 @@ struct DenseLayer {
           mask_[j] = positive(value[j]);
           value[j] = keep(mask_[j], value[j]);
         }
+      if constexpr (CURVED)
+        for (int j = 0; j < S::J; j++) {
+          const auto point = S::CURVE::at(value[j]);
+          value[j] = point.value;
+          slope_[j] = point.slope;
+        }
     }
 
     // `value` holds the gradient of the layer's output; lists the outputs where any image has one.
@@ -109,6 +116,7 @@ struct DenseLayer {
         begins_[panel++] = alive_;
         for (int j = first; j < first + decltype(real_)::value; j++) {
           if constexpr (S::RELU) value[j] = keep(mask_[j], value[j]);
+          if constexpr (CURVED) value[j] *= slope_[j];
           bool any = false;
           for (int i = 0; i < LANES; i++) any |= value[j][i] != 0.0f;
           if (any) unit_[alive_++] = j;  // a dead unit adds exact zeros to every gradient
@@ -278,5 +286,6 @@ struct DenseLayer {
     int unit_[S::J], begins_[Rows::PANELS + 2];  // outputs, and where each panel's begin
     int alive_ = 0;
     alignas(64) float by_image_[TRAIN ? LANES : 1][Rows::MAIN + LINE];  // beyond J zeros
+    Vec slope_[CURVED ? S::J : 1];
   };
 };

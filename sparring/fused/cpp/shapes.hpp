@@ -44,11 +44,23 @@ struct Pooling {
   static constexpr int last_row(int y) { return last_window(y, HI, HO, KH, SH, PH); }
 };
 
+// An activation as a layer of its own.
+template <class CURVE_, int CHANNELS, int HEIGHT, int WIDTH>
+struct Activation {
+  using CURVE = CURVE_;
+  static constexpr int C = CHANNELS, HI = HEIGHT, WI = WIDTH, HO = HI, WO = WI;
+  static constexpr size_t WEIGHTS = 0;
+  static constexpr int BIASES = 0;
+};
+
 // A dense layer whose inputs come in ROWS rows of COLUMNS pixels of CHANNELS channels; a layer
 // behind another dense layer has one row and one channel. PHASE: the side of the tiles in which the
-// layer before hands its pixels on, 1 if it does not.
-template <int ROWS_, int COLUMNS_, int CHANNELS_, int PHASE_, int OUTPUTS, bool RELU_>
+// layer before hands its pixels on, 1 if it does not. CURVE: an activation
+// other than ReLU.
+template <int ROWS_, int COLUMNS_, int CHANNELS_, int PHASE_, int OUTPUTS, bool RELU_,
+          class CURVE_ = void>
 struct Dense {
+  using CURVE = CURVE_;
   static constexpr int ROWS = ROWS_, COLUMNS = COLUMNS_, CHANNELS = CHANNELS_, J = OUTPUTS;
   static constexpr int PHASE = PHASE_;
   static constexpr int ROW = COLUMNS * CHANNELS, INPUTS = ROWS * ROW;

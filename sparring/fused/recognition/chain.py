@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 from torch import nn
 
 from sparring.fused.folding import BatchNorm
-from sparring.fused.network import Convolution, Dense, Network, Pooling
+from sparring.fused.network import Activation, Convolution, Curve, Dense, Front, Network, Pooling
 from sparring.fused.recognition.unsupported import UnsupportedError
 
 #: The shape of one image's share of a tensor.
@@ -36,7 +37,7 @@ class Chain:
         self._shape = shape
         self.mean: tuple[float, ...] = ()
         self.std: tuple[float, ...] = ()
-        self.front: list[Convolution | Pooling] = []
+        self.front: list[Front] = []
         self.dense: list[Dense] = []
         self.parameters: list[nn.Parameter | None] = []
         self.norms: list[BatchNorm | None] = []
@@ -51,23 +52,41 @@ class Chain:
             raise UnsupportedError("the model doesn't end in a linear layer")
         if self.dense[-1].relu:
             raise UnsupportedError("a ReLU follows the last linear layer, whose output is logits")
+        if self.dense[-1].curve:
+            name = self.dense[-1].curve.name
+            raise UnsupportedError(
+                f"an activation ({name}) follows the last linear layer, whose output is logits"
+            )
         return Network(self._shape, self.mean, self.std, tuple(self.front), tuple(self.dense))
 
     def bare_shape(self) -> Shape | None:
         """The output's shape of the last layer with weights, if nothing follows it yet."""
         if self.dense:
-            return None if self.dense[-1].relu else (self.dense[-1].outputs,)
+            dense = self.dense[-1]
+            return None if dense.relu or dense.curve else (dense.outputs,)
         last = self.front[-1] if self.front else None
         if not isinstance(last, Convolution) or last.relu or last.pool:
             return None
         return (last.out_channels, last.out_height, last.out_width)
 
-    def pool(self, pooling: Pooling) -> Shape:
-        """Append a pooling; gives its output's shape."""
-        self.front.append(pooling)
+    def append(self, layer: Pooling | Activation) -> Shape:
+        """Append a layer without weights; gives its output's shape."""
+        self.front.append(layer)
         self.parameters += (None, None)
         self.norms.append(None)
-        return (pooling.out_channels, pooling.out_height, pooling.out_width)
+        return (layer.out_channels, layer.out_height, layer.out_width)
+
+    def activate(self, curve: Curve) -> None:
+        """Append an activation."""
+        if self.dense:
+            if self.dense[-1].relu or self.dense[-1].curve:
+                raise UnsupportedError("is the second activation after one linear layer")
+            self.dense[-1] = replace(self.dense[-1], curve=curve)
+            return
+        if not self.front:
+            raise UnsupportedError("comes before the first layer")
+        last = self.front[-1]
+        self.append(Activation(curve, last.out_channels, last.out_height, last.out_width))
 
     def take_parameters(self, layer: nn.Conv2d | nn.Linear, shape: Shape) -> None:
         """Append a layer's weight and bias."""

@@ -27,6 +27,34 @@ def _relu(chain: Chain, input: Value, layer: nn.ReLU) -> Shape:
     return operations.relu(chain, input)
 
 
+def _leaky_relu(chain: Chain, input: Value, layer: nn.LeakyReLU) -> Shape:
+    return operations.leaky_relu(chain, input, layer.negative_slope)
+
+
+def _tanh(chain: Chain, input: Value, layer: nn.Tanh) -> Shape:
+    return operations.tanh(chain, input)
+
+
+def _sigmoid(chain: Chain, input: Value, layer: nn.Sigmoid) -> Shape:
+    return operations.sigmoid(chain, input)
+
+
+def _elu(chain: Chain, input: Value, layer: nn.ELU) -> Shape:
+    return operations.elu(chain, input, layer.alpha)
+
+
+def _gelu(chain: Chain, input: Value, layer: nn.GELU) -> Shape:
+    return operations.gelu(chain, input, layer.approximate)
+
+
+def _silu(chain: Chain, input: Value, layer: nn.SiLU) -> Shape:
+    return operations.silu(chain, input)
+
+
+def _softplus(chain: Chain, input: Value, layer: nn.Softplus) -> Shape:
+    return operations.softplus(chain, input, layer.beta, layer.threshold)
+
+
 def _dropout(chain: Chain, input: Value, layer: nn.Dropout) -> Shape:
     return operations.dropout(chain, input, layer.p, layer.training)
 
@@ -171,6 +199,13 @@ LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
         nn.Conv2d: _conv,
         nn.Linear: _linear,
         nn.ReLU: _relu,
+        nn.LeakyReLU: _leaky_relu,
+        nn.Tanh: _tanh,
+        nn.Sigmoid: _sigmoid,
+        nn.ELU: _elu,
+        nn.GELU: _gelu,
+        nn.SiLU: _silu,
+        nn.Softplus: _softplus,
         nn.MaxPool2d: _max_pool,
         nn.AvgPool2d: _average_pool,
         nn.AdaptiveAvgPool2d: _adaptive_average_pool,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
-from sparring.fused.network import Convolution, Pooling
+from sparring.fused.network import Activation, Convolution, Curve, Pooling
 from sparring.fused.recognition.chain import Chain, Link, Shape
 from sparring.fused.recognition.unsupported import UnsupportedError
 from sparring.fused.recognition.values import BatchSize, Value
@@ -24,6 +24,8 @@ from sparring.fused.recognition.values import BatchSize, Value
 def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
     """F.relu and its kin."""
     if chain.dense:
+        if chain.dense[-1].curve:
+            raise UnsupportedError("is the second activation after one linear layer")
         chain.dense[-1] = replace(chain.dense[-1], relu=True)
         return input.shape
     # After poolings or before: the maximum of ReLUs is the ReLU of the maximum.
@@ -31,9 +33,57 @@ def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
         if isinstance(layer, Convolution):
             chain.front[number] = replace(layer, relu=True)
             return input.shape
-        if layer.mean:
-            raise UnsupportedError("follows an average; the fused engine takes it before")
-    raise UnsupportedError("comes before the first layer with weights")
+        if isinstance(layer, Activation) or layer.mean:
+            break
+    chain.activate(Curve("Relu"))
+    return input.shape
+
+
+def leaky_relu(
+    chain: Chain, input: Value, negative_slope: float = 0.01, inplace: bool = False
+) -> Shape:
+    """F.leaky_relu."""
+    return _activate(chain, input, Curve("LeakyRelu", float(negative_slope)))
+
+
+def tanh(chain: Chain, input: Value) -> Shape:
+    """torch.tanh."""
+    return _activate(chain, input, Curve("Tanh"))
+
+
+def sigmoid(chain: Chain, input: Value) -> Shape:
+    """torch.sigmoid."""
+    return _activate(chain, input, Curve("Sigmoid"))
+
+
+def elu(chain: Chain, input: Value, alpha: float = 1.0, inplace: bool = False) -> Shape:
+    """F.elu."""
+    return _activate(chain, input, Curve("Elu", float(alpha)))
+
+
+def gelu(chain: Chain, input: Value, approximate: str = "none") -> Shape:
+    """F.gelu."""
+    return _activate(chain, input, Curve("TanhGelu" if approximate == "tanh" else "Gelu"))
+
+
+def silu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
+    """F.silu."""
+    return _activate(chain, input, Curve("Silu"))
+
+
+def softplus(chain: Chain, input: Value, beta: float = 1.0, threshold: float = 20.0) -> Shape:
+    """F.softplus, whose curve is a straight line beyond the threshold."""
+    if threshold < 16:
+        raise UnsupportedError(f"has threshold {threshold}; the fused engine takes 16 or more")
+    return _activate(chain, input, Curve("Softplus", float(beta)))
+
+
+def _activate(chain: Chain, input: Value, curve: Curve) -> Shape:
+    """An activation other than ReLU."""
+    if curve.parameter is not None and not 1e-6 < curve.parameter < 1e6:
+        raise UnsupportedError(f"has the parameter {curve.parameter}")
+    chain.activate(curve)
+    return input.shape
 
 
 def max_pool2d(
@@ -58,7 +108,7 @@ def max_pool2d(
     if halves and isinstance(last, Convolution) and not last.pool:
         chain.front[-1] = last = replace(last, pool=True)
         return (last.out_channels, last.out_height, last.out_width)
-    return chain.pool(pooling)
+    return chain.append(pooling)
 
 
 def avg_pool2d(
@@ -75,7 +125,7 @@ def avg_pool2d(
     if divisor_override is not None:
         raise UnsupportedError("has divisor_override; the fused engine doesn't take it")
     pooling = _pooling(True, input, kernel_size, stride, padding, ceil_mode)
-    return chain.pool(replace(pooling, padding_counts=count_include_pad))
+    return chain.append(replace(pooling, padding_counts=count_include_pad))
 
 
 def adaptive_avg_pool2d(chain: Chain, input: Value, output_size: Any) -> Shape:
@@ -92,7 +142,7 @@ def adaptive_avg_pool2d(chain: Chain, input: Value, output_size: Any) -> Shape:
     if wanted == size:
         return input.shape
     window = (size[0] // wanted[0], size[1] // wanted[1])
-    return chain.pool(_pooling(True, input, window, None, 0, False))
+    return chain.append(_pooling(True, input, window, None, 0, False))
 
 
 def _pooling(
@@ -180,6 +230,17 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
         torch.relu_: relu,
         "relu": relu,
         "relu_": relu,
+        F.leaky_relu: leaky_relu,
+        torch.tanh: tanh,
+        F.tanh: tanh,
+        "tanh": tanh,
+        torch.sigmoid: sigmoid,
+        F.sigmoid: sigmoid,
+        "sigmoid": sigmoid,
+        F.elu: elu,
+        F.gelu: gelu,
+        F.silu: silu,
+        F.softplus: softplus,
         F.max_pool2d: max_pool2d,
         torch.max_pool2d: max_pool2d,
         F.avg_pool2d: avg_pool2d,

@@ -1,0 +1,44 @@
+// An activation as a layer of its own, row by row; it keeps each number's slope for the way back.
+#pragma once
+
+#include "lanes.hpp"
+#include "shapes.hpp"
+
+template <class S>
+struct CurveLayer {
+  struct Weights {
+    void take(const float*, const float*) {}
+  };
+  struct Gradient {
+    void begin(float*, float*) {}
+    void finish() {}
+  };
+
+  template <bool TRAIN>
+  class Layer {
+   public:
+    Vec* slot(int) { return row_; }
+
+    template <class Below>
+    void forward(int y, const Weights&, Below&& below) {
+      Vec *out = below.slot(y), *slope = slope_[y];
+      for (int i = 0; i < ROW; i++) {
+        const auto point = S::CURVE::at(row_[i]);
+        out[i] = point.value;
+        slope[i] = point.slope;
+      }
+      below.arrived(y);
+    }
+
+    template <class Above>
+    void backward(int y, const Vec* up, const Weights&, Gradient*, Above&& above) {
+      if constexpr (!std::decay_t<Above>::WANTED) return;
+      for (int i = 0; i < ROW; i++) row_[i] = up[i] * slope_[y][i];
+      above.arrived(y, row_);
+    }
+
+   private:
+    static constexpr int ROW = S::WI * S::C;
+    Vec row_[ROW], slope_[S::HI][ROW];
+  };
+};
