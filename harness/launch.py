@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import records, segments
@@ -15,7 +15,7 @@ from harness.files import write_whole
 from harness.interruption import Terminated, TimeLimit, undisturbed
 from harness.loading import RESULTS, search_path
 from harness.points import Point
-from harness.process import Outcome, last_words
+from harness.process import Outcome, last_words, living_descendants
 from harness.process import run as run_process
 from harness.records import LaunchRecord
 from harness.recovery import Verdict, begin, ended, finished_repetitions, log_of
@@ -47,6 +47,7 @@ class Launch:
     owner: Path
     submitted: bool
     heartbeat: Callable[[float], None]
+    _seen: list[int] = field(default_factory=lambda: [0])  # the most ranks at a time
 
     @property
     def running(self) -> Path:
@@ -118,6 +119,7 @@ class Launch:
             limit_seconds=self.measure.time_limit_seconds,
             heartbeat=self.heartbeat,
             grace_seconds=launcher.grace_seconds,
+            lost=self._lost,
         )
 
     def _keep(self, verdict: Verdict) -> LaunchRecord:
@@ -143,11 +145,22 @@ class Launch:
     def _expected(self) -> int:
         return self.measure.warmups + self.measure.repetitions
 
+    def _lost(self, launcher: int) -> bool:
+        """Whether a rank has failed or is gone: now and then MPICH's launcher does not end then.
+
+        Ranks on other nodes, and those that srun starts, are not ours to see.
+        """
+        ranks = living_descendants(launcher, "harness.worker")
+        self._seen[0] = max(self._seen[0], ranks)
+        return ranks < self._seen[0] or any(self.running.glob("*.error"))
+
     def _verdict(self, outcome: Outcome) -> Verdict:
         """Status and message of a launch; a message names the log that tells the rest."""
         told = sorted(self.running.glob("*.error"))
         how = f"exit code {outcome.exit_code}"
-        if outcome.timed_out:
+        if outcome.given_up:
+            how = "a rank has ended, or failed, and its launcher has not: killed"
+        elif outcome.timed_out:
             how = f"killed at the time limit of {self.measure.time_limit_seconds:g} s"
             if not told:
                 return Verdict("timeout", f"{how}; {self._where()}")

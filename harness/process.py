@@ -20,6 +20,8 @@ import psutil
 MARK = "HARNESS_LAUNCH"
 
 _LOG_TAIL_BYTES = 65536
+#: To look for a launch's ranks takes some milliseconds of a core that may be measuring.
+_ASK_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 # Loaded here and not in the forked child, where the loader's lock may be held by another thread.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -27,10 +29,11 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: ``exit_code`` (negative for a signal), or ``timed_out``."""
+    """How a command ended: ``exit_code`` (negative: a signal), ``timed_out``, ``given_up``."""
 
     exit_code: int
     timed_out: bool
+    given_up: bool = False
 
 
 def run(
@@ -41,6 +44,7 @@ def run(
     limit_seconds: float,
     heartbeat: Callable[[float], None] = lambda elapsed: None,
     grace_seconds: float = 0.0,
+    lost: Callable[[int], bool] = lambda pid: False,
 ) -> Outcome:
     """Run a command, its output in ``log``; kill all its processes at the limit or on an error.
 
@@ -53,8 +57,11 @@ def run(
         heartbeat: called about ten times a second with the seconds since the start.
         grace_seconds: between SIGTERM and SIGKILL; srun needs it to end ranks on other nodes, which
             no signal of ours reaches.
+        lost: asked now and then with the command's process whether it waits for what will never
+            come; where it says so twice in a row, everything is killed.
     """
-    started = time.monotonic()
+    started = asked = time.monotonic()
+    doubts = 0
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -71,6 +78,10 @@ def run(
                 if elapsed >= limit_seconds:
                     return Outcome(-signal.SIGKILL, timed_out=True)
                 heartbeat(elapsed)
+                if time.monotonic() - asked >= _ASK_SECONDS:
+                    asked, doubts = time.monotonic(), doubts + 1 if lost(process.pid) else 0
+                    if doubts == 2:
+                        return Outcome(-signal.SIGKILL, timed_out=False, given_up=True)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = process.wait(timeout=min(0.1, limit_seconds - elapsed))
                     return Outcome(code, timed_out=False)
@@ -106,6 +117,16 @@ def kill_marked(marks: set[str]) -> None:
         if not victims:
             return
         _kill(victims)
+
+
+def living_descendants(pid: int, word: str) -> int:
+    """How many processes below one live that have a word on their command line."""
+    found = 0
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                found += word in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE
+    return found
 
 
 def last_words(log: Path) -> str:

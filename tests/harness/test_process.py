@@ -11,7 +11,7 @@ import pytest
 from studies import environment, marked_processes
 
 from harness import process
-from harness.process import MARK, last_words, run
+from harness.process import MARK, last_words, living_descendants, run
 
 # A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
 DAEMON = """
@@ -55,6 +55,23 @@ def log(tmp_path):
 def test_exit_code(log, code, expected):
     outcome = run(python(f"import sys; sys.exit({code})"), {}, "m", log, 60)
     assert (outcome.exit_code, outcome.timed_out) == (expected, False)
+
+
+def test_what_waits_for_what_will_never_come_is_given_up(log, monkeypatch):
+    monkeypatch.setattr(process, "_ASK_SECONDS", 0.05)
+    answers = iter([True, False, True, True])  # one doubt alone is none
+    asked = []
+
+    def lost(pid):
+        asked.append(living_descendants(pid, "a rank"))
+        return next(answers)
+
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', NAP, 'a rank'])"
+    nap = "import time; time.sleep(600)"
+    outcome = run(python(child.replace("NAP", repr(nap))), {}, "m", log, 60, lost=lost)
+    assert (outcome.exit_code, outcome.timed_out, outcome.given_up) == (-9, False, True)
+    assert len(asked) == 4
+    assert max(asked) == 1
 
 
 def test_death_by_a_signal_is_a_negative_code(log):

@@ -108,7 +108,8 @@ def test_faults_become_rows_and_the_study_goes_on(tmp_path):
         assert [row["status"] for row in finished] == ["ok", "ok"], "repetitions before are kept"
         assert [row["warmup"] for row in finished] == ["true", "false"]
         assert (last["status"], last["seconds"]) == (status, "")
-        assert told in last["message"]
+        # MPICH's launcher outlives a rank once in some hundred times, and is given up.
+        assert told in last["message"] or "its launcher has not: killed" in last["message"]
         assert len(last["message"]) < 1000
         assert (results / last["message"].rpartition("log: ")[2]).is_file()
         assert last["message"].splitlines()[0] in result.stderr
@@ -160,28 +161,27 @@ def segments_left(folder):
 
 
 @pytest.mark.parametrize(
-    ("mode", "status", "told"),
+    ("mode", "limit", "status", "told"),
     [
-        ("hangs", "timeout", "killed at the time limit of 10 s"),
-        ("endless", "failed", "killed at the time limit of 10 s: rank 1: Endless: out of paper"),
+        ("hangs", 10, "timeout", "killed at the time limit of 10 s"),
+        ("endless", 100, "failed", "a rank has ended, or failed, and its launcher has not: killed: "
+         "rank 1: Endless: out of paper"),
     ],
-)
-def test_what_never_ends_is_killed_at_the_limit(tmp_path, mode, status, told):
-    """A rank that told why it failed has failed, even if its launch would never have ended."""
+)  # fmt: skip
+def test_what_never_ends_is_killed(tmp_path, mode, limit, status, told):
+    """At the limit; but a rank that told why it failed has failed, and is not waited for."""
     study, results = study_with(
         tmp_path,
         f"[parameters]\nmode = '{mode}'\nprocesses = 2\n"
-        "[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = 10\n",
+        f"[measure]\nlaunches = 1\nrepetitions = 3\ntime_limit_seconds = {limit}\n",
     )
-    (tmp_path / "sleepy.py").write_text(SLEEPY + ENDLESS + NOTE_SEGMENTS)
+    (tmp_path / "sleepy.py").write_text(SLEEPY + ENDLESS)
     result = harness("run", study, "--results", results, cwd=tmp_path)
     assert result.returncode == 1
     last = rows_of_table(results)[-1]
     assert (last["status"], last["seconds"]) == (status, "")
     assert last["message"].startswith(told)
-    launch = last["launch"]
-    assert not marked_processes(launch)
-    assert not segments_left(tmp_path)
+    assert not marked_processes(last["launch"])
 
 
 def test_retry_of_a_launch_that_failed_by_chance(tmp_path):
