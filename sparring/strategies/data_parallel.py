@@ -69,7 +69,7 @@ class DataParallel(Strategy):
                 batch = compute.attack(number, shard(rows, comm.size, comm.rank))
                 share = len(batch.labels) / rows
                 made = compute.loss(batch) * share if run.record_strength and share else 0.0
-            loss, made = joint.make(batch, made, f"the other ranks' part of update {number}")
+            loss, made = joint.make(batch, made, f"the other ranks' part of batch {number}")
             log.batches += 1
             run.updated(
                 BatchRecord(
