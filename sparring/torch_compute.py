@@ -151,15 +151,20 @@ class TorchCompute:
         every: int = 1,
     ) -> Batch:  # fmt: skip
         """What an attack makes of the images ``part`` of a minibatch."""
-        epoch, indices = self._batches.indices(number)
-        chosen = indices[part]
-        labels = self._split.labels(chosen)
-        x = self._images(chosen)
-        source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
+        rows, labels, x, source = self._given(number, part)
         adversaries = method(
             self.model, x, torch.from_numpy(labels), generator=source, on_step=on_step, every=every
         )
-        return Batch(number, len(indices), adversaries.contiguous().numpy(), labels)
+        return Batch(number, rows, adversaries.contiguous().numpy(), labels)
+
+    def _given(
+        self, number: int, part: slice
+    ) -> tuple[int, npt.NDArray[np.int64], Tensor, KeyedSource]:
+        """A minibatch's rows; of its images ``part`` labels, pixels, and their random numbers."""
+        epoch, indices = self._batches.indices(number)
+        chosen = indices[part]
+        source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
+        return len(indices), self._split.labels(chosen), self._images(chosen), source
 
     def labels(self, number: int) -> npt.NDArray[np.int64]:
         """See `Compute`."""

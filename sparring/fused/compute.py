@@ -16,7 +16,6 @@ from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.attacks.clean import Clean
 from sparring.attacks.further import Further
-from sparring.attacks.sources import KeyedSource
 from sparring.backends import engine_of, pin, wanted
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
@@ -26,7 +25,6 @@ from sparring.fused.climb import FusedClimb
 from sparring.fused.engine import Engine
 from sparring.fused.flat_optimizer import elementwise
 from sparring.fused.place import Place
-from sparring.randomness import ImageStreams
 from sparring.torch_compute import Agree, OptimizerFactory, TorchCompute
 
 log = logging.getLogger(__name__)
@@ -189,14 +187,9 @@ class FusedCompute(TorchCompute):
 
     def _attacked_in_place(self, method: Attack, number: int, part: slice) -> Batch:
         """The same without a look at what is known here: a step of few images takes 0.1 ms."""
-        epoch, indices = self._batches.indices(number)
-        chosen = indices[part]
-        labels = self._split.labels(chosen)
-        x, y = self._images(chosen), torch.from_numpy(labels)
-        climb = FusedClimb(self._engine, self.model, y, None, 1)
-        source = KeyedSource(ImageStreams(self._batches.seed, epoch, chosen))
-        adversaries = method.run(climb, x, source)
-        return Batch(number, len(indices), adversaries.numpy(), labels)
+        rows, labels, x, source = self._given(number, part)
+        climb = FusedClimb(self._engine, self.model, torch.from_numpy(labels), None, 1)
+        return Batch(number, rows, method.run(climb, x, source).numpy(), labels)
 
     def _served(self, method: Attack) -> bool:
         """Whether the attack will see the engine's weights and no others."""

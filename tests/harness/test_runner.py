@@ -85,12 +85,14 @@ def test_a_study_and_again(tmp_path):
     assert before == {path: path.read_bytes() for path in results.glob("sleepy.*")}
 
 
+#: How a launch ends, and what its message tells in any case.
 FAULTS = {
-    "raises": ("failed", 'ValueError: no "bed", no sleep [/red] \\udc80'),
-    "verbose": ("failed", "ValueError: zzz"),
-    "exits": ("failed", "exit code 3: \ufffd\ufffd last words"),
-    "crashes": ("failed", "Segmentation fault"),
+    "raises": ("exit code 1", 'ValueError: no "bed", no sleep [/red] \\udc80'),
+    "verbose": ("exit code 1", "ValueError: zzz"),
+    "exits": ("exit code 3", "\ufffd\ufffd last words"),
+    "crashes": ("Segmentation fault", "log: "),
 }
+GIVEN_UP = "a rank has ended, or failed, and its launcher has not: killed"
 
 
 def test_faults_become_rows_and_the_study_goes_on(tmp_path):
@@ -103,13 +105,14 @@ def test_faults_become_rows_and_the_study_goes_on(tmp_path):
     assert "4 points failed; --retry launches them again" in result.stderr
     assert "Traceback" not in result.stderr
     rows = rows_of_table(results)
-    for mode, (status, told) in FAULTS.items():
+    for mode, (how, told) in FAULTS.items():
         *finished, last = [row for row in rows if row["mode"] == mode]
         assert [row["status"] for row in finished] == ["ok", "ok"], "repetitions before are kept"
         assert [row["warmup"] for row in finished] == ["true", "false"]
-        assert (last["status"], last["seconds"]) == (status, "")
-        # MPICH's launcher outlives a rank once in some hundred times, and is given up.
-        assert told in last["message"] or "its launcher has not: killed" in last["message"]
+        assert (last["status"], last["seconds"]) == ("failed", "")
+        assert told in last["message"]
+        # MPICH's launcher outlives a rank now and then; how that ended is then not known.
+        assert how in last["message"] or last["message"].startswith(GIVEN_UP)
         assert len(last["message"]) < 1000
         assert (results / last["message"].rpartition("log: ")[2]).is_file()
         assert last["message"].splitlines()[0] in result.stderr
@@ -164,8 +167,7 @@ def segments_left(folder):
     ("mode", "limit", "status", "told"),
     [
         ("hangs", 10, "timeout", "killed at the time limit of 10 s"),
-        ("endless", 100, "failed", "a rank has ended, or failed, and its launcher has not: killed: "
-         "rank 1: Endless: out of paper"),
+        ("endless", 100, "failed", f"{GIVEN_UP}: rank 1: Endless: out of paper"),
     ],
 )  # fmt: skip
 def test_what_never_ends_is_killed(tmp_path, mode, limit, status, told):
