@@ -5,15 +5,7 @@
 #include "shapes.hpp"
 
 template <class S>
-struct CurveLayer {
-  struct Weights {
-    void take(const float*, const float*) {}
-  };
-  struct Gradient {
-    void begin(float*, float*) {}
-    void finish() {}
-  };
-
+struct CurveLayer : Weightless {
   template <bool TRAIN>
   class Layer {
    public:

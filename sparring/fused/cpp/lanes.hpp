@@ -144,3 +144,14 @@ struct PixelsInLanes {
   static Vec sum(Vec v) { return broadcast(sum_of_lanes(v)); }
   static Vec largest(Vec v) { return broadcast(largest_lane(v)); }
 };
+
+// What a layer that has no weights takes, and gives, in their place.
+struct Weightless {
+  struct Weights {
+    void take(const float*, const float*) {}
+  };
+  struct Gradient {
+    void begin(float*, float*) {}
+    void finish() {}
+  };
+};

@@ -8,15 +8,7 @@
 #include "shapes.hpp"
 
 template <class S>
-struct PoolingLayer {
-  struct Weights {
-    void take(const float*, const float*) {}
-  };
-  struct Gradient {
-    void begin(float*, float*) {}
-    void finish() {}
-  };
-
+struct PoolingLayer : Weightless {
   template <bool TRAIN>
   class Layer {
    public:
