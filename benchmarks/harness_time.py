@@ -25,7 +25,7 @@ from pathlib import Path
 
 import click
 
-from harness.tables import read_cells
+from harness.tables.table import read_cells
 
 NOTHING = """
 class Nothing:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from experiments.commands import run_command
-from sparring.modelling.calibration import Calibration, load
+from sparring.modelling.calibration.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 from sparring.strategies import DataParallel, Pipeline, Sequential, Sharded, Strategy
 

@@ -12,8 +12,8 @@ import numpy as np
 from experiments.parameters import Parameters, build_strategy, parse
 from experiments.shard_times import shard_times
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration, load
-from sparring.modelling.calibration_files import digest, machine_name, newest
+from sparring.modelling.calibration.calibration import Calibration, load
+from sparring.modelling.calibration.files import digest, machine_name, newest
 from sparring.modelling.emulation import (
     CPU_LIMIT,
     EmulatedCompute,

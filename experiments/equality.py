@@ -17,9 +17,9 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from harness.launcher import find_launcher
+from harness.launch.launcher import find_launcher
+from harness.launch.process import run
 from harness.machine import machine_cores
-from harness.process import run
 
 #: float64 weights may part by this fraction of the largest weight: rounding, and no more.
 TOLERANCE = 1e-9

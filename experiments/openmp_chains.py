@@ -15,8 +15,8 @@ from torch import Tensor
 
 from experiments.openmp_rounds import Way, rounds, warm_up
 from harness.machine import memory_bytes
-from kernels import chains
-from kernels.chain_products import ChainProducts, Prepared
+from kernels.chains import orders as chains
+from kernels.chains.products import ChainProducts, Prepared
 
 #: Columns of the matrix by which results are compared with float64.
 _PROBES = 8

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from experiments.openmp_rounds import Way, rounds, warm_up
-from kernels import chains, jacobian
+from kernels.chains import jacobian
+from kernels.chains import orders as chains
+from kernels.chains.jacobian import Jacobians
 from kernels.declarations.study import network
-from kernels.jacobian import Jacobians
 from kernels.threads import intra_op
 from sparring import data, networks
 from sparring.fused.engine import OBJECTIVE_NUMBERS, Engine

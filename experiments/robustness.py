@@ -22,7 +22,7 @@ from sparring.compute import Array
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.fused.compute import compute_for
-from sparring.modelling.calibration import load
+from sparring.modelling.calibration.calibration import load
 from sparring.modelling.simulator import Job, Result, simulate
 from sparring.modelling.virtual import replay_of
 from sparring.recipes import RECIPES

@@ -22,8 +22,15 @@ from experiments.commands import run_command
 from experiments.emulated import TRAINING_IMAGES
 from experiments.parameters import Parameters, build_strategy, parse
 from harness.errors import UserError
-from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, format_csv, read_rows, text_of, write_whole
-from sparring.modelling.calibration import Calibration, load
+from harness.tables.table import (
+    ROW_COLUMNS,
+    SCHEMA_VERSION,
+    format_csv,
+    read_rows,
+    text_of,
+    write_whole,
+)
+from sparring.modelling.calibration.calibration import Calibration, load
 from sparring.modelling.simulator import Job, simulate
 
 _RESULT = (

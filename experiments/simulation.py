@@ -15,8 +15,8 @@ import click
 
 from experiments.commands import run_command
 from experiments.simulation_study import COLUMNS, machine_of, point, read, study_point
-from harness.tables import format_csv, write_whole
-from sparring.modelling.calibration import load
+from harness.tables.table import format_csv, write_whole
+from sparring.modelling.calibration.calibration import load
 
 HERE = Path(__file__).parent
 #: Below this efficiency a strategy has stopped scaling.

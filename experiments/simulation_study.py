@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
+from harness.tables.table import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration, load
+from sparring.modelling.calibration.calibration import Calibration, load
 from sparring.modelling.simulator import Job, Result, StudyQueues, simulate
 from sparring.modelling.study_split import StudySplit
 from sparring.strategies import STRATEGIES, Pipeline, Sequential, Strategy

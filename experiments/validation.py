@@ -23,8 +23,8 @@ import click
 import numpy as np
 
 from harness.errors import UserError
-from harness.statistics import CONFIDENCE, summarize
-from harness.tables import SOURCES, read_rows, uncounted
+from harness.tables.statistics import CONFIDENCE, summarize
+from harness.tables.table import SOURCES, read_rows, uncounted
 
 #: What makes two points the same; a column that a table lacks counts as empty.
 KEYS = (

@@ -16,7 +16,7 @@ import click
 
 from experiments.commands import run_command
 from experiments.virtual_training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
-from harness.tables import ROW_COLUMNS, SCHEMA_VERSION, text_of
+from harness.tables.table import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.tables import Table
 
 STUDY = "virtual"

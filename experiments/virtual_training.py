@@ -57,7 +57,7 @@ def train(parameters: dict[str, Any], machine: Path, seed: int, queues: Any, bac
     from sparring.data.dataset import Split
     from sparring.evaluation import count_correct
     from sparring.fused.compute import compute_for
-    from sparring.modelling.calibration import load
+    from sparring.modelling.calibration.calibration import load
     from sparring.modelling.study_split import StudySplit
     from sparring.modelling.virtual import execute
     from sparring.strategies import Pipeline, Sequential, Strategy

@@ -13,10 +13,9 @@ from typing import Any, cast
 import click
 from rich.table import Table
 
-from harness.compare import compare as compare_tables
 from harness.doctor import examine
 from harness.errors import UserError
-from harness.interruption import Terminated
+from harness.launch.interruption import Terminated
 from harness.options import manifest_option, open_session, open_submitted, study_options
 from harness.progress import reporter
 from harness.runner import run as run_session
@@ -25,8 +24,9 @@ from harness.slurm.commands import ready, submit
 from harness.slurm.manifest import By
 from harness.slurm.status import print_submissions, queue_of
 from harness.slurm.tasks import adopt, run_task
-from harness.study_tables import Scalar
-from harness.tables import rows_path, text_of
+from harness.study.values import Scalar
+from harness.tables.compare import compare as compare_tables
+from harness.tables.table import rows_path, text_of
 from harness.views import complain, console, print_failures, print_states, summarize
 
 
@@ -86,7 +86,7 @@ def plan(as_json: bool, **options: Any) -> None:
                 "launches_missing": launches_missing(state, measure),
                 "command": launcher.command(
                     state.point.processes, state.point.threads_per_process,
-                    ["python", "-m", "harness.worker", "SPEC"], state.point.nodes,
+                    ["python", "-m", "harness.launch.worker", "SPEC"], state.point.nodes,
                 ),
             }
             for state in states

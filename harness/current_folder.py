@@ -10,7 +10,7 @@ def leave() -> None:
     """Stop looking there: a file named ``csv.py`` would stand in for Python's own module.
 
     Programs of the harness call it before they import anything else; a study's workload is looked
-    for there all the same (`harness.loading`).
+    for there all the same (`harness.launch.loading`).
     """
     try:
         here = os.getcwd()  # noqa: PTH109 (pathlib imports what may be hidden)

@@ -15,9 +15,9 @@ import psutil
 
 from harness import machine
 from harness.errors import UserError
-from harness.launcher import THREAD_VARIABLES, find_launcher
-from harness.process import last_words, run
-from harness.segments import lacking_room
+from harness.launch.launcher import THREAD_VARIABLES, find_launcher
+from harness.launch.process import last_words, run
+from harness.launch.segments import lacking_room
 
 
 @dataclass(frozen=True)

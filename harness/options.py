@@ -11,7 +11,7 @@ import click
 from harness.errors import UserError
 from harness.session import Session
 from harness.slurm.manifest import read_manifest, read_manifests, results_of
-from harness.study import Study, load_study
+from harness.study.study import Study, load_study
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from harness.records import LaunchRecord
-from harness.statistics import Summary
+from harness.tables.records import LaunchRecord
+from harness.tables.statistics import Summary
 
 
 class Reporter(Protocol):

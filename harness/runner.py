@@ -10,17 +10,17 @@ from collections.abc import Iterator
 
 from filelock import FileLock
 
-from harness import segments
 from harness.errors import UserError
-from harness.interruption import terminable
-from harness.launches import Launches, Ran
-from harness.locks import at_once, host_lock
-from harness.process import kill_marked
+from harness.launch import segments
+from harness.launch.interruption import terminable
+from harness.launch.launches import Launches, Ran
+from harness.launch.process import kill_marked
+from harness.launch.recovery import RUNNING, Verdict, log_of, recover
 from harness.progress import Reporter
-from harness.recovery import RUNNING, Verdict, log_of, recover
 from harness.session import Session
 from harness.slurm.job import current_job
 from harness.slurm.manifest import Task
+from harness.tables.locks import at_once, host_lock
 
 log = logging.getLogger(__name__)
 

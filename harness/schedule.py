@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from harness.points import Point
-from harness.records import LaunchRecord
-from harness.statistics import Summary, summarize
-from harness.study_tables import Measure
+from harness.study.points import Point
+from harness.study.values import Measure
+from harness.tables.records import LaunchRecord
+from harness.tables.statistics import Summary, summarize
 
 
 @dataclass

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import records
-from harness.collect import Collected, collect, write_points
-from harness.environment import environment_id, fingerprint
-from harness.launcher import Launcher, find_launcher
-from harness.points import Point, expand
-from harness.preflight import complete
+from harness.launch.launcher import Launcher, find_launcher
+from harness.launch.preflight import complete
 from harness.schedule import PointState, states_of
 from harness.slurm.dead import recover_dead_jobs
-from harness.study import Study
+from harness.study.points import Point, expand
+from harness.study.study import Study
+from harness.tables import records
+from harness.tables.collect import Collected, collect, write_points
+from harness.tables.environment import environment_id, fingerprint
 from harness.workload import WorkloadCode, inspect_workload
 
 

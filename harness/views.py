@@ -11,9 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.points import varying_parameters
 from harness.schedule import PointState
-from harness.study_tables import Measure
+from harness.study.points import varying_parameters
+from harness.study.values import Measure
 
 
 def console() -> Console:

@@ -29,7 +29,7 @@ and, where it needs them, of these:
     kept.
 ``rank_report() -> dict``
     After each repetition, on each rank: the rank's role, phases, batches and bytes, by the
-    names of `harness.tables.RANK_COLUMNS`.
+    names of `harness.tables.table.RANK_COLUMNS`.
 
 Metrics are taken from rank 0. ``version``, ``modules`` and ``packages`` are written as literals, so
 that a plan can read them without importing the workload.
@@ -47,8 +47,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.loading import search_path
-from harness.study import Study
+from harness.launch.loading import search_path
+from harness.study.study import Study
 
 if TYPE_CHECKING:  # importing MPI starts it, which only workers want
     from mpi4py import MPI

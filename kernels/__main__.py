@@ -1,6 +1,6 @@
 """``python -m kernels``."""
 
-from kernels.cli import main
+from kernels.commands.cli import main
 
 if __name__ == "__main__":
     main()

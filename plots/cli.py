@@ -8,36 +8,34 @@ from pathlib import Path
 import click
 
 from harness.errors import UserError
-from harness.tables import write_whole
-from plots import (
-    attack_benchmark,
-    attack_benchmark_files,
-    openmp,
-    openmp_attack,
-    openmp_figure,
-    openmp_text,
-    reference,
-    report,
-    robustness,
-    robustness_figure,
-    robustness_text,
-    roofline,
-    roofline_claims,
-    roofline_figure,
-    roofline_roofs,
-    roofline_text,
-    scaling_figure,
-    scaling_text,
-    simulation,
-    simulation_figure,
-    staleness,
-    staleness_figure,
-    virtual,
-    virtual_figure,
-)
-from plots import gallery as pictures
-from plots.observations import select
-from plots.scaling import analyse
+from harness.tables.table import write_whole
+from plots import report
+from plots.attack_benchmark import files as attack_benchmark_files
+from plots.attack_benchmark import table as attack_benchmark
+from plots.gallery import gallery as pictures
+from plots.openmp import attack as openmp_attack
+from plots.openmp import figure as openmp_figure
+from plots.openmp import table as openmp
+from plots.openmp import text as openmp_text
+from plots.robustness import figure as robustness_figure
+from plots.robustness import table as robustness
+from plots.robustness import text as robustness_text
+from plots.roofline import claims as roofline_claims
+from plots.roofline import figure as roofline_figure
+from plots.roofline import roofs as roofline_roofs
+from plots.roofline import table as roofline
+from plots.roofline import text as roofline_text
+from plots.scaling import figure as scaling_figure
+from plots.scaling import text as scaling_text
+from plots.scaling.table import analyse
+from plots.shared import reference
+from plots.shared.observations import select
+from plots.simulation import figure as simulation_figure
+from plots.simulation import table as simulation
+from plots.staleness import figure as staleness_figure
+from plots.staleness import table as staleness
+from plots.virtual import figure as virtual_figure
+from plots.virtual import table as virtual
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 EXISTING = click.Path(path_type=Path)

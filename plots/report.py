@@ -10,33 +10,30 @@ from pathlib import Path
 from string import Template
 
 from harness.errors import InputError, UserError
-from harness.tables import ROW_COLUMNS, details_path, read_cells
-from plots import (
-    attack_benchmark,
-    attack_benchmark_files,
-    gallery,
-    openmp,
-    openmp_attack,
-    openmp_figure,
-    openmp_text,
-    provenance,
-    reference,
-    robustness,
-    robustness_figure,
-    robustness_text,
-    roofline,
-    roofline_claims,
-    roofline_figure,
-    roofline_points,
-    roofline_roofs,
-    roofline_text,
-    scaling_figure,
-    staleness,
-    staleness_figure,
-)
-from plots.observations import Selection, select
-from plots.scaling import Analysis, analyse
-from plots.scaling_text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
+from harness.tables.table import ROW_COLUMNS, details_path, read_cells
+from plots.attack_benchmark import files as attack_benchmark_files
+from plots.attack_benchmark import table as attack_benchmark
+from plots.gallery import gallery
+from plots.openmp import attack as openmp_attack
+from plots.openmp import figure as openmp_figure
+from plots.openmp import table as openmp
+from plots.openmp import text as openmp_text
+from plots.robustness import figure as robustness_figure
+from plots.robustness import table as robustness
+from plots.robustness import text as robustness_text
+from plots.roofline import claims as roofline_claims
+from plots.roofline import figure as roofline_figure
+from plots.roofline import points as roofline_points
+from plots.roofline import roofs as roofline_roofs
+from plots.roofline import table as roofline
+from plots.roofline import text as roofline_text
+from plots.scaling import figure as scaling_figure
+from plots.scaling.table import Analysis, analyse
+from plots.scaling.text import FIT_HEADER, POINT_HEADER, fit_cells, panel_name, point_cells
+from plots.shared import provenance, reference
+from plots.shared.observations import Selection, select
+from plots.staleness import figure as staleness_figure
+from plots.staleness import table as staleness
 
 COMPANIONS = (".ranks.csv", ".points.csv", ".details.csv", ".fits.csv", ".verdicts.csv")
 SHOWN_ROWS = 100

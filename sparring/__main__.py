@@ -1,6 +1,6 @@
 """``python -m sparring``."""
 
-from sparring.cli import main
+from sparring.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sparring.modelling.calibration import Calibration
-from sparring.modelling.calibration_files import machine_name
+from sparring.modelling.calibration.calibration import Calibration
+from sparring.modelling.calibration.files import machine_name
 
 MICRO = 1e-6
 

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.launcher import find_launcher
-from harness.process import run
+from harness.launch.launcher import find_launcher
+from harness.launch.process import run
 
 
 def run_ranks(processes: int, program: list[str], limit_seconds: float = 120) -> str:

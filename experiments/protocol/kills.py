@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from experiments.protocol.launch import launch
-from harness.process import MARK
+from harness.launch.process import MARK
 from sparring import checkpoint
 from sparring.errors import SparringError
 

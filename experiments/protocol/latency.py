@@ -8,7 +8,7 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
-from sparring.modelling.measuring_messages import half_round_trips
+from sparring.modelling.calibration.messages import half_round_trips
 from sparring.strategies.waiting import Waiting
 
 

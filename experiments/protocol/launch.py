@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.launcher import find_launcher
-from harness.process import run
+from harness.launch.launcher import find_launcher
+from harness.launch.process import run
 
 
 @dataclass(frozen=True)

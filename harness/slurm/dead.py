@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.recovery import RUNNING, Verdict, recover
+from harness.launch.recovery import RUNNING, Verdict, recover
 from harness.slurm.job import OWNER, current_job
 from harness.slurm.queue import JobState, query
 

@@ -20,11 +20,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import InputError
 from harness.files import read_json
-from harness.points import Point
 from harness.session import Session
-from harness.study import study_of
-from harness.study_tables import Measure, Scalar
-from harness.toml_source import TomlSource
+from harness.study.points import Point
+from harness.study.study import study_of
+from harness.study.toml_source import TomlSource
+from harness.study.values import Measure, Scalar
 
 log = logging.getLogger(__name__)
 

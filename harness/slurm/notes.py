@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import read_json, write_whole
-from harness.interruption import Terminated
+from harness.launch.interruption import Terminated
+from harness.launch.timing import now
 from harness.machine import node_name
 from harness.slurm.job import Job
 from harness.slurm.manifest import Task
-from harness.timing import now
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.launcher import MPI
+from harness.launch.launcher import MPI
 from harness.slurm.manifest import Array, Manifest
 from harness.slurm.site import Site
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.errors import UserError
-from harness.toml_source import read_toml
+from harness.study.toml_source import read_toml
 
 #: Looked for in the current folder where no ``--site`` is given.
 DEFAULT = Path("jobs/site.toml")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import click
 
-from harness import records
 from harness.session import Session
 from harness.slurm.manifest import read_manifests
 from harness.slurm.submissions import Submission, TaskState, in_flight, read_submissions
+from harness.tables import records
 
 
 @dataclass(frozen=True)

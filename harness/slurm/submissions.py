@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import read_json, write_whole
-from harness.records import LaunchRecord
 from harness.slurm.manifest import ADOPTED, Manifest, Task, folder_of, task_of
 from harness.slurm.notes import Notes, read_notes
 from harness.slurm.queue import JobState, query
+from harness.tables.records import LaunchRecord
 
 _JOBS = "jobs.json"
 _SILENT = "it began and did not tell how it ended"

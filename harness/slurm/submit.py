@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import records
 from harness.errors import UserError
 from harness.files import write_whole
+from harness.launch.preflight import check_points
+from harness.launch.timing import now
 from harness.machine import node_cores, planned_for
-from harness.preflight import check_points
 from harness.schedule import PointState, launches_missing
 from harness.session import Session
 from harness.slurm.manifest import (
@@ -32,9 +32,9 @@ from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
 from harness.slurm.script import array_script, collect_script
 from harness.slurm.site import Site
 from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study import Study
-from harness.study_tables import Measure
-from harness.timing import now
+from harness.study.study import Study
+from harness.study.values import Measure
+from harness.tables import records
 
 
 @dataclass(frozen=True)

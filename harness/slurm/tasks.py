@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.launches import Ran
+from harness.launch.launches import Ran
+from harness.launch.timing import now
 from harness.options import settings, study_named
 from harness.progress import Reporter
 from harness.runner import run
@@ -29,7 +30,6 @@ from harness.slurm.manifest import (
 )
 from harness.slurm.notes import noting
 from harness.slurm.submissions import write_jobs
-from harness.timing import now
 
 log = logging.getLogger(__name__)
 

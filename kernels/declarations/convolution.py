@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from kernels.counts.work import FLOAT, nominal
 from kernels.declarations import im2col, toeplitz
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
 from kernels.declarations.study import network, weight
-from kernels.work import FLOAT, nominal
 from sparring.fused.network import Convolution
 
 #: Which of a convolution's gradients are wanted: of input, weights, bias.

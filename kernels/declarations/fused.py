@@ -1,6 +1,6 @@
 """The fused engine's variant of whole kernels; ``python -m kernels stages`` times its stages.
 
-Executed FLOPs are those of its source (`kernels.accounting`, `kernels.weight_work`).
+Executed FLOPs are those of its source (`kernels.counts.accounting`, `kernels.counts.weight_work`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from kernels import weight_work
-from kernels.accounting import attack_step
-from kernels.alive import alive
+from kernels.counts import weight_work
+from kernels.counts.accounting import attack_step
+from kernels.counts.sparsity import alive
+from kernels.counts.work import Shape
 from kernels.declarations.kernel import Case, Inputs
 from kernels.declarations.study import module, network, parameters
-from kernels.work import Shape
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine
 from sparring.fused.layouts import layouts, plan
 from sparring.fused.library import Settings

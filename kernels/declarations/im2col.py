@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from kernels.counts.work import FLOAT, nominal
 from kernels.declarations.kernel import Case, Inputs, Prepared, Variant
-from kernels.work import FLOAT, nominal
 from sparring.fused.network import Convolution
 
 

@@ -4,9 +4,9 @@ After BabelStream (T. Deakin, J. Price, M. Martineau, S. McIntosh-Smith, "Evalua
 memory bandwidth of parallel programming models via BabelStream", IJCSE 17(3), 2018): a kernel says
 what it computes and counts, and the driver does the rest.
 
-FLOPs are counted as in `kernels.work`; a kernel's nominal ones are its matrix products' and those
-of a step or an optimizer, without the additions of biases. Compulsory bytes are every number of
-an input once and of an output once, in float32; labels are left out.
+FLOPs are counted as in `kernels.counts.work`; a kernel's nominal ones are its matrix products' and
+those of a step or an optimizer, without the additions of biases. Compulsory bytes are every number
+of an input once and of an output once, in float32; labels are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ReLU of conv2's output, and its mask on the way back.
 
 With m numbers: forward y = max(0, x) moves 8 m bytes, backward dx = dy where y > 0 moves 12 m.
-Neither has FLOPs: comparisons and masks are none (`kernels.work`).
+Neither has FLOPs: comparisons and masks are none (`kernels.counts.work`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from kernels.counts.work import FLOAT
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
 from kernels.declarations.study import network
-from kernels.work import FLOAT
 
 
 def kernels() -> list[Kernel]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from kernels.work import FLOAT, nominal
+from kernels.counts.work import FLOAT, nominal
 from sparring.errors import SparringError
 from sparring.fused.network import Convolution, Dense, Network
 

@@ -21,8 +21,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from kernels.counts.work import FLOAT
 from kernels.declarations.kernel import Case, Inputs, Prepared, Variant
-from kernels.work import FLOAT
 from sparring.fused.network import Convolution
 
 #: Of a column's number in the sparse matrix.

@@ -2,7 +2,7 @@
 
 With n images of s pixels, P parameters, F the nominal FLOPs of one image in one direction of all
 layers, F_1 those of conv1, C = 3 (10 - 1) + 7 + 20 of the cross-entropy's gradient
-(`kernels.work.objective`):
+(`kernels.counts.work.objective`):
 
     kernel            FLOPs                       bytes
     network_forward   n F                         4 (n (s + 10) + P)
@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from kernels.counts.work import FLOAT, STEP, objective
 from kernels.declarations import fused
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
 from kernels.declarations.study import layer_flops, network, parameters, weight
-from kernels.work import FLOAT, STEP, objective
 
 #: Of the attack's step: its size, and the ball's radius.
 STEP_SIZE, EPSILON = 0.02, 0.3

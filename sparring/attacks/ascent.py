@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Climb, Step
-from sparring.attacks.further import Further
+from sparring.attacks.continued import Further
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (

@@ -98,7 +98,7 @@ class Attack(ABC):
             if engine is None:
                 climb = Climb(forward_of(model, x), y, on_step, every)
             else:
-                from sparring.fused.climb import FusedClimb
+                from sparring.fused.attack import FusedClimb
 
                 climb = FusedClimb(engine, model, y, on_step, every)
             return self.run(climb, x, source)

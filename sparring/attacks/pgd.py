@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Climb, Step
-from sparring.attacks.further import Further
+from sparring.attacks.continued import Further
 from sparring.attacks.norms import NORMS, unit, usable
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource

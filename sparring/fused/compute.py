@@ -15,13 +15,13 @@ from torch.nn import functional
 from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.attacks.clean import Clean
-from sparring.attacks.further import Further
+from sparring.attacks.continued import Further
 from sparring.backends import engine_of, pin, wanted
 from sparring.batches import Batches
 from sparring.compute import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images
 from sparring.errors import SparringError
-from sparring.fused.climb import FusedClimb
+from sparring.fused.attack import FusedClimb
 from sparring.fused.engine import Engine
 from sparring.fused.flat_optimizer import elementwise
 from sparring.fused.place import Place

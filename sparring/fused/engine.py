@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import SparringError
-from sparring.fused.build import BuildError, Job, build_all, machine_isa
+from sparring.fused.building.build import BuildError, Job, build_all, machine_isa
 from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.header import header
 from sparring.fused.layouts import Piece, layouts_of, plan

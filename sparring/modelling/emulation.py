@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparring.compute import Array, Batch, OnReady, OnStep
-from sparring.modelling.calibration import Calibration, Duration, Work
+from sparring.modelling.calibration.calibration import Calibration, Duration, Work
 from sparring.strategies.waiting import SilentRankError, Waiting
 
 #: Above this share of the machine's CPU time, messaging and Python slow the emulation itself down.

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sparring.compute import Compute
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration
+from sparring.modelling.calibration.calibration import Calibration
 from sparring.modelling.simulator import Job, Result, StudyQueues, simulate
 from sparring.strategies import Pipeline, RankLog, Run, Sharded, Strategy
 from sparring.strategies.replay import Replay

@@ -10,9 +10,9 @@ from mpi4py import MPI
 
 from experiments import emulated
 from experiments.emulated import Emulated
-from harness.points import expand
-from harness.study import load_study
-from sparring.modelling.calibration_files import machine_name
+from harness.study.points import expand
+from harness.study.study import load_study
+from sparring.modelling.calibration.files import machine_name
 from tests.calibrations import fields, put
 from tests.experiments.emulated_ranks import VARIANTS
 from tests.harness.studies import harness, rows_of_table

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from experiments.network import PingPong
-from harness.points import expand
-from harness.study import load_study
-from harness.tables import ROW_COLUMNS, read_cells
+from harness.study.points import expand
+from harness.study.study import load_study
+from harness.tables.table import ROW_COLUMNS, read_cells
 
 STUDY = Path(__file__).parents[2] / "experiments" / "network.toml"
 

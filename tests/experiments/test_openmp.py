@@ -12,9 +12,9 @@ from experiments.openmp import OpenMP, doubling
 from experiments.openmp_chains import ChainPart, Reference, bound, chains_of, matrices
 from experiments.openmp_gradients import errors, within
 from experiments.openmp_rounds import Together, Way, rounds
-from harness import points
-from harness.points import expand
-from harness.study import load_study
+from harness.study import points
+from harness.study.points import expand
+from harness.study.study import load_study
 
 STUDY = Path(__file__).parents[2] / "experiments" / "openmp.toml"
 

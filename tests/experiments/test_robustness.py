@@ -10,8 +10,8 @@ from mpi4py import MPI
 
 from experiments.robustness import Robustness, coarser
 from experiments.robustness_parameters import parse
-from harness.points import expand
-from harness.study import load_study
+from harness.study.points import expand
+from harness.study.study import load_study
 from sparring import checkpoint
 from sparring.strategies.telemetry import BatchRecord
 

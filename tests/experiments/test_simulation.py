@@ -11,7 +11,7 @@ import pytest
 from experiments import simulation
 from experiments.simulation_study import machine_of, read, study_point
 from sparring.errors import SparringError
-from sparring.modelling.calibration import load
+from sparring.modelling.calibration.calibration import load
 
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / "experiments" / "calibrations" / "m4.16xlarge.toml"

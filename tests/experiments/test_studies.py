@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from experiments.training import Training
-from harness import points
-from harness.points import expand
-from harness.study import load_study
+from harness.study import points
+from harness.study.points import expand
+from harness.study.study import load_study
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 STUDIES = ["strong_scaling", "weak_scaling", "strategies", "staleness"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from harness.locks import LOCKS
-from harness.process import MARK
-from harness.records import LaunchRecord
-from harness.study import load_study
-from harness.tables import ROW_COLUMNS, read_cells, rows_path
+from harness.launch.process import MARK
+from harness.study.study import load_study
+from harness.tables.locks import LOCKS
+from harness.tables.records import LaunchRecord
+from harness.tables.table import ROW_COLUMNS, read_cells, rows_path
 
 SLEEPY = """
 import ctypes, os, signal, subprocess, sys, time

@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner
 from studies import environment, harness, record, write_study
 
-from harness import segments
 from harness.cli import main
-from harness.collect import collect
-from harness.compare import compare
+from harness.launch import segments
 from harness.progress import Bar, Lines, Unfailing
-from harness.records import launches_folder, write_record
 from harness.schedule import PointState
-from harness.statistics import summarize
-from harness.tables import rows_path
+from harness.tables.collect import collect
+from harness.tables.compare import compare
+from harness.tables.records import launches_folder, write_record
+from harness.tables.statistics import summarize
+from harness.tables.table import rows_path
 
 COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "doctor"]
 STUDY = "[parameters]\nmode = '[/red] :smile:'\n[sweep.product]\nprocesses = [1, 2]\n"
@@ -47,7 +47,7 @@ def test_plan_for_programs(tmp_path):
     assert [point["parameters"]["processes"] for point in plan["points"]] == [1, 2]
     assert [point["launches_missing"] for point in plan["points"]] == [3, 3]
     assert [point["state"] for point in plan["points"]] == ["missing", "missing"]
-    assert plan["points"][1]["command"][-3:] == ["-m", "harness.worker", "SPEC"]
+    assert plan["points"][1]["command"][-3:] == ["-m", "harness.launch.worker", "SPEC"]
     assert not (tmp_path / "results").exists()
 
 

@@ -11,16 +11,23 @@ from pathlib import Path
 import pytest
 from studies import environment, record, rows_of_table
 
-from harness.collect import collect
 from harness.errors import InputError
-from harness.records import (
+from harness.tables.collect import collect
+from harness.tables.records import (
     launches_folder,
     read_records,
     read_stop,
     write_record,
     write_session,
 )
-from harness.tables import RANK_COLUMNS, ROW_COLUMNS, ranks_path, read_cells, read_rows, rows_path
+from harness.tables.table import (
+    RANK_COLUMNS,
+    ROW_COLUMNS,
+    ranks_path,
+    read_cells,
+    read_rows,
+    rows_path,
+)
 
 NASTY = 'a, "b"\r\nc\rd\n e;\t\u2028 é 日本 \x00'
 

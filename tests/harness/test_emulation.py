@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.launches import lacking
-from harness.points import expand
-from harness.preflight import complete
-from harness.records import new_identity
+from harness.launch.launches import lacking
+from harness.launch.preflight import complete
 from harness.session import Session
 from harness.slurm.manifest import Manifest, planned_points, read_manifest, write_manifest
+from harness.study.points import expand
+from harness.tables.records import new_identity
 from tests.harness.studies import harness, study_of
 
 PRETENDING = """

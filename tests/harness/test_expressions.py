@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.expressions import doubling, evaluate
+from harness.study.expressions import doubling, evaluate
 
 
 def test_arithmetic_conditionals_and_lists():

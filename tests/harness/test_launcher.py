@@ -4,16 +4,16 @@ import os
 
 import pytest
 
-from harness import launcher as module
 from harness import machine
 from harness.errors import UserError
-from harness.launcher import BINDING, THREAD_VARIABLES, Launcher, find_launcher
+from harness.launch import launcher as module
+from harness.launch.launcher import BINDING, THREAD_VARIABLES, Launcher, find_launcher
 from harness.slurm.job import Job, current_job
 
 MPICH = Launcher("mpiexec", "/opt/mpiexec", "MPICH Version: 4.2", "mpich")
 OPEN_MPI = Launcher("mpiexec", "/opt/mpiexec", "Open MPI v5.0", "openmpi")
 SRUN = Launcher("srun", "/opt/srun", "MPICH Version: 4.2", "mpich", "pmi2")
-PROGRAM = ["python", "-m", "harness.worker", "SPEC"]
+PROGRAM = ["python", "-m", "harness.launch.worker", "SPEC"]
 
 
 @pytest.fixture

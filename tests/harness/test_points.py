@@ -4,7 +4,7 @@ import pytest
 from studies import study_of
 
 from harness.errors import UserError
-from harness.points import Point, expand, point_id, varying_parameters
+from harness.study.points import Point, expand, point_id, varying_parameters
 
 PARAMETERS = {"processes": 2, "strategy": "pipeline", "rate": 1e-3, "overlap": True}
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from studies import environment, marked_processes
 
-from harness import process
-from harness.process import MARK, last_words, living_descendants, run
+from harness.launch import process
+from harness.launch.process import MARK, last_words, living_descendants, run
 
 # A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
 DAEMON = """
@@ -138,7 +138,7 @@ def test_child_dies_when_its_runner_is_killed(tmp_path):
     note = tmp_path / "pid"
     child = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     runner = (
-        "import sys; from pathlib import Path; from harness.process import run; "
+        "import sys; from pathlib import Path; from harness.launch.process import run; "
         f"run([sys.executable, '-c', {child!r}], {{}}, 'm', Path({str(tmp_path / 'log')!r}), 600)"
     )
     parent = subprocess.Popen(python(runner), env=environment())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.returned import checked_details, checked_metrics, checked_report
+from harness.launch.returned import checked_details, checked_metrics, checked_report
 
 
 def test_single_values_pass_and_numpy_s_become_python_s():

@@ -22,7 +22,7 @@ from studies import (
 )
 
 from harness.machine import machine_cores
-from harness.tables import RANK_COLUMNS, details_path, ranks_path, read_cells
+from harness.tables.table import RANK_COLUMNS, details_path, ranks_path, read_cells
 
 GOOD = "[parameters]\nmode = 'good'\n"
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from studies import record
 
-from harness.points import Point
-from harness.records import read_stop, write_stop
 from harness.schedule import PointState, launches_missing, states_of
-from harness.study_tables import Measure
+from harness.study.points import Point
+from harness.study.values import Measure
+from harness.tables.records import read_stop, write_stop
 
 WIDE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 NARROW = [1.00, 1.01, 1.00, 1.01, 1.00, 1.01]

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import segments
+from harness.launch import segments
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from studies import harness, rows_of_table, write_study
 
+from harness.launch.sharing import Seat, own_seat, share_cores
 from harness.machine import node_cores
-from harness.sharing import Seat, own_seat, share_cores
 
 
 def seat(host, *cores, limit=None):

@@ -9,10 +9,8 @@ import pytest
 from studies import harness, record, rows_of_table, study_of, write_study
 
 from harness.errors import UserError
-from harness.interruption import TimeLimit
-from harness.points import expand
-from harness.records import launches_folder, write_record
-from harness.recovery import RUNNING, Verdict, begin, recover
+from harness.launch.interruption import TimeLimit
+from harness.launch.recovery import RUNNING, Verdict, begin, recover
 from harness.schedule import PointState
 from harness.slurm.dead import verdict
 from harness.slurm.job import Job
@@ -32,7 +30,9 @@ from harness.slurm.notes import noting, read_notes
 from harness.slurm.queue import JobState
 from harness.slurm.status import Queue, print_submissions
 from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study_tables import Measure
+from harness.study.points import expand
+from harness.study.values import Measure
+from harness.tables.records import launches_folder, write_record
 
 STUDY = """
 [parameters]

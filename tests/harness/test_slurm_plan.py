@@ -9,10 +9,10 @@ from studies import study_of
 
 from harness.errors import UserError
 from harness.machine import planned_for
-from harness.points import expand
 from harness.slurm.manifest import Shape
 from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
-from harness.study_tables import Measure
+from harness.study.points import expand
+from harness.study.values import Measure
 
 MEASURE = Measure(launches=6, time_limit_seconds=100)
 

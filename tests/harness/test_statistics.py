@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from harness.statistics import Summary, interval_ranks, summarize
+from harness.tables.statistics import Summary, interval_ranks, summarize
 
 
 def coverage(n: int, low: int, high: int) -> float:

@@ -4,8 +4,8 @@ import pytest
 from studies import study_of, write_study
 
 from harness.errors import UserError
-from harness.points import expand
-from harness.study import load_study
+from harness.study.points import expand
+from harness.study.study import load_study
 from harness.workload import inspect_workload
 
 # The file's first two lines are its name and its workload, so a case begins with line 3.

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from studies import record
 
-from harness.collect import collect
 from harness.errors import InputError
 from harness.files import write_whole
-from harness.records import launches_folder, write_record
-from harness.schemas import schema_path
-from harness.tables import (
+from harness.tables.collect import collect
+from harness.tables.records import launches_folder, write_record
+from harness.tables.schemas import schema_path
+from harness.tables.table import (
     counts,
     format_csv,
     read_cells,

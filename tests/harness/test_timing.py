@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from harness.timing import Repetition, check_seconds, now, repetitions, uptime
+from harness.launch.timing import Repetition, check_seconds, now, repetitions, uptime
 
 
 class Rank:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, UserError
-from harness.toml_source import TomlSource, read_toml
+from harness.study.toml_source import TomlSource, read_toml
 
 TEXT = '''\
 name = "s"  # line 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kernels.stages import Key, StagedLibrary
-from sparring.fused.build import build
+from kernels.measure.stages import Key, StagedLibrary
+from sparring.fused.building.build import build
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE
 from sparring.fused.header import header
 from sparring.fused.library import Settings

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from kernels import byhand, cachesim, cli
-from kernels.byhand import Derived, derived, wanted
-from kernels.cachesim import Simulated
-from kernels.machines import load
-from kernels.passes import passes
-from kernels.traffic import Traffic
+from kernels.commands import cli
+from kernels.machines.machine import load
+from kernels.traffic import analytic as byhand
+from kernels.traffic.analytic import Derived, derived, wanted
+from kernels.traffic.cachesim import simulate as cachesim
+from kernels.traffic.cachesim.passes import passes
+from kernels.traffic.cachesim.simulate import Simulated
+from kernels.traffic.traffic import Traffic
 
 MIB = 2**20
 RELU, BACKWARD, LINEAR = wanted()

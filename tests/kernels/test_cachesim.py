@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from kernels import cachesim, callgrind
-from kernels.cachesim import Wanted
 from kernels.declarations.kernel import Case
-from kernels.machines import load
-from kernels.passes import adapted, passes
+from kernels.machines.machine import load
+from kernels.traffic.cachesim import callgrind
+from kernels.traffic.cachesim import simulate as cachesim
+from kernels.traffic.cachesim.passes import adapted, passes
+from kernels.traffic.cachesim.simulate import Wanted
 
 STUDY = load("e5-2683v4")
 DUMP = """# callgrind format

@@ -7,11 +7,11 @@ import csv
 import pytest
 from click.testing import CliRunner
 
-from kernels import ceilings as roofs
-from kernels import cli
-from kernels.caches import Cache, caches, cores, working_sets
-from kernels.probe import STREAMS, AbsentStreamError, Probe, ProbeError
-from kernels.roof import Roof, roof
+from kernels.commands import cli
+from kernels.machines import ceilings as roofs
+from kernels.machines.caches import Cache, caches, cores, working_sets
+from kernels.machines.probe import STREAMS, AbsentStreamError, Probe, ProbeError
+from kernels.machines.roof import Roof, roof
 from kernels.table import Table
 from sparring.errors import SparringError
 from sparring.fused.machine import machine_isa

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels import chains
-from kernels.chain_products import ChainProducts
+from kernels.chains import orders as chains
+from kernels.chains.products import ChainProducts
 
 DIMS = st.lists(st.integers(1, 12), min_size=3, max_size=9)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from kernels import groups
-from kernels.accounting import attack_step
-from kernels.alive import alive
-from kernels.dense_rows import Rows
-from kernels.weight_work import gradients
-from kernels.work import ALL, TILE_BLOCK, Shape, objective
+from kernels.counts.accounting import attack_step
+from kernels.counts.dense_rows import Rows
+from kernels.counts.sparsity import alive
+from kernels.counts.tile import groups
+from kernels.counts.weight_work import gradients
+from kernels.counts.work import ALL, TILE_BLOCK, Shape, objective
 from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import layouts
 from sparring.networks import Normalize

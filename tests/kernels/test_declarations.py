@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kernels import batch_weight_work, tile_weight_work
-from kernels.alive import Alive
+from kernels.counts.sparsity import Alive
+from kernels.counts.tile import weights as tile_weight_work
+from kernels.counts.weight_work import gradients, step
+from kernels.counts.wide import weights as batch_weight_work
+from kernels.counts.work import Shape
 from kernels.declarations import toeplitz, whole
 from kernels.declarations.kernel import Case, error
 from kernels.declarations.registry import KERNELS, chosen
 from kernels.declarations.study import module, network, parameters
 from kernels.samples import BOUND, checked, inputs, reference, too_large
-from kernels.weight_work import gradients, step
-from kernels.work import Shape
 from sparring.errors import SparringError
 from sparring.fused import machine
 from sparring.networks import StudyCNN

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from kernels import chains, jacobian
-from kernels.chain_products import ChainProducts
+from kernels.chains import jacobian
+from kernels.chains import orders as chains
+from kernels.chains.jacobian import Jacobians
+from kernels.chains.products import ChainProducts
 from kernels.declarations.study import module, network
-from kernels.jacobian import Jacobians
 
 SIZE = 12
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from kernels import likwid_tools
-from kernels.likwid import Counted, Session, counted, difference, volume_factor
-from kernels.likwid_bench import compare, measure
-from kernels.likwid_events import amount
-from kernels.likwid_output import parse
-from kernels.likwid_tools import NoCountersError, Tools, probe
-from kernels.traffic import Traffic
+from kernels.traffic.likwid import tools as likwid_tools
+from kernels.traffic.likwid.bench import compare, measure
+from kernels.traffic.likwid.count import Counted, Session, counted, difference, volume_factor
+from kernels.traffic.likwid.events import amount
+from kernels.traffic.likwid.output import parse
+from kernels.traffic.likwid.tools import NoCountersError, Tools, probe
+from kernels.traffic.traffic import Traffic
 from sparring.errors import SparringError
 
 RECORDINGS = Path(__file__).parent / "recordings"

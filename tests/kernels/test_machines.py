@@ -5,10 +5,10 @@ import csv
 import pytest
 from click.testing import CliRunner
 
-from kernels import machine_table
-from kernels.cli import main
-from kernels.here import here
-from kernels.machines import FOLDER, load, names, recognise
+from kernels.commands.cli import main
+from kernels.machines import table as machine_table
+from kernels.machines.machine import FOLDER, load, names, recognise
+from kernels.machines.this_machine import here
 from sparring.errors import SparringError
 
 XEON = load("e5-2683v4")

@@ -12,15 +12,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from kernels import callgrind, ceilings, cli, roofline_rows, shares, sweeps
-from kernels.caches import Cache, cores
+from kernels.commands import cli
 from kernels.declarations.kernel import Case, Kernel, Prepared, Variant
 from kernels.declarations.registry import KERNELS
-from kernels.machines import load
-from kernels.roof import Roof
+from kernels.machines import ceilings
+from kernels.machines import core_roofs as shares
+from kernels.machines.caches import Cache, cores
+from kernels.machines.machine import load
+from kernels.machines.roof import Roof
+from kernels.measure import rows as roofline_rows
+from kernels.measure import sweeps
 from kernels.samples import time_variants
 from kernels.table import Table
-from kernels.traffic import Traffic, compulsory
+from kernels.traffic.cachesim import callgrind
+from kernels.traffic.traffic import Traffic, compulsory
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
 from sparring.fused import machine

@@ -9,9 +9,10 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from kernels import cli, placement
-from kernels.roof import Roof
-from kernels.stages import measure
+from kernels.commands import cli
+from kernels.machines.roof import Roof
+from kernels.measure import placement
+from kernels.measure.stages import measure
 from sparring import networks
 from sparring.benchmark import problem as benchmark_problem
 from sparring.fused import machine

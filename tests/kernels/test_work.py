@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from kernels.accounting import attack_step
-from kernels.alive import Alive, alive, mean
-from kernels.dense_rows import Rows
-from kernels.rows import rows_met
-from kernels.work import ALL, Shape, objective
+from kernels.counts.accounting import attack_step
+from kernels.counts.dense_rows import Rows
+from kernels.counts.kernel_overlap import rows_met
+from kernels.counts.sparsity import Alive, alive, mean
+from kernels.counts.work import ALL, Shape, objective
 from sparring.fused.layouts import layouts
 from sparring.fused.machine import machine_isa
 from sparring.fused.network import Convolution, Dense, Network

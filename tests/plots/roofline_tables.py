@@ -1,8 +1,8 @@
 """Tables of kernels and roofs, invented, with numbers that are easy to check by hand."""
 
-from harness.tables import format_csv, text_of
-from plots.roofline import REQUIRED
-from plots.roofline_roofs import CEILING_COLUMNS, MACHINE_COLUMNS
+from harness.tables.table import format_csv, text_of
+from plots.roofline.roofs import CEILING_COLUMNS, MACHINE_COLUMNS
+from plots.roofline.table import REQUIRED
 
 HERE, THERE = "Thing 9", "twin"
 KERNEL_COLUMNS = (*REQUIRED, "schema_version", "run", "repetition", "status")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.tables import POINT_COLUMNS, RANK_COLUMNS, ROW_COLUMNS, format_csv, text_of
+from harness.tables.table import POINT_COLUMNS, RANK_COLUMNS, ROW_COLUMNS, format_csv, text_of
 
 GENERATE, UPDATE, OPTIMIZER, BATCHES = 0.32, 0.035, 0.002, 40  # seconds a batch; batches
 

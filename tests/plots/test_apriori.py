@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 from scaling_tables import BATCHES, Table, amdahl
 
-from plots import apriori
-from plots.apriori import Phases, Shards
-from plots.observations import select
-from plots.scaling import analyse
+from plots.scaling import apriori
+from plots.scaling.apriori import Phases, Shards
+from plots.scaling.table import analyse
+from plots.shared.observations import select
 
 PHASES = Phases(batches=10, generate=0.9, update=0.1, optimizer=0.02)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from harness.errors import UserError
-from harness.tables import format_csv, text_of
-from plots.attack_benchmark import REQUIRED, analyse, describe
-from plots.attack_benchmark_figure import caption_of
-from plots.attack_benchmark_files import save
+from harness.tables.table import format_csv, text_of
+from plots.attack_benchmark.figure import caption_of
+from plots.attack_benchmark.files import save
+from plots.attack_benchmark.table import REQUIRED, analyse, describe
 from plots.cli import main
 from plots.report import page
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from plots.observations import select
-from plots.scaling import analyse
-from plots.scaling_caption import caption, fit_words
-from plots.scaling_figure import _legend, svg
-from plots.scaling_text import describe
-from plots.style import looks
+from plots.scaling.caption import caption, fit_words
+from plots.scaling.figure import _legend, svg
+from plots.scaling.table import analyse
+from plots.scaling.text import describe
+from plots.shared.observations import select
+from plots.shared.style import looks
 from tests.plots.scaling_tables import Table, amdahl
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plots.equivalence import compare, pairs_needed
+from plots.robustness.equivalence import compare, pairs_needed
 
 MARGIN = 0.01
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from plots.fits import above_best, fit_models
-from plots.laws import AMDAHL, GUSTAFSON, STRONG_MODELS, WEAK_MODELS
-from plots.speedup import Cell, compare
+from plots.scaling.fits import above_best, fit_models
+from plots.scaling.laws import AMDAHL, GUSTAFSON, STRONG_MODELS, WEAK_MODELS
+from plots.scaling.speedup import Cell, compare
 
 
 def cells(law, processes, launches=6, source="measured", total=100.0, spread=0.0, size=None):

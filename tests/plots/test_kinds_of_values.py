@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.collect import collect, write_points
-from harness.points import expand
-from harness.records import LaunchRecord, launches_folder, write_record
 from harness.schedule import states_of
-from harness.schemas import schema_path
-from harness.study import study_of
-from harness.tables import read_rows
-from harness.toml_source import TomlSource
-from plots.observations import select
-from plots.scaling import analyse
+from harness.study.points import expand
+from harness.study.study import study_of
+from harness.study.toml_source import TomlSource
+from harness.tables.collect import collect, write_points
+from harness.tables.records import LaunchRecord, launches_folder, write_record
+from harness.tables.schemas import schema_path
+from harness.tables.table import read_rows
+from plots.scaling.table import analyse
+from plots.shared.observations import select
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
 STUDY = """

@@ -2,8 +2,8 @@ import pytest
 from scaling_tables import Table
 
 from harness.errors import InputError, UserError
-from plots.observations import select, text
-from plots.speedup import by_launch
+from plots.scaling.speedup import by_launch
+from plots.shared.observations import select, text
 
 
 def reasons(selection):

@@ -9,16 +9,17 @@ import pytest
 from scaling_tables import Table
 
 from harness.errors import UserError
-from harness.tables import DETAIL_COLUMNS, details_path, format_csv, text_of
-from plots import openmp_attack, openmp_random
+from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_of
 from plots.cli import main
-from plots.observations import select
-from plots.openmp import analyse
-from plots.openmp_figure import figures
-from plots.openmp_gradient import gradients
-from plots.openmp_use_figure import draw_attacks
+from plots.openmp import attack as openmp_attack
+from plots.openmp import random as openmp_random
+from plots.openmp.figure import figures
+from plots.openmp.gradient import gradients
+from plots.openmp.table import analyse
+from plots.openmp.use_figure import draw_attacks
 from plots.report import page
-from plots.style import SETTINGS
+from plots.shared.observations import select
+from plots.shared.style import SETTINGS
 
 WORKLOAD = "experiments.openmp:OpenMP"
 

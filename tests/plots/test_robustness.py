@@ -9,13 +9,13 @@ import pytest
 from scaling_tables import Table
 
 from harness.errors import UserError
-from harness.tables import DETAIL_COLUMNS, details_path, format_csv
+from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv
 from plots.cli import main
-from plots.observations import select
 from plots.report import page
-from plots.robustness import analyse
-from plots.robustness_figure import looks, svg
-from plots.robustness_text import describe, verdicts_table
+from plots.robustness.figure import looks, svg
+from plots.robustness.table import analyse
+from plots.robustness.text import describe, verdicts_table
+from plots.shared.observations import select
 
 FIXED = {
     "baseline": "sequential", "endpoint": "pgd_40_accuracy", "margin": 0.01, "alpha": 0.05,

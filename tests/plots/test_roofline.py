@@ -6,13 +6,14 @@ import pytest
 from roofline_tables import HERE, THERE, kernels, write
 
 from harness.errors import InputError, UserError
-from plots import roofline_claims, roofline_roofs
 from plots.cli import main
 from plots.report import page
-from plots.roofline import analyse
-from plots.roofline_figure import draw, save
-from plots.roofline_labels import Box, Label, place
-from plots.roofline_text import describe, markdown
+from plots.roofline import claims as roofline_claims
+from plots.roofline import roofs as roofline_roofs
+from plots.roofline.figure import draw, save
+from plots.roofline.labels import Box, Label, place
+from plots.roofline.table import analyse
+from plots.roofline.text import describe, markdown
 
 
 def study_of(path, **keywords):

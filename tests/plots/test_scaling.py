@@ -2,10 +2,10 @@ import pytest
 from scaling_tables import BATCHES, OPTIMIZER, UPDATE, Table, amdahl, pipeline
 
 from harness.errors import UserError
-from plots.facets import split
-from plots.observations import select
-from plots.scaling import analyse
-from plots.style import looks
+from plots.scaling.table import analyse
+from plots.shared.facets import split
+from plots.shared.observations import select
+from plots.shared.style import looks
 
 
 def analysed(table, folder, kind="auto", **keywords):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError
-from harness.tables import ROW_COLUMNS, format_csv
-from plots import simulation, simulation_figure
+from harness.tables.table import ROW_COLUMNS, format_csv
+from plots.simulation import figure as simulation_figure
+from plots.simulation import table as simulation
 
 COLUMNS = (
     *ROW_COLUMNS, "strategy", "variant", "definition", "machine", "calibrated", "speedup", "limit"

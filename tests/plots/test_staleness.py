@@ -6,12 +6,12 @@ import pytest
 from scaling_tables import Table
 
 from harness.errors import UserError
-from harness.tables import DETAIL_COLUMNS, details_path, format_csv, text_of
+from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_of
 from plots.cli import main
-from plots.observations import select
 from plots.report import page
-from plots.staleness import Decay, analyse, describe
-from plots.staleness_figure import save
+from plots.shared.observations import select
+from plots.staleness.figure import save
+from plots.staleness.table import Decay, analyse, describe
 
 DETAILS = ("update", "batch", "generator", "first_version", "last_version", "staleness",
            "made_loss", "consumed_loss")  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError
-from harness.tables import ROW_COLUMNS, format_csv
-from plots import virtual, virtual_figure
+from harness.tables.table import ROW_COLUMNS, format_csv
+from plots.virtual import figure as virtual_figure
+from plots.virtual import table as virtual
 
 COLUMNS = (*ROW_COLUMNS, *(name for name in virtual.COLUMNS if name not in ROW_COLUMNS))
 

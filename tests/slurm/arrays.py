@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.slurm.queue import JobState, query
-from harness.tables import RANK_COLUMNS, ROW_COLUMNS, ranks_path, read_cells, rows_path
+from harness.tables.table import RANK_COLUMNS, ROW_COLUMNS, ranks_path, read_cells, rows_path
 
 #: A nap on every rank. A point that waits does so in its second launch, after two repetitions,
 #: until a file is there.

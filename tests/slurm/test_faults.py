@@ -101,7 +101,7 @@ def test_killed(tmp_path, victim):
         try:
             words = process.cmdline()
             ours = str(tmp_path) in " ".join(words) and words[1:2] == ["-m"]
-            if ours and ("harness.worker" in words) == (victim == "a rank"):
+            if ours and ("harness.launch.worker" in words) == (victim == "a rank"):
                 process.send_signal(signal.SIGKILL)
         except psutil.Error:
             continue

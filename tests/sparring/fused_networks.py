@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from sparring.attacks.objectives import cross_entropy, log_odds, margin, study
-from sparring.fused.build import Isa, Job, build_all
+from sparring.fused.building.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.folding import Folding
 from sparring.fused.header import header

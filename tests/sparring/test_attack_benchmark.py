@@ -35,7 +35,7 @@ from sparring.benchmark.table import COLUMNS, Table
 from sparring.benchmark.verification import Judge, WrongAttackError
 from sparring.benchmark.worker import AbsentError, Process, Timing, WorkerError
 from sparring.checkpoint import capture, save
-from sparring.cli import main
+from sparring.commands.cli import main
 from sparring.errors import SparringError
 
 IMAGES = 32
@@ -548,7 +548,7 @@ def command(*arguments):
 
 def test_help_is_told_without_torch():
     code = (
-        "import sys; from sparring.cli import main; main(['attack', '--help'], "
+        "import sys; from sparring.commands.cli import main; main(['attack', '--help'], "
         "standalone_mode=False); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sparring.errors import SparringError
-from sparring.modelling.calibration import load
-from sparring.modelling.calibration_files import keep, machine_name, newest
+from sparring.modelling.calibration.calibration import load
+from sparring.modelling.calibration.files import keep, machine_name, newest
 from tests.calibrations import calibration, fields, put
 
 ROOT = Path(__file__).parents[2]

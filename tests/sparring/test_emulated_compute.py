@@ -183,7 +183,7 @@ def test_active_cores_of_a_pipeline_count_the_trainer_for_its_part():
 
 def test_an_emulated_rank_loads_no_torch():
     code = (
-        "import sys, experiments.emulated, harness.worker\n"
+        "import sys, experiments.emulated, harness.launch.worker\n"
         "print(*sorted(name for name in sys.modules if '.' not in name))"
     )
     result = subprocess.run(

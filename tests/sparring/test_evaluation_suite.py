@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from torch import nn
 
 import sparring
-from sparring import evaluate_cli
 from sparring.attacks.square import Square
-from sparring.cli import main
+from sparring.commands import evaluate as evaluate_cli
+from sparring.commands.cli import main
 from sparring.data.arrays import ArrayImages
 from sparring.robustness import peers, sanity
 from sparring.robustness.evaluate import Evaluation

@@ -17,9 +17,9 @@ from sparring import backends
 from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.objectives import cross_entropy
 from sparring.backends import BackendError, engine_of
-from sparring.fused import build as building
 from sparring.fused import engine as engines
 from sparring.fused import machine
+from sparring.fused.building import build as building
 from sparring.networks import Normalize
 from tests.sparring.fused_training_ranks import CLASSES, SHAPE
 from tests.sparring.fused_training_ranks import small as make

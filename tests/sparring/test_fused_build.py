@@ -21,9 +21,10 @@ import pytest
 import torch
 
 from sparring.backends import engine_of
-from sparring.fused import build as building
-from sparring.fused import cache, compiler, machine
-from sparring.fused.build import BuildError, Isa, Job, build, build_all, machine_isa
+from sparring.fused import machine
+from sparring.fused.building import build as building
+from sparring.fused.building import cache, compiler
+from sparring.fused.building.build import BuildError, Isa, Job, build, build_all, machine_isa
 
 ROOT = Path(__file__).parents[2]
 GENERIC = Isa("generic", 4, ())

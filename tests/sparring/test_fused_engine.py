@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from sparring.fused import machine
-from sparring.fused.build import Job, build, build_all
-from sparring.fused.compiler import find_compiler
+from sparring.fused.building.build import Job, build, build_all
+from sparring.fused.building.compiler import find_compiler
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE
 from sparring.fused.header import header, uses_winograd, winograd_outputs
 from sparring.fused.layouts import layouts

@@ -251,7 +251,7 @@ def test_ranks_of_a_node_train_one_copy_of_the_weights(processes, tmp_path, plai
 
 
 def test_pythons_own_share_is_measured_beside_the_engine():
-    from sparring.modelling.measuring_compute import build_compute, own_share
+    from sparring.modelling.calibration.compute import build_compute, own_share
 
     compute = build_compute("study", "fused", "float32", 4)
     with compute.in_place(lambda key: [key]):

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from sparring import data
 from sparring.fused import machine
-from sparring.fused.build import build
+from sparring.fused.building.build import build
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.header import header, uses_winograd
 from sparring.fused.layouts import layouts

@@ -14,7 +14,7 @@ from torch import nn
 
 import sparring
 from sparring.checkpoint import load
-from sparring.cli import main
+from sparring.commands.cli import main
 from sparring.errors import SparringError
 from sparring.outputs import check_outputs, replace, write, write_all
 from sparring.tables import Table
@@ -193,7 +193,7 @@ def test_outputs_are_seen_to_before_anything_is_computed(tmp_path, monkeypatch, 
     state = tmp_path / "state.pt"
     trainer = sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), batch_size=8)
     trainer.fit(updates=0, checkpoint=state)
-    monkeypatch.setattr("sparring.evaluate_cli._twin", lambda _: pytest.fail("began to work"))
+    monkeypatch.setattr("sparring.commands.evaluate._twin", lambda _: pytest.fail("began to work"))
     named = [part.format(state=state, tmp=tmp_path) for part in command]
     result = CliRunner().invoke(main, named)
     assert result.exit_code == 2, result.output

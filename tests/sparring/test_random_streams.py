@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring.attacks import KeyedSource, RandomSource, TorchSource
-from sparring.option_types import SEED
+from sparring.commands.option_types import SEED
 from sparring.randomness import MOST_SEED, ImageStreams, permutation
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ import sparring
 from sparring import checkpoint, recipes
 from sparring.attacks.base import Attack
 from sparring.attacks.clean import Clean
-from sparring.cli import main
+from sparring.commands.cli import main
 from sparring.errors import SparringError
 from sparring.schedules import Schedule, linear_decay
 from sparring.strategies.replay import Replay

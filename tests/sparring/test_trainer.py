@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from torch import nn
 
 import sparring
-from harness.launcher import find_launcher
-from harness.process import MARK, run
+from harness.launch.launcher import find_launcher
+from harness.launch.process import MARK, run
 from sparring.checkpoint import load, save
-from sparring.cli import main
+from sparring.commands.cli import main
 from sparring.errors import SparringError
 from sparring.strategies import Pipeline
 from sparring.strategies.replay import Replay, load_arrivals
@@ -614,7 +614,7 @@ def test_an_error_on_one_rank_alone_ends_all_of_them(tmp_path):
     program = tmp_path / "one_sided.py"
     program.write_text(
         "import os, sys\n"
-        "from sparring.cli import main\n"
+        "from sparring.commands.cli import main\n"
         "data = ['--data', 'nowhere'] if os.environ.get('PMI_RANK') == '1' else []\n"
         "sys.argv[1:] = ['train', '--updates', '3', '--strategy', 'data_parallel', *data]\n"
         "main()\n"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sparring.modelling.calibration import Calibration, Collective, Link
+from sparring.modelling.calibration.calibration import Calibration, Collective, Link
 from sparring.modelling.simulator.machine import Floats, Machine
 
 #: Seconds of a collective over a link, among so many, of so many bytes.

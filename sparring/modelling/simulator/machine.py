@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration, Duration, Link, Work
+from sparring.modelling.calibration.calibration import Calibration, Duration, Link, Work
 
 Floats = npt.NDArray[np.float64]
 

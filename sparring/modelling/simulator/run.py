@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparring.errors import SparringError
-from sparring.modelling.calibration import Calibration
+from sparring.modelling.calibration.calibration import Calibration
 from sparring.modelling.simulator import synchronous
 from sparring.modelling.simulator.job import Job
 from sparring.modelling.simulator.machine import Machine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.modelling.calibration import Calibration
+from sparring.modelling.calibration.calibration import Calibration
 
 
 def seconds(median):

@@ -1,0 +1,1 @@
+"""Launching a point, and what may happen to processes meanwhile."""

@@ -1,0 +1,178 @@
+"""One launch of a point: start its ranks, judge how they ended, keep what they finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.files import write_whole
+from harness.launch import segments
+from harness.launch.interruption import Terminated, TimeLimit, undisturbed
+from harness.launch.loading import RESULTS, search_path
+from harness.launch.process import Outcome, last_words, living_descendants
+from harness.launch.process import run as run_process
+from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
+from harness.session import Session
+from harness.study.points import Point
+from harness.study.values import Measure
+from harness.tables import records
+from harness.tables.records import LaunchRecord
+
+#: How much later than its ranks a task may hear of Slurm's signal.
+_SIGNAL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A launch that is about to begin.
+
+    Attributes:
+        session: the study, opened.
+        measure: how it measures.
+        point: what is launched.
+        record: what it is; it ``failed`` unless it is told otherwise.
+        owner: folder of whoever runs it, below ``.running`` (`harness.launch.recovery`).
+        submitted: whether an array task runs it, whose end Slurm may bring about at any moment.
+        heartbeat: called now and then while it runs, with the seconds since it began.
+    """
+
+    session: Session
+    measure: Measure
+    point: Point
+    record: LaunchRecord
+    owner: Path
+    submitted: bool
+    heartbeat: Callable[[float], None]
+    _seen: list[int] = field(default_factory=lambda: [0])  # the most ranks at a time
+
+    @property
+    def running(self) -> Path:
+        """Where it keeps what it has finished so far."""
+        return self.owner / f"{self.point.id}-{self.record.launch}"
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return log_of(self.session.results, self.session.study.name, self.running.name)
+
+    def run(self) -> LaunchRecord:
+        """Run it to its end and write its file.
+
+        Raises:
+            Terminated: if Slurm ends the task; its file is written then.
+            KeyboardInterrupt: if the user stops it; it leaves no file then.
+        """
+        self.running.mkdir(parents=True)
+        begin(self.running, self.record)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        outcome: Outcome | None = None
+        try:
+            outcome = self._start()
+            if self.submitted and not self._went_well(outcome):
+                # Slurm signals the ranks and us at once, and their end may be seen first.
+                time.sleep(_SIGNAL_SECONDS)
+            with undisturbed():
+                record = self._keep(self._verdict(outcome))
+        except BaseException as error:
+            with undisturbed():
+                if outcome and self._went_well(outcome):  # done when the signal came
+                    self._keep(Verdict("ok"))
+                elif self.submitted and isinstance(error, Terminated):
+                    interrupted = not isinstance(error, TimeLimit)
+                    message = f"{error.reason}; {self._where()}"
+                    self._keep(Verdict(error.status, message, interrupted))
+                else:
+                    self.log.unlink(missing_ok=True)  # interrupted: no row will name it
+                self._tidy_up()
+            raise
+        if record.status == "ok":
+            self.log.unlink(missing_ok=True)
+        return record
+
+    def _start(self) -> Outcome:
+        study, point = self.session.study, self.point
+        spec = {
+            "workload": self.session.workload_of(point)[0],
+            "parameters": point.parameters,
+            "warmups": self.measure.warmups,
+            "repetitions": self.measure.repetitions,
+            "oversubscribed": point.source in ("oversubscribed", "emulated"),
+            "search_path": search_path(study.folder),
+            "output": str(self.running / "repetitions.json"),
+        }
+        spec_file = self.running / "spec.json"
+        write_whole(spec_file, json.dumps(spec))
+        program = [sys.executable, "-m", "harness.launch.worker", str(spec_file)]
+        launcher = self.session.launcher
+        return run_process(
+            launcher.command(point.processes, point.threads_per_process, program, point.nodes),
+            {
+                **launcher.variables(point.processes, point.threads_per_process),
+                RESULTS: str(self.session.results),
+            },
+            mark=self.running.name,
+            log=self.log,
+            limit_seconds=self.measure.time_limit_seconds,
+            heartbeat=self.heartbeat,
+            grace_seconds=launcher.grace_seconds,
+            lost=self._lost,
+        )
+
+    def _keep(self, verdict: Verdict) -> LaunchRecord:
+        """Write the file of a launch that has ended, with the repetitions that it finished."""
+        record = ended(self.record, verdict, self.running)
+        records.write_record(self.session.folder, record)
+        self._tidy_up()
+        return record
+
+    def _tidy_up(self) -> None:
+        segments.remove(self.running)
+        shutil.rmtree(self.running, ignore_errors=True)
+
+    def _went_well(self, outcome: Outcome) -> bool:
+        """Whether every repetition was finished; srun ends with 0 even if a node has failed."""
+        return outcome.exit_code == 0 and self._finished == self._expected
+
+    @property
+    def _finished(self) -> int:
+        return len(finished_repetitions(self.running))
+
+    @property
+    def _expected(self) -> int:
+        return self.measure.warmups + self.measure.repetitions
+
+    def _lost(self, launcher: int) -> bool:
+        """Whether a rank has failed or is gone: now and then MPICH's launcher does not end then.
+
+        Ranks on other nodes, and those that srun starts, are not ours to see.
+        """
+        ranks = living_descendants(launcher, "harness.launch.worker")
+        self._seen[0] = max(self._seen[0], ranks)
+        return ranks < self._seen[0] or any(self.running.glob("*.error"))
+
+    def _verdict(self, outcome: Outcome) -> Verdict:
+        """Status and message of a launch; a message names the log that tells the rest."""
+        told = sorted(self.running.glob("*.error"))
+        how = f"exit code {outcome.exit_code}"
+        if outcome.given_up:
+            how = "a rank has ended, or failed, and its launcher has not: killed"
+        elif outcome.timed_out:
+            how = f"killed at the time limit of {self.measure.time_limit_seconds:g} s"
+            if not told:
+                return Verdict("timeout", f"{how}; {self._where()}")
+        elif self._went_well(outcome):
+            return Verdict("ok")
+        elif outcome.exit_code == 0:  # as after os._exit(0)
+            how += f" after {self._finished} of {self._expected} repetitions"
+        # A rank that told why it failed has failed, even where its launcher never came to an end.
+        reason = told[0].read_text(encoding="utf-8") if told else last_words(self.log)
+        shown = reason if len(reason) <= 500 else f"{reason[:500]} ..."
+        return Verdict("failed", f"{how}: {shown}; {self._where()}")
+
+    def _where(self) -> str:
+        return f"log: {self.log.relative_to(self.session.results)}"

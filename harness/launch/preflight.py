@@ -1,0 +1,189 @@
+"""Ask the workload whether it can run the points at all, before anything is launched.
+
+A misspelt parameter or a missing data folder is bad input and no failed measurement: it is told at
+once and leaves no row. Run as a program (``python -m harness.launch.preflight``) this is the
+process that imports the workload, so that the harness's own never does. Question and answer go
+through files without names, of which nothing is left however we end.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    from harness import current_folder
+
+    current_folder.leave()
+
+import json
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.files import naming
+from harness.launch.loading import RESULTS, load_class, search_path, shadows
+from harness.launch.process import MARK, die_with_parent, kill_tree
+from harness.study.points import Point, point_id
+from harness.study.study import Study
+
+log = logging.getLogger(__name__)
+
+#: After so long a user is told what is waited for.
+_PATIENCE_SECONDS = 10.0
+
+
+def check_points(study: Study, points: Iterable[Point], results: Path) -> None:
+    """Call the workload's ``check(parameters)``, if it has one, for each point.
+
+    Raises:
+        UserError: with the sentence of the first point that the workload refuses.
+    """
+    points = list(points)
+    _ask("check", study, [point for point in points if not point.emulates], results)
+    if study.emulated:
+        _ask("check", study.emulated, [point for point in points if point.emulates], results)
+
+
+def complete(study: Study, points: Iterable[Point], results: Path) -> list[Point]:
+    """The points, emulated ones as their workload's ``plan(parameters)`` fills them in.
+
+    Raises:
+        UserError: with the sentence of the first point that the workload cannot fill in.
+    """
+    points = list(points)
+    open_ones = [point for point in points if point.emulates]
+    if not open_ones or study.emulated is None:
+        return points
+    filled = iter(_ask("plan", study.emulated, open_ones, results))
+    completed = []
+    for point in points:
+        if point.emulates:
+            parameters = next(filled)
+            identity = point_id(study.emulated.workload, parameters)
+            completed.append(Point(point.index, identity, parameters, emulates=True))
+        else:
+            completed.append(point)
+    return completed
+
+
+def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[dict[str, Any]]:
+    """Call a static method of the workload on the parameters of points; what it returns."""
+    if not points:
+        return []
+    question = {
+        "method": what,
+        "workload": study.workload,
+        "search_path": search_path(study.folder),
+        "points": [point.parameters for point in points],
+    }
+    answer = _answer(study, question, results)
+    if "refused" not in answer:
+        answers: list[dict[str, Any]] = answer["answers"]
+        return answers
+    emulation = study.source.data.get("emulation", {})
+    emulates = study.workload == emulation.get("workload")
+    key = ("emulation", "workload") if emulates else ("workload",)
+    raise study.source.error(key, f"the workload refuses: {answer['refused']}")
+
+
+def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, Any]:
+    """What the process that imports the workload answers; ``refused`` is a reason not to run."""
+    limit, mark = study.measure.time_limit_seconds, f"preflight-{os.getpid()}"
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as asked,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answered,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+    ):
+        with naming(Path(tempfile.gettempdir())):
+            json.dump(question, asked)
+            asked.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.launch.preflight", str(answered.fileno())],
+            env={**os.environ, RESULTS: str(results), MARK: mark},
+            stdin=asked, stdout=said, stderr=said, pass_fds=[answered.fileno()],
+            start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        try:
+            code = _wait(process, limit, f"{study.workload} ({question['method']})")
+        finally:
+            if process.poll() is None:
+                kill_tree(process, mark)
+        answered.seek(0)
+        said.seek(0)
+        if text := answered.read():
+            answer: dict[str, Any] = json.loads(text)
+            return answer
+        words = [line.strip() for line in said.read().splitlines() if line.strip()]
+    if code is None:
+        reason = f"no answer after {limit:g} s (measure.time_limit_seconds), while it was imported"
+        return {"refused": f"{reason} or in {question['method']}()"}
+    reason = f"exit code {code} and no answer"
+    return {"refused": f"{words[-1]} ({reason})" if words else reason}
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float, asked: str) -> int | None:
+    """The exit code, or None if the limit comes first; tells the user after a while."""
+    patience = min(_PATIENCE_SECONDS, limit)
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        if patience < limit:
+            log.warning("%s has not answered yet; waiting for up to %g s", asked, limit)
+    try:
+        return process.wait(limit - patience)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def main(answered: int) -> None:
+    """Answer the question that stands on standard input."""
+    question = json.load(sys.stdin)
+    with os.fdopen(answered, "w", encoding="utf-8") as file:
+        file.write(json.dumps(_answer_to(question)))
+
+
+def _answer_to(question: dict[str, Any]) -> dict[str, Any]:
+    name, method, points = question["workload"], question["method"], question["points"]
+    try:
+        workload = _imported(name, question["search_path"])
+        for required in ("setup", "run", "teardown"):
+            if not callable(getattr(workload, required, None)):
+                raise ValueError(f"{name} has no method '{required}'; expected one")
+        answers = points
+        if method == "check":
+            for parameters in points if hasattr(workload, "check") else ():
+                workload.check(parameters)
+        elif hasattr(workload, "plan"):
+            answers = [workload.plan(parameters) for parameters in points]
+            json.dumps(answers)  # parameters are what JSON can hold
+    except SystemExit as error:
+        reason = f"it ended the program (sys.exit({error.code!r})) when it was imported or in "
+        return {"refused": f"{reason}{method}(); expected a return, or a ValueError"}
+    except Exception as error:  # whatever it is, it becomes a sentence
+        return {"refused": _sentence(error)}
+    return {"answers": answers}
+
+
+def _imported(workload: str, path: list[str]) -> Any:
+    try:
+        return load_class(workload, path)
+    except Exception as error:
+        if hiding := shadows(path):
+            raise ValueError(f"{_sentence(error)} (does {hiding[0]} hide Python's own module "
+                             f"'{Path(hiding[0]).stem}'?)") from None  # fmt: skip
+        raise
+
+
+def _sentence(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    expected = isinstance(error, ValueError | UserError)
+    return told if expected and told else f"{type(error).__name__}: {told}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,109 @@
+"""Launches whose runner was killed: what they had finished becomes a launch file after all.
+
+A running launch keeps a folder ``launches/<study>/.running/<owner>/<point>-<launch>/`` with what it
+is (``launch.json``) and what it has finished (``repetitions.json``). Who finds it when the owner is
+dead (the next run on the host, the task that Slurm started again, a collector) turns it into a
+record; the record's name is the launch's own, so that two who find it write one file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.files import read_json, write_whole
+from harness.launch import segments
+from harness.launch.process import last_words
+from harness.tables.records import LaunchRecord, record_of, record_path, write_record
+
+log = logging.getLogger(__name__)
+
+#: Folder of the launches that run, below a study's launch files.
+RUNNING = ".running"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a launch ended: the status and message of its row, and whether its point is to blame."""
+
+    status: str
+    message: str = ""
+    interrupted: bool = False
+
+
+def log_of(results: Path, study: str, launch: str) -> Path:
+    """Where the output of a launch goes; kept if the launch does not end well."""
+    return results / "logs" / study / f"{launch}.log"
+
+
+def begin(folder: Path, record: LaunchRecord) -> None:
+    """Note what a launch is before it begins."""
+    write_whole(folder / "launch.json", json.dumps(asdict(record)))
+
+
+def finished_repetitions(folder: Path) -> list[dict[str, Any]]:
+    """The repetitions that a running launch has finished so far.
+
+    Raises:
+        ValueError: if its file holds something else.
+    """
+    output = folder / "repetitions.json"
+    repetitions = read_json(output) if output.is_file() else []
+    if not isinstance(repetitions, list) or not all(isinstance(r, dict) for r in repetitions):
+        raise ValueError(f"{output.name} holds no repetitions")
+    return repetitions
+
+
+def ended(begun: LaunchRecord, verdict: Verdict, folder: Path) -> LaunchRecord:
+    """A launch with how it ended and what it finished.
+
+    Its source is what ran: ranks that shared cores were not measured, whatever was planned.
+    """
+    repetitions = finished_repetitions(folder)
+    shared = any(repetition.get("shares_cores") for repetition in repetitions)
+    return replace(
+        begun,
+        status=verdict.status,
+        message=verdict.message,
+        interrupted=verdict.interrupted,
+        repetitions=repetitions,
+        source="oversubscribed" if shared and begun.source == "measured" else begun.source,
+    )
+
+
+def recover(results: Path, owner: Path, verdict: Verdict) -> int:
+    """Turn all launches below a dead owner's folder into launch files.
+
+    Returns:
+        how many there were.
+    """
+    number = 0
+    for folder in sorted(owner.glob("*")):
+        try:
+            number += _recover(results, folder, verdict)
+        except (OSError, ValueError) as error:
+            log.warning("%s is no running launch and is left alone (%s)", folder, error)
+            continue
+        segments.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    if owner.is_dir() and not any(owner.iterdir()):
+        owner.rmdir()
+    return number
+
+
+def _recover(results: Path, folder: Path, verdict: Verdict) -> bool:
+    if not (folder / "launch.json").is_file():  # killed before it began
+        return False
+    begun = record_of(read_json(folder / "launch.json"))
+    launches = folder.parents[2]
+    if record_path(launches, begun.point, begun.launch).exists():  # killed after it had ended
+        return False
+    path = log_of(results, begun.study, folder.name)
+    told = f": {last_words(path)}"[:300] if path.is_file() and path.stat().st_size else ""
+    message = f"{verdict.message}{told}; log: {path.relative_to(results)}"
+    write_record(launches, ended(begun, replace(verdict, message=message), folder))
+    return True

@@ -1,0 +1,177 @@
+"""What every rank of a launch runs: import the workload, set it up, time it, write what was seen.
+
+Started by the runner as ``mpiexec -n p python -m harness.launch.worker SPEC``; nobody types it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    from harness import current_folder
+
+    current_folder.leave()
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter  # our own: a workload may put another clock in its place
+from typing import TYPE_CHECKING, Any
+
+from harness.files import naming
+from harness.launch.launcher import BINDING
+from harness.launch.loading import load_class
+from harness.launch.returned import checked_details, checked_metrics, checked_report
+from harness.launch.segments import note
+from harness.launch.sharing import own_seat, share_cores
+from harness.launch.timing import check_seconds, now, repetitions, uptime
+from harness.machine import node_name
+from harness.streams import without_input
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_LOCAL_RANK = ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
+               "PMI_RANK")  # fmt: skip
+
+
+#: MPICH's launcher drops output that it has not forwarded when an abort reaches it
+#: (`python -m experiments.protocol aborts` counts how often).
+_PAUSE_SECONDS = 0.25
+
+
+def bind() -> None:
+    """Bind this rank to its CPUs, before any library counts how many there are."""
+    plan = os.environ.get(BINDING)
+    local = next((int(os.environ[name]) for name in _LOCAL_RANK if os.environ.get(name)), 0)
+    if plan and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, [int(cpu) for cpu in plan.split(";")[local].split(",")])
+
+
+def error_file(output: Path, rank: int) -> Path:
+    """Where a rank leaves the sentence that says why it failed."""
+    return output.with_name(f"{output.name}.rank{rank}.error")
+
+
+def main(spec_path: str) -> None:
+    """Run one launch as its specification says; a failing rank ends all of them."""
+    bind()
+    without_input()
+    spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    try:
+        note(Path(spec["output"]).parent)
+        _launch(comm, spec)
+    except BaseException as error:
+        try:
+            reason = " ".join(str(error).split()) or "no message"
+            error_file(Path(spec["output"]), comm.rank).write_text(
+                f"rank {comm.rank}: {type(error).__name__}: {reason}",
+                encoding="utf-8", errors="backslashreplace",
+            )  # fmt: skip
+            traceback.print_exc()
+            sys.stderr.flush()
+            time.sleep(_PAUSE_SECONDS)
+        finally:  # whatever goes wrong in telling: the other ranks must not wait for us
+            comm.Abort(1)
+
+
+def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
+    began = uptime()
+    workload = load_class(spec["workload"], spec["search_path"])()
+    parameters = spec["parameters"]
+    shared = share_cores(comm.allgather(own_seat()), parameters["threads_per_process"])
+    wait = waiter(shared or spec["oversubscribed"])
+    if comm.size != parameters["processes"]:
+        raise RuntimeError(
+            f"the launcher started {comm.size} ranks and {parameters['processes']} were asked for: "
+            "mpiexec and the MPI library of mpi4py do not belong together"
+        )
+    workload.setup(comm, parameters)
+    started_at = ""
+
+    def prepare(warmup: bool) -> None:
+        nonlocal started_at
+        if hasattr(workload, "prepare"):
+            workload.prepare(warmup)
+        started_at = now()
+
+    def maximum(seconds: float) -> float:
+        wait(comm.Ibarrier())  # a rank that is done early takes no core from one that works
+        return float(max(comm.allgather(seconds)))
+
+    finished: list[dict[str, Any]] = []
+    for repetition in repetitions(
+        workload.run,
+        prepare=prepare,
+        warmups=spec["warmups"],
+        timed=spec["repetitions"],
+        clock=perf_counter,
+        barrier=lambda: wait(comm.Ibarrier()),
+        maximum=maximum,
+    ):
+        check_seconds(repetition, uptime() - began)
+        metrics = checked_metrics("run()", repetition.metrics, parameters)
+        if hasattr(workload, "observe"):
+            observed = workload.observe(repetition.seconds)
+            metrics |= checked_metrics("observe()", observed, parameters)
+        report = checked_report(workload.rank_report() if hasattr(workload, "rank_report") else {})
+        details = checked_details(workload.details() if hasattr(workload, "details") else [])
+        ranks = comm.gather({**_rank_facts(comm), **report, "rank": comm.rank})
+        finished.append(
+            {
+                "repetition": repetition.index,
+                "warmup": repetition.warmup,
+                "seconds": repetition.seconds,
+                "started_at": started_at,
+                "metrics": metrics,
+                "shares_cores": shared,
+                "ranks": ranks,
+                "details": details,
+            }
+        )
+        if comm.rank == 0:
+            _write(Path(spec["output"]), finished)
+    workload.teardown()
+
+
+def waiter(oversubscribed: bool) -> Callable[[MPI.Request], None]:
+    """How to wait for a request: spin while each rank has a core, else test and sleep.
+
+    MPICH spins while it waits, which takes the core from a rank that has work to do.
+    """
+
+    def sleep(request: MPI.Request) -> None:
+        while not request.Test():
+            time.sleep(1e-4)
+
+    def spin(request: MPI.Request) -> None:
+        request.Wait()
+
+    return sleep if oversubscribed else spin
+
+
+def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return {
+        "rank": comm.rank,
+        "host": node_name(),
+        "cpus": " ".join(map(str, cpus)),
+    }
+
+
+def _write(path: Path, finished: list[dict[str, Any]]) -> None:
+    """Keep the repetitions finished so far: a later one may crash, these are measured."""
+    temporary = path.with_suffix(".partial")
+    with naming(path):
+        temporary.write_text(json.dumps(finished), encoding="utf-8")
+        temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""The tables: how they are written, read, merged, summarised and compared."""

@@ -1,0 +1,151 @@
+"""Under what a row was measured: a fingerprint that decides what counts as done, and provenance.
+
+The fingerprint holds what changes the numbers (processor, MPI library, Python, the packages that
+the workload declares, and the hash of its code); its hash is the column ``environment``. What only
+explains them (git commit, governor, load, host ...) is kept beside it, once per distinct state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness import machine
+from harness.launch.launcher import Launcher
+from harness.workload import WorkloadCode
+
+#: Environment variables that change what a process computes with, or where it runs.
+VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOMP_", "MPICH_", "MPIR_", "HYDRA_", "OMPI_",
+             "UCX_", "FI_", "TORCH_", "ATEN_", "MALLOC_", "LD_PRELOAD", "CXX", "SPARRING_BACKEND",
+             "SPARRING_ISA")  # fmt: skip
+
+#: What a scheduler tells of the job that we run in.
+SCHEDULER = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+             "SLURM_JOB_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ACCOUNT", "SLURM_JOB_QOS",
+             "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_CPUS_ON_NODE", "SLURM_NTASKS",
+             "SLURM_CPUS_PER_TASK", "SLURM_RESTART_COUNT")  # fmt: skip
+
+
+def fingerprint(code: WorkloadCode, launcher: Launcher) -> dict[str, Any]:
+    """What changes the numbers, as plain data."""
+    # Allocations of different shapes on the same nodes are the same machine: the node counts.
+    allocated = bool(os.environ.get("SLURM_JOB_ID"))
+    cores = machine.hardware_cores() if allocated else machine.cores()
+    return {
+        "cpu": {
+            "model": machine.cpu_model(),
+            "architecture": platform.machine(),
+            "cores": len(cores) if allocated else machine.machine_cores(),
+            "sockets": len({core.socket for core in cores}),
+            "vector_extensions": machine.vector_extensions(),
+        },
+        "mpi": {"library": launcher.library, "launcher": launcher.kind},
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in sorted({"mpi4py", *code.packages})},
+        "code": code.code,
+    }
+
+
+def environment_id(print_of: dict[str, Any]) -> str:
+    """The column ``environment``: "e" and 12 hexadecimal digits of the fingerprint's hash."""
+    text = json.dumps(print_of, sort_keys=True, separators=(",", ":"))
+    return "e" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def provenance() -> dict[str, Any]:
+    """What explains the numbers: code state, host, load and settings at this moment."""
+    return {
+        "git": _git(),
+        "host": machine.node_name(),
+        "system": platform.platform(),
+        "executable": Path(sys.executable).name,
+        "memory_bytes": machine.memory_bytes(),
+        "governor": machine.governor(),
+        "affinity": machine.allowed_cpus(),
+        "load_average": [round(value, 2) for value in psutil.getloadavg()],
+        "topology": [[core.socket, core.core, list(core.cpus)] for core in machine.cores()],
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
+        "scheduler": _scheduler(),
+        "packages": dict(
+            sorted({d.name: d.version for d in metadata.distributions() if d.name}.items())
+        ),
+    }
+
+
+def environments_of(content: Any) -> dict[str, Any]:
+    """What an ``<study>.environment.json`` holds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it is no object")
+    for name, entry in content.items():
+        sessions = entry.get("sessions") if isinstance(entry, dict) else None
+        if not isinstance(sessions, list) or not all(
+            isinstance(session, dict) and "session" in session for session in sessions
+        ):
+            raise ValueError(f"'{name}' has no list of sessions")
+    return content
+
+
+def merge_environments(known: dict[str, Any], sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add measuring sessions to the content of ``<study>.environment.json``.
+
+    Args:
+        known: the file's present content, by environment.
+        sessions: each with ``environment``, ``fingerprint``, ``session``, ``started_at`` and
+            ``provenance``.
+    """
+    merged = {key: {**entry, "sessions": list(entry["sessions"])} for key, entry in known.items()}
+    for session in sorted(sessions, key=lambda s: (s["started_at"], s["session"])):
+        entry = merged.setdefault(
+            session["environment"], {"fingerprint": session["fingerprint"], "sessions": []}
+        )
+        if all(seen["session"] != session["session"] for seen in entry["sessions"]):
+            entry["sessions"].append(
+                {
+                    "session": session["session"],
+                    "started_at": session["started_at"],
+                    **session["provenance"],
+                }
+            )
+    return merged
+
+
+def _scheduler() -> dict[str, str]:
+    """The scheduler's name and what it tells of our job; empty outside of a job."""
+    if not os.environ.get("SLURM_JOB_ID"):
+        return {}
+    return {"name": "slurm", **{name: os.environ[name] for name in SCHEDULER if name in os.environ}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and dirtiness of the checkout that this harness was run from, if it is one."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10,
+            cwd=Path(__file__).parent,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

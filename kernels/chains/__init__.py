@@ -1,0 +1,1 @@
+"""A network's gradient as a chain of Jacobians, multiplied in any order."""

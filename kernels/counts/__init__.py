@@ -1,0 +1,1 @@
+"""Floating-point operations and bytes, from shapes alone."""

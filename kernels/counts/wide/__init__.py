@@ -1,0 +1,1 @@
+"""Counts of the layout that has as many images as lanes."""

@@ -1,0 +1,211 @@
+"""Work of the layouts with images in the lanes: a vector holds one number of every image.
+
+Counted in ``cpp/batch_chain.hpp``, ``direct_convolution.hpp``, ``winograd_convolution.hpp``,
+``gate.hpp``, ``winograd_norms.hpp``, ``dense_layer.hpp``; all of one block of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kernels.counts.kernel_overlap import rows_met
+from kernels.counts.sparsity import Alive
+from kernels.counts.transforms import INPUT_ADJOINT, OF_INPUT, POINTS, of_output, output_adjoint
+from kernels.counts.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
+from sparring.fused.header import uses_winograd, winograd_outputs, winograd_tiles
+from sparring.fused.network import Convolution, Dense, Network
+
+#: Parts of a layer in one direction, and the bytes that are compulsory for it as a whole.
+Parts = tuple[list[Work], float]
+
+
+def convolution(network: Network, conv: Convolution, layer: int, shape: Shape) -> Iterator[Parts]:
+    """A convolution, forward and backward, with its ReLU, pooling and their way back."""
+    vec, lanes = FLOAT * shape.lanes, shape.lanes
+    taken = conv.height * conv.width * conv.in_channels * vec
+    left = conv.out_height * conv.out_width * conv.out_channels * vec
+    products = _winograd if uses_winograd(conv) else _direct
+    masks = _mask_bytes(conv, lanes)
+    weights = _weights(conv) * FLOAT
+    for direction in ("forward", "backward"):
+        parts = [_gate(conv, layer, direction, lanes), *products(conv, layer, direction, lanes)]
+        if direction == "backward" and layer == 1:
+            parts[0] = _with_image(parts[0], network, lanes)
+        yield parts, taken + left + masks + weights
+
+
+def _direct(conv: Convolution, layer: int, direction: str, lanes: int) -> list[Work]:
+    """The products of a convolution as it is written down.
+
+    A row of outputs takes its ``kernel`` rows of inputs, less those beyond the image; pixels
+    beyond its left and right side are zeros that are multiplied like others. Backward the
+    convolution's output is the input.
+    """
+    vec, kernel = FLOAT * lanes, conv.kernel
+    forward = direction == "forward"
+    border = conv.padding if forward else kernel - 1 - conv.padding
+    here, there = (conv.height, conv.width), (conv.conv_height, conv.conv_width)
+    (rows_in, width_in), (rows_out, width_out) = (here, there) if forward else (there, here)
+    channels = (conv.in_channels, conv.out_channels)
+    inputs, outputs = channels if forward else channels[::-1]
+    met = rows_met(rows_out, rows_in, kernel, border)
+    weights = conv.weights * FLOAT
+    moved = (rows_in * width_in * inputs + rows_out * width_out * outputs) * vec + weights
+    ring = kernel if forward else max(kernel, 4)
+    kept = (ring * (width_in + 2 * border) * inputs + width_out * outputs) * vec + weights
+    flops = 2 * met * kernel * width_out * inputs * outputs * lanes
+    return [Work(layer, direction, "multiply", flops, moved, kept)]
+
+
+def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list[Work]:
+    """The transforms and products of a convolution by two-dimensional Winograd tiles.
+
+    Forward: every input row along x; every row of tiles along y, each of 8 x-frequencies; its
+    outputs back along y; every output row back along x, and the bias. Backward the adjoints, in
+    the opposite order, with the additions of what overlaps: ``kernel - 1`` of 8 rows, of 8 pixels.
+    """
+    vec = FLOAT * lanes
+    side, tiles = winograd_outputs(conv), winograd_tiles(conv)
+    across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
+    row_in, row_out = across * conv.in_channels, across * conv.out_channels
+    overlap = conv.kernel - 1
+    pixels = conv.conv_height * conv.conv_width * conv.out_channels
+    if direction == "forward":
+        transforms = (
+            (conv.height + down * POINTS) * row_in * OF_INPUT
+            + (down * POINTS + conv.conv_height) * row_out * of_output(side)
+            + pixels
+        )
+        if conv.pool:  # squares of the inputs, by row of tiles
+            reached = (across - 1) * side + POINTS
+            transforms += conv.height * (reached * 2 * conv.in_channels + across * (POINTS - 1))
+    else:
+        transforms = adjoint_from_outputs(conv) + (
+            (down * POINTS + conv.height) * row_in * (INPUT_ADJOINT + overlap)
+        )
+    pairs = conv.in_channels * conv.out_channels
+    products = 2 * tiles * POINTS**2 * pairs
+    # Between the two kinds of stages: every tile's 64 numbers, of each input and each output.
+    between = tiles * POINTS**2 * (conv.in_channels + conv.out_channels) * vec
+    outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
+    weights = _weights(conv) * FLOAT
+    tile_row = POINTS * (row_in + row_out)  # `inputs_` and `outputs_`
+    padded = across * side + overlap
+    if direction == "forward":  # `ring_`, `spectrum_`, and a row of each
+        kept = POINTS**2 * row_in + side * POINTS * row_out
+        kept += padded * conv.in_channels + conv.conv_width * conv.out_channels
+    else:  # `spectrum_`, `rows_` and `carry_`, and a row of each
+        kept = side * POINTS * row_out + (side + overlap) * POINTS * row_in
+        kept += padded * conv.in_channels + across * side * conv.out_channels
+    return [
+        Work(layer, direction, "transform", transforms * lanes, between + outside,
+             (tile_row + kept) * vec),
+        Work(layer, direction, "multiply", products * lanes, between + weights,
+             tile_row * vec + weights),
+    ]  # fmt: skip
+
+
+def adjoint_from_outputs(conv: Convolution, lanes: int = 1) -> int:
+    """Operations from the outputs' gradient of Winograd tiles to that of their products."""
+    side = winograd_outputs(conv)
+    across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
+    lines = (conv.conv_height + down * POINTS) * across * conv.out_channels
+    return lines * output_adjoint(side) * lanes
+
+
+def _weights(conv: Convolution) -> int:
+    """Numbers in one packed copy of the weights: forward and backward have one each."""
+    if uses_winograd(conv):
+        return POINTS**2 * conv.in_channels * conv.out_channels
+    return conv.weights
+
+
+def _mask_bytes(conv: Convolution, lanes: int) -> int:
+    """One bit for each lane, in whole bytes, of each output or, pooled, of each pixel."""
+    size = 2 if lanes > 8 else 1
+    if conv.pool:
+        return 4 * conv.out_height * conv.out_width * conv.out_channels * size
+    if conv.relu:
+        return conv.conv_height * conv.conv_width * conv.out_channels * size
+    return 0
+
+
+def _gate(conv: Convolution, layer: int, direction: str, lanes: int) -> Work:
+    """ReLU and pooling, or their way back: only loads and stores, and the search for ties."""
+    vec, masks = FLOAT * lanes, _mask_bytes(conv, lanes)
+    row = conv.conv_width * conv.out_channels * vec
+    whole_output = conv.conv_height * row
+    if conv.pool:
+        pooled = conv.out_height * conv.out_width * conv.out_channels * vec
+        moved, rows = whole_output + pooled, 3 * row
+    elif conv.relu or direction == "backward":  # backward it copies, at least
+        moved, rows = 2 * whole_output, 2 * row
+    else:
+        moved, rows = 0, 0
+    flops = _ties(conv) * lanes if direction == "forward" else 0
+    return Work(layer, direction, "other", flops, moved + masks, rows + masks)
+
+
+def _ties(conv: Convolution) -> int:
+    """Operations that find equal pixels: the norms of tiles, then each window's first channel."""
+    if not (conv.pool and uses_winograd(conv)):
+        return 0
+    side = winograd_outputs(conv)
+    across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
+    rows = rows_met(down, conv.height, POINTS, conv.padding, side)
+    return rows * across + conv.out_height * conv.out_width * (TIES_BOUND + LOOK_FOR_TIES)
+
+
+def _with_image(gate: Work, network: Network, lanes: int) -> Work:
+    """The first layer's gate, with the copy of each row of the image's gradient."""
+    pixels = network.pixels
+    flops = pixels * lanes if network.std else 0
+    return Work(
+        gate.layer, gate.direction, gate.kind, flops, gate.bytes + 2 * pixels * FLOAT * lanes,
+        gate.working_set + pixels * FLOAT * lanes,
+    )  # fmt: skip
+
+
+def dense(
+    network: Network, layer: Dense, number: int, shape: Shape, alive: Alive, images: int
+) -> Iterator[Parts]:
+    """A dense layer. Backward, outputs without a gradient in any image are left out.
+
+    Their operations are; their weights come by all the same, in the cache lines of their neighbours
+    in a panel.
+    """
+    vec, lanes = FLOAT * shape.lanes, shape.lanes
+    first = number == len(network.convolutions) + 1
+    row = layer.inputs // _rows(network) if first else layer.inputs
+    for direction, units in (("forward", float(layer.outputs)), ("backward", alive.outputs)):
+        moved = layer.weights * FLOAT + (layer.inputs + units) * vec
+        kept = layer.weights * FLOAT + (row + units) * vec
+        flops = 2 * layer.inputs * units * lanes
+        yield [Work(number, direction, "multiply", flops, moved, kept)], moved
+
+
+def _rows(network: Network) -> int:
+    return network.convolutions[-1].out_height if network.convolutions else 1
+
+
+def outside(network: Network, shape: Shape, steps: int) -> Work:
+    """What belongs to no layer: the image to the first layer, the objective, the step.
+
+    The image and the centre are loaded, and the image is stored, once in ``steps``; the step reads
+    the gradient, the centre and the image and writes the image.
+    """
+    pixels, lanes, classes = network.pixels, shape.lanes, network.classes
+    flops = ((STEP + MARK) * pixels + objective(classes)) * lanes
+    flops += 2 * pixels * lanes if network.std else 0
+    numbers = 2 * pixels + 4 * pixels + 2 * classes + 6 * pixels / steps
+    if not network.convolutions:  # the copy of the image's gradient, too
+        flops += pixels * lanes if network.std else 0
+        numbers += 2 * pixels
+    vec = FLOAT * lanes
+    return Work(0, "forward", "other", flops, numbers * vec, 3 * pixels * vec)
+
+
+def weight_bytes(network: Network, shape: Shape, alive: Sequence[Alive], images: int) -> float:
+    """Packed weights that a step reads: convolutions have a copy for each direction."""
+    convolutions = sum(2 * _weights(conv) for conv in network.convolutions)
+    return float(FLOAT * (convolutions + sum(layer.weights for layer in network.dense)))

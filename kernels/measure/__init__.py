@@ -1,0 +1,1 @@
+"""Timing kernels and stages, and placing them under the roofs."""

@@ -1,0 +1,1 @@
+"""Bytes that kernels move between levels of memory: simulated, counted, derived."""

@@ -1,0 +1,1 @@
+"""Bytes as Callgrind's cache simulation tells them."""

@@ -1,0 +1,1 @@
+"""Bytes as the processor's counters tell them, through LIKWID."""

@@ -1,0 +1,1 @@
+"""Attacks and updates beside those of other libraries."""

@@ -1,0 +1,1 @@
+"""Pictures of adversaries before and after training."""

@@ -1,0 +1,1 @@
+"""Threads inside operators, between them, and processes instead."""

@@ -1,0 +1,1 @@
+"""Whether parallel training costs robustness: paired by seed, with verdicts."""

@@ -1,0 +1,1 @@
+"""Kernels under the roofs of a machine."""

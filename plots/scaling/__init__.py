@@ -1,0 +1,1 @@
+"""Speed-up and efficiency over processes: fits, bounds, predictions."""

@@ -1,0 +1,120 @@
+"""What a scaling figure says in words: titles, results of fits, and the caption."""
+
+from __future__ import annotations
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from harness.tables.statistics import CONFIDENCE
+from plots.scaling.fits import Fit, above_best
+from plots.scaling.laws import AMDAHL, GUSTAFSON
+from plots.scaling.table import Analysis, Panel
+from plots.scaling.text import parameters_in_words, seconds
+from plots.shared import provenance, style
+from plots.shared.facets import DEFINITIONS, constants, in_words
+
+PREFERRED = {"amdahl+communication": "Amdahl + communication", "power": "a power of p"}
+NOTE_LINES = 6
+NOTE_CHARACTERS = 52
+CLEARLY_WORSE = 2.0  # in AICc (Burnham and Anderson 2002, section 2.6)
+TOO_FEW = "too few p for a fit "
+
+
+def wrapped(words: str, size: float, width: float) -> list[str]:
+    """Lines of a text that are no wider than ``width`` inches in ``size`` points."""
+    font = FontProperties(family=style.SETTINGS["font.family"], size=size)
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, False)
+        if lines and points > 72.0 * width:
+            lines.append(word)
+        else:
+            lines[-1:] = [longer]
+    return lines
+
+
+def fit_words(panel: Panel) -> str:
+    """The fitted parameters, or why there are none, for a corner of the panel."""
+    lines: list[str] = []
+    refused: list[str] = []
+    above = above_best(panel.fits)
+    several = len({fit.source for fit in panel.fits}) > 1
+    for fit in panel.fits:
+        if fit.model not in (AMDAHL, GUSTAFSON):
+            continue
+        name = style.plain(fit.series) + (f" ({fit.source})" if several else "")
+        if fit.estimates:
+            found = f"{fit.model.name.capitalize()} {parameters_in_words(fit)}"
+            short = len(name) + len(found) < NOTE_CHARACTERS
+            lines += [f"{name}: {found}"] if short else [f"{name}:", f"   {found}"]
+            if above.get(fit, 0.0) > CLEARLY_WORSE:
+                best = min((f for f in above if f.data == fit.data), key=lambda f: above[f])
+                lines.append(f"   (AICc prefers {PREFERRED.get(best.model.name, best.model.name)})")
+        elif fit.refusal and fit.refusal.startswith("too few"):
+            refused += [f"{name}: too few p for a fit", f"   {fit.refusal.removeprefix(TOO_FEW)}"]
+    # Many of them would cover the points; the table that is printed has them all.
+    return "\n".join([*lines, *refused] if len(lines) + len(refused) <= NOTE_LINES else lines)
+
+
+def title(panel: Panel) -> str:
+    """Definition, configuration and T_1 in seconds."""
+    definition = DEFINITIONS.get(panel.facet.definition or "", "")
+    if definition and panel.points[0].cell.size is None:
+        definition = "classical weak scaling: a problem p times as large"
+    return ";  ".join(filter(None, (definition, panel.facet.name, _t1(panel))))
+
+
+def _t1(panel: Panel) -> str:
+    cells = panel.baselines
+    times = [f"{seconds(cell.seconds.median)} s" for cell in cells]
+    if cells[0].size is not None and len(cells) > 1:
+        return f"T₁ = {times[0]} (size {cells[0].size}) to {times[-1]} (size {cells[-1].size})"
+    by_source = len({cell.source for cell in cells}) > 1
+    names = [cell.source if by_source else style.plain(cell.series) for cell in cells]
+    return "T₁ = " + ", ".join(f"{t} ({name})" for t, name in zip(times, names, strict=True))
+
+
+def caption(analysis: Analysis) -> str:
+    """Machine, problem, launches per point, meaning of the bars, and all notes."""
+    selection = analysis.selection
+    environments = provenance.load(selection.path)
+    counts = sorted({p.cell.seconds.n for panel in analysis.panels for p in panel.points})
+    launches = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    drawn = [p for panel in analysis.panels for p in panel.drawn if p.cell is not p.baseline]
+    series = {point.cell.series for point in drawn}
+    curves = any(panel.curves for panel in analysis.panels)
+    level = f"{100 * CONFIDENCE:g} %"
+    if all(point.low is None for point in drawn):
+        bars = f"n too small for a {level} interval"
+    else:
+        bars = f"bars and bands: {level} bootstrap intervals over launches"
+        if any(point.low is None for point in drawn):
+            bars += " (none where n too small)"
+    parts = [
+        provenance.machine(environments, selection.environment),
+        ", ".join(in_words(name, value) for name, value in constants(
+            selection, [panel.facet for panel in analysis.panels])),
+        f"medians over launches, {launches} per point; {bars}",
+        "points at the same p stand side by side" if len(series) > 1 else "",
+        "bounds count no communication and no waiting" if curves else "",
+        *dict.fromkeys((*analysis.notes, *(n for panel in analysis.panels for n in panel.notes))),
+        *_refusals(analysis),
+    ]  # fmt: skip
+    return ". ".join(part[0].upper() + part[1:] for part in parts if part) + "."
+
+
+def _refusals(analysis: Analysis) -> list[str]:
+    """Reasons against a fit, where they are not written into the panel."""
+    reasons = {
+        f"{style.plain(fit.series)}: {fit.refusal}": None
+        for panel in analysis.panels
+        for fit in panel.fits
+        if fit.refusal and fit.refusal.startswith("no fit")
+    }
+    return list(reasons)
+
+
+def shown_fits(panel: Panel) -> list[Fit]:
+    """The law itself is drawn; its alternatives stand in the table."""
+    return [fit for fit in panel.fits if fit.estimates and fit.model in (AMDAHL, GUSTAFSON)]

@@ -1,0 +1,165 @@
+"""Speed-up, efficiency and the experimentally determined serial fraction of each point.
+
+S = T_1 / T_p is a ratio of summaries (medians over launches) and T_1 is stated in seconds (Hoefler
+and Belli, SC'15, rules 1 and 4). Its interval is a percentile bootstrap over whole launches (Efron
+and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.tables.statistics import CONFIDENCE, Summary, summarize
+from plots.shared.observations import Row
+
+DRAWS = 2000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """All launches of one configuration, strategy, source and number of processes.
+
+    Attributes:
+        strategy: how the work is spread; the workload's name where a table has no strategies.
+        source: how the rows came to be.
+        processes: MPI ranks.
+        threads: threads per process.
+        size: number of processes that the problem is sized for, in weak scaling.
+        rows: the timed repetitions.
+    """
+
+    strategy: str
+    source: str
+    processes: int
+    threads: int
+    size: int | None
+    rows: tuple[Row, ...]
+
+    @property
+    def cores(self) -> int:
+        """Processes times threads per process."""
+        return self.processes * self.threads
+
+    @property
+    def series(self) -> str:
+        """The strategy, with its threads per process where they are several."""
+        return series_name(self.strategy, self.threads)
+
+    @cached_property
+    def launches(self) -> tuple[float, ...]:
+        """Seconds of each launch: the median of its repetitions."""
+        return tuple(by_launch((row, float(row["seconds"])) for row in self.rows))
+
+    @cached_property
+    def seconds(self) -> Summary:
+        """Median over launches, in seconds, with its order-statistics interval."""
+        return summarize(self.launches)
+
+    @property
+    def limited(self) -> bool:
+        """Whether most launches were flagged: emulated ranks waited for this machine's cores."""
+        flags = [str(row.get("emulation_limited")).lower() == "true" for row in self.rows]
+        return 2 * sum(flags) > len(flags)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough launches for an interval."""
+        return self.seconds.low is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A cell compared with its baseline.
+
+    Attributes:
+        cell: what was measured.
+        baseline: what T_1 was measured with.
+        factor: the baseline's time is multiplied by this (1, or p where a problem p times as large
+            is assumed to take p times as long).
+        speedup: T_1 / T_p (dimensionless).
+        low: lower end of its bootstrap interval, or None if n is too small.
+        high: upper end.
+    """
+
+    cell: Cell
+    baseline: Cell
+    factor: float
+    speedup: float
+    low: float | None
+    high: float | None
+
+    @property
+    def efficiency(self) -> float:
+        """S / cores (dimensionless)."""
+        return self.speedup / self.cell.cores
+
+    @property
+    def karp_flatt(self) -> float | None:
+        """The experimentally determined serial fraction, or None on one core."""
+        return karp_flatt(self.speedup, self.cell.cores)
+
+
+def series_name(strategy: str, threads: int) -> str:
+    """What a legend calls the points of one strategy."""
+    return strategy if threads == 1 else f"{strategy}, {threads} threads each"
+
+
+def by_launch(values: Iterable[tuple[Row, float]]) -> list[float]:
+    """One value per launch, the median over its repetitions, in a fixed order of launches."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row, value in values:
+        groups.setdefault((str(row["point"]), str(row["launch"])), []).append(value)
+    return [median(groups[key]) for key in sorted(groups)]
+
+
+def karp_flatt(speedup: float, p: int) -> float | None:
+    """The serial fraction (1/S - 1/p) / (1 - 1/p), dimensionless; None for p = 1.
+
+    Karp and Flatt, "Measuring Parallel Processor Performance", CACM 33(5), 1990. It rises with p
+    where overhead grows, and stays constant where a serial part alone limits.
+    """
+    if p <= 1:
+        return None
+    return (1.0 / speedup - 1.0 / p) / (1.0 - 1.0 / p)
+
+
+def generator(*labels: object) -> np.random.Generator:
+    """Random numbers that depend on nothing but the labels."""
+    return np.random.default_rng(zlib.crc32(repr(labels).encode()))
+
+
+def resampled_medians(launches: Sequence[float], draws: int, random: np.random.Generator) -> Floats:
+    """Medians of ``draws`` resamples of the launches, with replacement, in their unit."""
+    samples = np.asarray(launches, dtype=np.float64)
+    picks = random.integers(0, len(samples), size=(draws, len(samples)))
+    return np.asarray(np.median(samples[picks], axis=1), dtype=np.float64)
+
+
+def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The central interval of bootstrap draws."""
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def compare(cell: Cell, baseline: Cell, factor: float = 1.0) -> Point:
+    """The speed-up of a cell over its baseline; an interval only if both have enough launches."""
+    speedup = factor * baseline.seconds.median / cell.seconds.median
+    if cell is baseline or not (cell.has_interval and baseline.has_interval):
+        return Point(cell, baseline, factor, speedup, None, None)
+    random = generator(cell.strategy, cell.processes, cell.threads, cell.size)
+    ratios = (
+        factor
+        * resampled_medians(baseline.launches, DRAWS, random)
+        / resampled_medians(cell.launches, DRAWS, random)
+    )
+    return Point(cell, baseline, factor, speedup, *percentile_interval(ratios))

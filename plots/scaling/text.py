@@ -1,0 +1,179 @@
+"""A scaling analysis in words and numbers: the printed tables and the fits table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.tables.table import format_csv, text_of
+from plots.scaling.fits import Fit, above_best
+from plots.scaling.speedup import Point
+from plots.scaling.table import Analysis, Panel
+
+FIT_COLUMNS = (
+    "study", "configuration", "definition", "strategy", "source", "model", "parameter", "estimate",
+    "low", "high", "distinct_p", "observations", "aicc", "delta_aicc", "largest_p",
+    "prediction_error_percent", "status",
+)  # fmt: skip
+POINT_HEADER = (
+    "strategy", "source", "p", "threads", "n", "median [s]", "95 % interval [s]", "T_1 [s]",
+    "speed-up", "95 % interval", "efficiency", "Karp-Flatt",
+)  # fmt: skip
+FIT_HEADER = (
+    "strategy", "source", "model", "parameters", "AICc", "above best", "error at largest p",
+)  # fmt: skip
+TOO_SMALL = "n too small"
+
+
+def seconds(value: float) -> str:
+    """Seconds with four significant digits."""
+    return f"{value:.4g}"
+
+
+def panel_name(panel: Panel) -> str:
+    """Definition and configuration of a panel; empty where nothing varies."""
+    return ", ".join(filter(None, (panel.facet.definition, panel.facet.name)))
+
+
+def point_cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
+    """The printed table of points, without its header."""
+    return [_point(point) for point in points]
+
+
+def fit_cells(fits: Sequence[Fit]) -> list[tuple[str, ...]]:
+    """The printed table of fits, without its header."""
+    above = above_best(fits)
+    return [_fit(fit, above.get(fit)) for fit in fits]
+
+
+def describe(analysis: Analysis) -> str:
+    """What ``python -m plots scaling`` prints, without the paths written."""
+    selection = analysis.selection
+    lines = [
+        f"{selection.study}: {analysis.kind} scaling, {len(selection.rows)} of {selection.total} "
+        f"rows, environment {selection.environment}"
+    ]
+    lines += [f"  left out: {gone.count} rows, {gone.reason}" for gone in selection.left_out]
+    lines += [f"  note: {note}" for note in analysis.notes]
+    for panel in analysis.panels:
+        lines += ["", *filter(None, [panel_name(panel)])]
+        lines += _aligned(_without_empty(POINT_HEADER, point_cells(panel.points)))
+        if panel.fits:
+            lines += ["", *_aligned([FIT_HEADER, *fit_cells(panel.fits)])]
+        lines += [f"  note: {note}" for note in panel.notes]
+    return "\n".join(lines)
+
+
+def fits_table(analysis: Analysis) -> str:
+    """``<study>.fits.csv``: a row per fitted parameter; a refused fit states its reason."""
+    rows = []
+    for panel in analysis.panels:
+        above = above_best(panel.fits)
+        for fit in panel.fits:
+            shared: dict[str, str | int | float | None] = {
+                "study": analysis.selection.study,
+                "configuration": panel.facet.name,
+                "definition": panel.facet.definition,
+                "strategy": fit.series,
+                "source": fit.source,
+                "model": fit.model.name,
+                "distinct_p": fit.distinct_p,
+                "observations": fit.observations,
+                "aicc": fit.aicc,
+                "delta_aicc": above.get(fit),
+                "largest_p": fit.largest_p,
+                "prediction_error_percent": (
+                    None if fit.prediction_error is None else 100.0 * fit.prediction_error
+                ),
+                "status": fit.refusal or "fitted",
+            }
+            for i, name in enumerate(fit.model.parameters or ("",)):
+                interval = fit.intervals[i] if fit.intervals else (None, None)
+                own = {
+                    "parameter": name,
+                    "estimate": fit.estimates[i] if fit.estimates else None,
+                    "low": interval[0],
+                    "high": interval[1],
+                }
+                rows.append({key: text_of(value) for key, value in {**shared, **own}.items()})
+    return format_csv(FIT_COLUMNS, rows)
+
+
+def parameters_in_words(fit: Fit) -> str:
+    """Estimates with their intervals, such as 'f = 0.031 [0.029, 0.033]'."""
+    words = []
+    for i, (name, value) in enumerate(zip(fit.model.parameters, fit.estimates, strict=True)):
+        interval = (
+            f" [{fit.intervals[i][0]:.3g}, {fit.intervals[i][1]:.3g}]" if fit.intervals else ""
+        )
+        words.append(f"{name} = {value:.3g}{interval}")
+    return ", ".join(words) or "no parameter"
+
+
+def _point(point: Point) -> tuple[str, ...]:
+    cell, summary, e = point.cell, point.cell.seconds, point.karp_flatt
+    is_baseline = cell is point.baseline
+    if is_baseline:
+        interval = "by definition"
+    elif point.low is None or point.high is None:
+        interval = TOO_SMALL
+    else:
+        interval = f"[{point.low:.3g}, {point.high:.3g}]"
+    return (
+        cell.strategy
+        if cell.size in (None, cell.processes)
+        else f"{cell.strategy}, size {cell.size}",
+        cell.source,
+        str(cell.processes),
+        str(cell.threads),
+        str(summary.n),
+        seconds(summary.median),
+        TOO_SMALL
+        if summary.low is None or summary.high is None
+        else f"[{seconds(summary.low)}, {seconds(summary.high)}]",
+        seconds(point.factor * point.baseline.seconds.median),
+        f"{point.speedup:.3g}",
+        interval,
+        f"{point.efficiency:.3f}",
+        "" if e is None else f"{e:.3f}",
+    )
+
+
+def _fit(fit: Fit, above: float | None) -> tuple[str, ...]:
+    if fit.refusal:
+        return fit.series, fit.source, fit.model.name, fit.refusal, "", "", ""
+    error = "" if fit.prediction_error is None else f"{100 * fit.prediction_error:+.1f} %"
+    return (
+        fit.series,
+        fit.source,
+        fit.model.name,
+        parameters_in_words(fit),
+        "too few launches" if fit.aicc is None else f"{fit.aicc:.1f}",
+        "" if above is None else f"{above:.1f}",
+        f"{error} (p = {fit.largest_p})" if error else "",
+    )
+
+
+def _without_empty(header: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Drop the threads column where every process has one thread."""
+    drop = {3} if all(row[3] == "1" for row in rows) else set()
+    return [
+        tuple(cell for i, cell in enumerate(row) if i not in drop) for row in (tuple(header), *rows)
+    ]
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns of equal width, numbers to the right."""
+    table = list(rows)
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if _numeric(table[-1][i]) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return lines
+
+
+def _numeric(cell: str) -> bool:
+    return bool(cell) and cell.replace(".", "").replace("-", "").isdigit()

@@ -1,0 +1,1 @@
+"""What every figure needs: which rows count, panels, style, captions, files."""

@@ -1,0 +1,95 @@
+"""How figures look: legible in grey print and for the colour-blind.
+
+Colours are Okabe and Ito's ("Color Universal Design", 2008). Every strategy also has a marker and
+a line style of its own, so that no reader needs the colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from plots.scaling.table import SEQUENTIAL
+
+GREY = "#767676"
+BLACK = "#000000"
+
+#: matplotlib settings of every figure. The fixed salt makes an SVG's identifiers reproducible.
+SETTINGS: Any = {
+    "svg.hashsalt": "sparring",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.0,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5.0,
+}
+
+#: How a marker is filled says how its point came to be.
+FILLS = {
+    "measured": "full",
+    "oversubscribed": "none",
+    "emulated": "left",
+    "simulated": "bottom",
+    "reference": "none",
+}
+SOURCE_MEANINGS = {
+    "measured": "measured",
+    "oversubscribed": "oversubscribed (more processes than cores)",
+    "emulated": "emulated (real messages, computing replaced by sleeping)",
+    "simulated": "simulated (discrete-event model)",
+    "reference": "reference",
+}
+
+Dashes = tuple[float, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dashes of one strategy."""
+
+    colour: str
+    marker: str
+    dashes: Dashes
+
+
+_KNOWN = {
+    SEQUENTIAL: Look(BLACK, "s", (0, (1, 1))),
+    "pipeline": Look("#0072B2", "o", (0, (5, 1.5))),
+    "data_parallel": Look("#D55E00", "^", (0, (4, 1.2, 1, 1.2))),
+    "sharded": Look("#009E73", "D", (0, (2, 1))),
+}
+_OTHERS = (
+    Look("#0072B2", "o", (0, (5, 1.5))),
+    Look("#D55E00", "^", (0, (4, 1.2, 1, 1.2))),
+    Look("#009E73", "D", (0, (2, 1))),
+    Look("#CC79A7", "v", (0, (6, 1, 1, 1, 1, 1))),
+    Look("#E69F00", "P", (0, (3, 3))),
+    Look("#56B4E9", "X", (0, (8, 2))),
+    Look("#8C4600", "<", (0, (1, 2))),
+    Look("#6A3D9A", ">", (0, (5, 1, 1, 1, 1, 1, 1, 1))),
+    Look("#004D40", "h", (0, (2, 3))),
+    Look("#A6761D", "*", (0, (7, 3))),
+)
+
+
+def looks(strategies: list[str]) -> dict[str, Look]:
+    """A look for each strategy; the known ones always keep theirs."""
+    free = [look for look in _OTHERS if look not in {_KNOWN.get(name) for name in strategies}]
+    unknown = [name for name in strategies if name not in _KNOWN]
+    chosen = {name: free[i % len(free)] for i, name in enumerate(unknown)}
+    return {name: _KNOWN.get(name) or chosen[name] for name in strategies}
+
+
+def plain(name: str) -> str:
+    """A strategy's name as words."""
+    return name.replace("_", " ")

@@ -1,0 +1,1 @@
+"""How old batches are, and what that costs."""

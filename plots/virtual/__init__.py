@@ -1,0 +1,1 @@
+"""What many processes would have trained: accuracy over simulated time."""

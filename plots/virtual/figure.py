@@ -1,0 +1,118 @@
+"""The figure of virtual executions: robust accuracy over processes, and over receive intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from plots.shared import files, style
+from plots.virtual.table import Group, Virtual, flows
+
+WIDTH, HEIGHT = 7.2, 3.1  # inches
+
+_FLOWS = {
+    "live": "newest at a look", "fifo": "oldest of a queue", "news": "oldest, new ones only",
+    "drain": "all of a queue", "credits": "credits",
+}  # fmt: skip
+
+
+def save(study: Virtual, folder: Path) -> list[Path]:
+    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
+    return files.save(lambda: draw(study), folder, study.path.stem)
+
+
+def draw(study: Virtual) -> Figure:
+    """A panel for what the table has: one epoch over p, several epochs over the interval."""
+    scaling, intervals = study.scaling(), study.intervals()
+    top = (scaling != []) + (intervals != [])
+    rows = 1 + bool(study.curves)
+    figure = Figure(figsize=(WIDTH if top > 1 else WIDTH / 1.6, rows * HEIGHT))
+    grid = figure.add_gridspec(rows, max(1, top))
+    axes = [figure.add_subplot(grid[0, column]) for column in range(max(1, top))]
+    if scaling:
+        axis = axes.pop(0)
+        _draw(axis, study, scaling, lambda g: g.processes)
+        axis.set_title(f"one epoch of {study.dataset}", loc="left")
+        axis.set_xlabel("processes p")
+    if intervals:
+        axis, one = axes.pop(0), intervals[0]
+        _draw(axis, study, intervals, lambda g: g.interval)
+        axis.set_title(f"{one.epochs} epochs on {one.processes} processes", loc="left")
+        axis.set_xlabel("ascent steps between looks for weights")
+    if study.curves:
+        _draw_curves(figure.add_subplot(grid[1, :]), study)
+    figure.tight_layout()
+    return figure
+
+
+def _draw_curves(axis: Axes, study: Virtual) -> None:
+    """Accuracy on the way, of the first seed of each point.
+
+    With the study's partial batches only the end of an epoch differs: not drawn, if there is both.
+    """
+    correct = [c for c in study.curves if not c.defect]
+    first = {(c.processes, c.defect): c for c in reversed(correct or study.curves)}
+    shown = [first[key] for key in sorted(first)]
+    looks = style.looks([str(number) for number in range(len(shown))])
+    for curve, look in zip(shown, looks.values(), strict=True):
+        told = f"p = {curve.processes}"
+        if curve.processes > 1:
+            told += ", partial batches " + ("as in the study" if curve.defect else "correct")
+        axis.plot(*zip(*curve.points, strict=True), color=look.colour, ls=look.dashes, lw=0.9,
+                  marker=look.marker, ms=2.5, label=told)  # fmt: skip
+    seeds = sorted({curve.seed for curve in shown})
+    told = f"seed {seeds[0]}" if len(seeds) == 1 else "the first seed of each"
+    axis.set_title(f"during the epoch ({told}; fewer test images)", loc="left")
+    axis.set_xlabel("updates")
+    axis.set_ylabel("robust accuracy, the study's metric")
+    axis.set_ylim(-0.02, 1.0)
+    axis.grid(True, color="#e6e6e6", lw=0.5)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, ncols=2, loc="upper left")
+
+
+def _told(flow: str) -> str:
+    """A flow in words: `live`, `news 2`, `live receiver` ..."""
+    name, *rest = flow.split()
+    told = [_FLOWS.get(name, name)]
+    told += [f"{word} a look" if word.isdecimal() else f"{word} copies" for word in rest]
+    return ", ".join(told)
+
+
+def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Group], int]) -> None:
+    known = {(g.processes, g.epochs, g.interval): place(g) for g in groups}
+    measured = sorted(
+        (x, study.measured[key]) for key, x in known.items() if key in study.measured
+    )  # fmt: skip
+    if measured:
+        axis.plot(*zip(*measured, strict=True), color="black", marker="x", ms=5, mew=1.2, ls="",
+                  zorder=4, label="Tumma et al. 2022 (reference)")  # fmt: skip
+    lines = flows(groups)
+    for (flow, defect), look in zip(lines, style.looks([str(line) for line in lines]).values(),
+                                    strict=True):  # fmt: skip
+        line = [g for g in groups if (g.flow, g.defect) == (flow, defect) or g.processes == 1]
+        line.sort(key=place)
+        told = "partial batches as in the study" if defect else "partial batches correct"
+        if len({f for f, _ in lines}) > 1:
+            told = _told(flow)
+        for g in line:
+            axis.plot([place(g)] * len(g.accuracies), g.accuracies, ls="", marker=look.marker,
+                      ms=2.5, color=look.colour, alpha=0.5, zorder=3)  # fmt: skip
+        axis.plot([place(g) for g in line], [g.mean for g in line], color=look.colour,
+                  ls=look.dashes, marker=look.marker, fillstyle=style.FILLS["simulated"],
+                  markerfacecoloralt="white", ms=4.5, lw=0.9, zorder=2,
+                  label=f"virtual execution, {told}")  # fmt: skip
+    axis.set_xscale("log", base=2)
+    ticks = sorted({*known.values()})
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticklabels([str(tick) for tick in ticks])
+    axis.set_ylim(-0.02, 1.0)
+    axis.set_ylabel("robust accuracy, the study's metric")
+    axis.grid(True, color="#e6e6e6", lw=0.5)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, loc="upper right")

@@ -1,0 +1,1 @@
+"""The command line: python -m sparring train, evaluate, gallery, attack, calibrate."""

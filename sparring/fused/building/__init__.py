@@ -1,0 +1,1 @@
+"""Compiling the engine for a network and a machine, once, and keeping what was compiled."""

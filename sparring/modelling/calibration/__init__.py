@@ -1,0 +1,1 @@
+"""What computing and messages cost on a machine: measured, kept in a file, read again."""
