@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import simulation
-from experiments.simulation_study import machine_of, read, study_point
+from experiments.simulation import command as simulation
+from experiments.simulation.study import machine_of, read, study_point
 from sparring.errors import SparringError
 from sparring.modelling.calibration.calibration import load
 
@@ -119,7 +119,7 @@ def test_the_study_s_epoch_is_predicted_within_a_tenth(processes):
 
 
 def test_virtual_trains_once_and_only_what_is_missing(tmp_path, monkeypatch, capsys):
-    from experiments import virtual
+    from experiments.virtual import command as virtual
 
     def run(*processes):
         arguments = ["--images", "40", "--batch-size", "8", "--adversary-steps", "2", "--out",
@@ -153,7 +153,7 @@ def test_virtual_trains_once_and_only_what_is_missing(tmp_path, monkeypatch, cap
     ],
 )
 def test_virtual_refuses_bad_input_in_one_sentence(tmp_path, monkeypatch, capsys, arguments, told):
-    from experiments import virtual
+    from experiments.virtual import command as virtual
 
     monkeypatch.setattr(sys, "argv", ["x", *arguments, "--out", str(tmp_path / "v.csv")])
     assert virtual.run() == 2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from experiments.equality import difference, train
-from experiments.equality_ranks import main
+from experiments.equality.command import difference, train
+from experiments.equality.ranks import main
 from experiments.parameters import Parameters
 from experiments.training import Training
 from sparring.errors import SparringError

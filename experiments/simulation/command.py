@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import csv
 import resource
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from experiments.commands import run_command
-from experiments.simulation_study import COLUMNS, machine_of, point, read, study_point
+from experiments.simulation.study import COLUMNS, machine_of, point, read, study_point
 from harness.tables.table import format_csv, write_whole
 from sparring.modelling.calibration.calibration import load
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 #: Below this efficiency a strategy has stopped scaling.
 STOPPED = 0.5
 
@@ -127,7 +126,3 @@ def main(description: Path, results: Path, calibration: Path | None, processes: 
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
     return run_command(main, "experiments.simulation")
-
-
-if __name__ == "__main__":
-    sys.exit(run())

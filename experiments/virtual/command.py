@@ -7,7 +7,6 @@ study's pipeline. Rows are added to a table; what stands there already is not tr
 from __future__ import annotations
 
 import hashlib
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +14,12 @@ from typing import Any, Literal
 import click
 
 from experiments.commands import run_command
-from experiments.virtual_training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
+from experiments.virtual.training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
 from harness.tables.table import ROW_COLUMNS, SCHEMA_VERSION, text_of
 from sparring.tables import Table
 
 STUDY = "virtual"
-MACHINE = Path(__file__).parent / "calibrations" / "m4.16xlarge.toml"
+MACHINE = Path(__file__).parents[1] / "calibrations" / "m4.16xlarge.toml"
 
 #: What names a point; then what was found.
 PARAMETERS = (
@@ -171,7 +170,3 @@ def main(
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
     return run_command(main, "experiments.virtual")
-
-
-if __name__ == "__main__":
-    sys.exit(run())

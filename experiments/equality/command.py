@@ -40,7 +40,7 @@ def train(strategy: str, processes: int, folder: Path, **parameters: Any) -> npt
     name = f"{strategy}-{processes}"
     output, log = folder / f"{name}.npy", folder / f"{name}.log"
     chosen = {"strategy": strategy, "processes": processes, **parameters}
-    program = [sys.executable, "-m", "experiments.equality_ranks", json.dumps(chosen), str(output)]
+    program = [sys.executable, "-m", "experiments.equality.ranks", json.dumps(chosen), str(output)]
     launcher = find_launcher()
     outcome = run(
         launcher.command(processes, 1, program), launcher.variables(processes, 1),
@@ -99,7 +99,3 @@ def main(processes: tuple[int, ...], updates: int, steps: int, dtype: str, batch
             )
     if parted:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Whether data_parallel trains the weights that sequential trains."""

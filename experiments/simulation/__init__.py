@@ -1,0 +1,1 @@
+"""How far each strategy scales on described machines, by simulation."""

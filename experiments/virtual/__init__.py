@@ -1,0 +1,1 @@
+"""What many processes would have trained, trained on one in simulated time."""
