@@ -10,8 +10,8 @@ import torch
 
 from sparring import PGD
 from sparring.batches import Batches
-from sparring.compute import Batch
-from sparring.fused.compute import compute_for
+from sparring.compute.fused import compute_for
+from sparring.compute.interface import Batch
 
 
 @pytest.fixture

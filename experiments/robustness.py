@@ -18,10 +18,10 @@ from experiments.parameters import build_strategy
 from experiments.robustness_parameters import Parameters, calibration_file, parse
 from sparring import checkpoint, data, networks
 from sparring.batches import Batches
-from sparring.compute import Array
+from sparring.compute.fused import compute_for
+from sparring.compute.interface import Array
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
-from sparring.fused.compute import compute_for
 from sparring.modelling.calibration.calibration import load
 from sparring.modelling.simulator import Job, Result, simulate
 from sparring.modelling.virtual import replay_of

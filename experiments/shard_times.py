@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 
 #: No further round begins after so many seconds, or so many rounds.
 SECONDS, ROUNDS = 1.0, 5

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sparring.attacks.base import Attack, Climb, OnStep
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb, OnStep
 from sparring.attacks.sources import RandomSource
 
 

@@ -18,14 +18,14 @@ from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.batches import Batches
+from sparring.compute.fused import compute_for
+from sparring.compute.pytorch import mixes_images
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
-from sparring.fused.compute import compute_for
 from sparring.strategies import PHASES, RankLog, Run
 from sparring.strategies.base import shard
 from sparring.strategies.failure import guarded
-from sparring.torch_compute import mixes_images
 
 
 @cache

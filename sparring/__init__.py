@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring import attacks, data, networks
     from sparring.attacks import FGSM, PGD, GradientAscent
-    from sparring.fused.compile import compile
+    from sparring.backends import compile
     from sparring.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ _HOMES = {
     "PGD": "attacks",
     "GradientAscent": "attacks",
     "Trainer": "trainer",
-    "compile": "fused.compile",
+    "compile": "backends",
 }
 
 

@@ -16,11 +16,11 @@ import torch
 from sparring.attacks import FGSM, PGD
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
+from sparring.compute.pytorch import TorchCompute
 from sparring.errors import SparringError
 from sparring.logits import right
 from sparring.modes import mode
 from sparring.randomness import ImageStreams
-from sparring.torch_compute import TorchCompute
 
 log = logging.getLogger(__name__)
 

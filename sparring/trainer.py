@@ -20,11 +20,12 @@ from sparring import outputs
 from sparring.attacks.base import Attack
 from sparring.backends import BACKENDS
 from sparring.batches import Batches
+from sparring.compute.fused import compute_for
+from sparring.compute.pytorch import mixes_images
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
-from sparring.fused.compute import compute_for
 from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
@@ -33,7 +34,6 @@ from sparring.strategies.base import Run, shard
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
 from sparring.strategies.replay import save_arrivals
 from sparring.strategies.telemetry import BatchRecord, RankLog, Span, chrome_trace
-from sparring.torch_compute import mixes_images
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -54,9 +54,9 @@ def train(parameters: dict[str, Any], machine: Path, seed: int, queues: Any, bac
     from sparring import data, networks
     from sparring.attacks import GradientAscent
     from sparring.batches import Batches
+    from sparring.compute.fused import compute_for
     from sparring.data.dataset import Split
     from sparring.evaluation import count_correct
-    from sparring.fused.compute import compute_for
     from sparring.modelling.calibration.calibration import load
     from sparring.modelling.study_split import StudySplit
     from sparring.modelling.virtual import execute

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb, Step
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb, Step
 from sparring.attacks.continued import Further
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource

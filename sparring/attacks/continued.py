@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb
 from sparring.attacks.sources import RandomSource
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb, Step
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb, Step
 from sparring.attacks.objectives import OBJECTIVES
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (

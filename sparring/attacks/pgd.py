@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb, Step
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb, Step
 from sparring.attacks.continued import Further
 from sparring.attacks.norms import NORMS, unit, usable
 from sparring.attacks.objectives import OBJECTIVES

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Climb
+from sparring.attacks.base import Attack
+from sparring.attacks.climb import Climb
 from sparring.attacks.objectives import margin
 from sparring.attacks.sources import RandomSource
 from sparring.attacks.validation import (

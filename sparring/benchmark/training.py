@@ -18,9 +18,9 @@ from sparring.batches import Batches
 from sparring.benchmark.attacking import pgd_settings, plain_attack
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.problem import Problem
-from sparring.compute import Batch
+from sparring.compute.fused import compute_for
+from sparring.compute.interface import Batch
 from sparring.data.arrays import ArrayImages
-from sparring.fused.compute import compute_for
 
 
 class Training(ABC):

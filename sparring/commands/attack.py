@@ -246,7 +246,8 @@ def _model(chosen: dict[str, Any], dataset: Dataset) -> nn.Module:
 
 def _stopwatch(method: Attack) -> Any:
     """The attack, which also adds up the seconds that it takes."""
-    from sparring.attacks.base import Attack, Climb
+    from sparring.attacks.base import Attack
+    from sparring.attacks.climb import Climb
     from sparring.attacks.sources import RandomSource
 
     class Stopwatch(Attack):

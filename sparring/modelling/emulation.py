@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute import Array, Batch, OnReady, OnStep
+from sparring.compute.interface import Array, Batch, OnReady, OnStep
 from sparring.modelling.calibration.calibration import Calibration, Duration, Work
 from sparring.strategies.waiting import SilentRankError, Waiting
 
@@ -107,7 +107,7 @@ class Napping(Waiting):
 
 
 class EmulatedCompute:
-    """`sparring.compute.Compute` that takes as long as calibrated, and computes nothing.
+    """`sparring.compute.interface.Compute` that takes as long as calibrated, and computes nothing.
 
     Between two points of communication it sleeps once. Durations are drawn from the calibration's
     samples by streams that depend on (seed, what, minibatch, first image) and on nothing else: the

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.errors import SparringError
 from sparring.modelling.calibration.calibration import Calibration
 from sparring.modelling.simulator import Job, Result, StudyQueues, simulate

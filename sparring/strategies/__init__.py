@@ -1,8 +1,8 @@
 """How adversarial training is spread over MPI ranks.
 
 A strategy is called on every rank with the same number of updates; it imports no torch and drives
-`sparring.compute.Compute`. All of them train the same minibatches in the same numbering, whatever
-the number of ranks.
+`sparring.compute.interface.Compute`. All of them train the same minibatches in the same
+numbering, whatever the number of ranks.
 """
 
 from __future__ import annotations

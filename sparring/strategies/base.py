@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.strategies.telemetry import BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting, choose_waiting, patient
 

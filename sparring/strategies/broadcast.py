@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute import Array
+from sparring.compute.interface import Array
 from sparring.strategies.node_memory import NodeMemory, NoRoomError
 from sparring.strategies.waiting import Waiting
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparring.compute import Batch, Compute
+from sparring.compute.interface import Batch, Compute
 from sparring.strategies.node_memory import NodeMemory, NoRoomError
 from sparring.strategies.reduction import (
     MessageReduction,

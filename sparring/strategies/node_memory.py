@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute import Array
+from sparring.compute.interface import Array
 from sparring.errors import SparringError
 from sparring.strategies.waiting import Waiting
 

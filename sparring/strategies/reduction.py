@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute import Array
+from sparring.compute.interface import Array
 from sparring.errors import SparringError
 from sparring.strategies.base import shard
 from sparring.strategies.node_memory import CACHE_LINE, NodeMemory

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from sparring import outputs
-from sparring.compute import Array, Batch, Compute
+from sparring.compute.interface import Array, Batch, Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparring.compute import Array, Batch, Compute
+from sparring.compute.interface import Array, Batch, Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparring.errors import SparringError
+from sparring.errors import diverged
 
 #: What a rank can be doing. In a collective, sending, receiving and waiting cannot be told apart:
 #: all of it counts as waiting.
@@ -166,13 +166,6 @@ class RankLog:
                 f"the loss of update {record.update} (batch {record.batch}) is {record.loss}"
             )
         self.records.append(record)
-
-
-def diverged(found: str) -> SparringError:
-    """The error of training that led to numbers which are none, and what may help."""
-    return SparringError(
-        f"training diverged: {found}; a smaller learning rate or step size may help"
-    )
 
 
 def chrome_trace(logs: list[tuple[int, str, list[Span], float]]) -> dict[str, Any]:

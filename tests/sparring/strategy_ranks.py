@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 from rank_program import run
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.strategies import STRATEGIES, Run
 
 WEIGHTS = 100_000  # large enough for MPI's rendezvous protocol

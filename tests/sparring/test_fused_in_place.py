@@ -11,8 +11,8 @@ import torch
 
 import sparring
 from sparring.attacks import PGD
-from sparring.fused import compute as fused_compute
-from sparring.fused.flat_optimizer import elementwise
+from sparring.compute import fused as fused_compute
+from sparring.compute.flat_optimizer import elementwise
 from tests.mpi import run_ranks
 from tests.sparring.fused_training_ranks import arrays, weights_of
 from tests.sparring.fused_training_ranks import small as make

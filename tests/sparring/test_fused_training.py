@@ -14,12 +14,12 @@ from torch import nn
 import sparring
 from sparring.attacks import PGD, GradientAscent
 from sparring.batches import Batches
-from sparring.compute import Batch
+from sparring.compute.fused import FusedCompute, compute_for
+from sparring.compute.interface import Batch
+from sparring.compute.pytorch import TorchCompute
 from sparring.data.arrays import ArrayImages
 from sparring.errors import SparringError
-from sparring.fused.compute import FusedCompute, compute_for
 from sparring.strategies.replay import Replay, load_arrivals
-from sparring.torch_compute import TorchCompute
 from tests.mpi import run_ranks
 from tests.sparring.fused_training_ranks import SHAPE, arrays, weights_of
 from tests.sparring.fused_training_ranks import small as make

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpi4py import MPI
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.errors import SparringError
 from sparring.strategies import (
     STRATEGIES,

@@ -14,12 +14,12 @@ import torch
 from sparring import networks
 from sparring.attacks import GradientAscent
 from sparring.batches import Batches
-from sparring.compute import Array, Batch
+from sparring.compute.fused import FusedCompute, compute_for
+from sparring.compute.interface import Array, Batch
+from sparring.compute.pytorch import TorchCompute
 from sparring.data.dataset import Split
-from sparring.fused.compute import FusedCompute, compute_for
 from sparring.fused.engine import Engine
 from sparring.modelling.calibration.calibration import Duration, Work
-from sparring.torch_compute import TorchCompute
 
 #: Of the longer of two attacks; the shorter takes one.
 _ATTACK_STEPS = 16

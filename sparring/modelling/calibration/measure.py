@@ -27,7 +27,7 @@ from sparring.modelling.calibration.files import machine_name
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from sparring.torch_compute import TorchCompute
+    from sparring.compute.pytorch import TorchCompute
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 #: Bytes of messages, besides those of a batch and of all weights.
@@ -81,7 +81,7 @@ def calibrate(comm: MPI.Intracomm, wanted: Wanted, tell: Tell = lambda line: Non
         )
     is_first = comm.bcast(platform.node()) == platform.node()
     cores_per_node = _bind(node)
-    from sparring.fused.compute import FusedCompute
+    from sparring.compute.fused import FusedCompute
     from sparring.modelling.calibration import compute as computing
 
     compute = computing.build_compute(

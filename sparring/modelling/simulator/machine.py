@@ -150,5 +150,5 @@ class Machine:
 
 
 def in_place(calibration: Calibration) -> bool:
-    """Whether ranks train, and read, weights where others put them (`sparring.fused.place`)."""
+    """Whether ranks train, and read, weights where others put them (`sparring.compute.place`)."""
     return calibration.backend == "fused"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.strategies.base import Run
 from sparring.strategies.pipeline.messages import Tag, Versions
 from sparring.strategies.pipeline.numbers import granted_numbers, static_numbers

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.strategies.base import Run, shard
 from sparring.strategies.broadcast import open_broadcast
 from sparring.strategies.joint_update import JointUpdate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.strategies.pipeline.messages import BatchBuffer, Delivery, Tag
 from sparring.strategies.telemetry import RankLog
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute import Array, Batch, Compute
+from sparring.compute.interface import Array, Batch, Compute
 from sparring.errors import SparringError
 
 Bytes = npt.NDArray[np.uint8]

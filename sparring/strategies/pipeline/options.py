@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sparring.compute import Batch, Compute
+from sparring.compute.interface import Batch, Compute
 from sparring.strategies.pipeline.messages import BatchBuffer, Tag, Versions
 from sparring.strategies.telemetry import RankLog
 from sparring.strategies.waiting import Waiting

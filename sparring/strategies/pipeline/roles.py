@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.strategies.base import Run, shard
 from sparring.strategies.pipeline.generator import Generator
 from sparring.strategies.pipeline.group import Group

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.strategies.pipeline.messages import Tag, WeightsBuffer
 from sparring.strategies.telemetry import RankLog
 

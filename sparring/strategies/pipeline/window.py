@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparring.compute import Compute
+from sparring.compute.interface import Compute
 from sparring.strategies.node_memory import check_room
 from sparring.strategies.pipeline.messages import Bytes, WeightsBuffer
 from sparring.strategies.telemetry import RankLog

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from simulated_machines import machine
 
-from sparring.compute import Batch
+from sparring.compute.interface import Batch
 from sparring.errors import SparringError
 from sparring.modelling.simulator import Job, StudyQueues, simulate
 from sparring.modelling.virtual import execute

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sparring.compute import Array
+from sparring.compute.flat_optimizer import FlatOptimizer, MixedStateError, elementwise
+from sparring.compute.interface import Array
 from sparring.fused.engine import Engine
-from sparring.fused.flat_optimizer import FlatOptimizer, MixedStateError, elementwise
 
 
 class Place:

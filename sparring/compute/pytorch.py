@@ -19,15 +19,14 @@ from torch.nn import functional
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
-from sparring.compute import Array, Batch, OnReady, OnStep
+from sparring.compute.interface import Array, Batch, OnReady, OnStep
 from sparring.data.arrays import Images, check_images
 from sparring.data.dataset import Which
-from sparring.errors import SparringError
+from sparring.errors import SparringError, diverged
 from sparring.logits import logits_of
 from sparring.modes import gradients_kept, mode, trainable, training_modes
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
-from sparring.strategies.telemetry import diverged
 
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
@@ -39,7 +38,7 @@ OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
 class TorchCompute:
-    """`sparring.compute.Compute` for any ``torch.nn.Module`` on the CPU.
+    """`sparring.compute.interface.Compute` for any ``torch.nn.Module`` on the CPU.
 
     Training minimises the mean negative log-likelihood of log-softmax (cross-entropy of logits).
 

@@ -16,16 +16,16 @@ from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.attacks.clean import Clean
 from sparring.attacks.continued import Further
+from sparring.attacks.fused_climb import FusedClimb
 from sparring.backends import engine_of, pin, wanted
 from sparring.batches import Batches
-from sparring.compute import Array, Batch, OnReady, OnStep
+from sparring.compute.flat_optimizer import elementwise
+from sparring.compute.interface import Array, Batch, OnReady, OnStep
+from sparring.compute.place import Place
+from sparring.compute.pytorch import Agree, OptimizerFactory, TorchCompute
 from sparring.data.arrays import Images
 from sparring.errors import SparringError
-from sparring.fused.attack import FusedClimb
 from sparring.fused.engine import Engine
-from sparring.fused.flat_optimizer import elementwise
-from sparring.fused.place import Place
-from sparring.torch_compute import Agree, OptimizerFactory, TorchCompute
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from torch import Tensor, nn
 
-from sparring.attacks.base import Climb, OnStep, Step
+from sparring.attacks.climb import Climb, OnStep, Step
 from sparring.attacks.objectives import Function, cross_entropy, log_odds, margin, study
 from sparring.attacks.validation import check_classes, check_labels, check_logits_shape
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, Engine

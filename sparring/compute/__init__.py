@@ -1,0 +1,1 @@
+"""What strategies drive: a model, its data, attack and optimizer, by PyTorch or the engine."""
