@@ -338,8 +338,8 @@ COLLECTOR = """
 import sys
 from pathlib import Path
 from studies import record
-from harness.collect import collect
-from harness.records import launches_folder, write_record
+from harness.tables.collect import collect
+from harness.tables.records import launches_folder, write_record
 results, name = Path(sys.argv[1]), sys.argv[2]
 folder = launches_folder(results, "sleepy")
 folder.mkdir(parents=True, exist_ok=True)

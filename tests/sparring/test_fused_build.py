@@ -102,7 +102,7 @@ def wrapper(tmp_path, monkeypatch):
 CHILD = """
 import ctypes, sys
 from pathlib import Path
-from sparring.fused.build import Isa, build
+from sparring.fused.building.build import Isa, build
 library = build(Path(sys.argv[1]), {"shape.h": "#define SHAPE 2"}, {"FACTOR": 3},
                 Isa("generic", 4, ()), cache=Path(sys.argv[2]))
 print(ctypes.CDLL(str(library)).answer(), library)
