@@ -77,11 +77,11 @@ def table(
 @click.argument("calibrations", nargs=-1, required=True,
                 type=click.Path(path_type=Path, exists=True, dir_okay=False))  # fmt: skip
 @click.option("--processes", type=click.IntRange(2), multiple=True, default=(8, 32, 64),
-              show_default=True, help="May be repeated.")  # fmt: skip
+              show_default=True, help="May be given several times.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), multiple=True, default=(64, 256),
-              show_default=True, help="May be repeated.")  # fmt: skip
+              show_default=True, help="May be given several times.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), multiple=True, default=(7, 32),
-              show_default=True, help="Ascent steps of an attack. May be repeated.")  # fmt: skip
+              show_default=True, help="Ascent steps; may be given several times.")  # fmt: skip
 def main(
     calibrations: tuple[Path, ...], processes: tuple[int, ...], batch_size: tuple[int, ...],
     steps: tuple[int, ...],

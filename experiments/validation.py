@@ -222,12 +222,12 @@ def _order(key: Key) -> tuple[tuple[float, str], ...]:
 def main(
     tables: tuple[Path, ...], of: str, against: str, processes: int | None, goal: float
 ) -> None:
-    r"""Put rows of two sources side by side: seconds per update, and the difference in percent.
+    """Put rows of two sources side by side: seconds per update, and the difference in percent.
 
     \b
     python -m experiments.validation results/strategies.csv --processes 2
     python -m experiments.validation results/*.csv --of simulated --against emulated --goal 10
-    """
+    """  # noqa: D301
     try:
         found = compare(tables, of, against)
     except UserError as error:

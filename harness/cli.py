@@ -16,15 +16,22 @@ from rich.table import Table
 from harness.doctor import examine
 from harness.errors import UserError
 from harness.launch.interruption import Terminated
-from harness.options import manifest_option, open_session, open_submitted, study_options
-from harness.progress import reporter
-from harness.runner import run as run_session
-from harness.schedule import launches_missing
+from harness.options import (
+    manifest_option,
+    open_session,
+    open_submitted,
+    settings,
+    study_named,
+    study_options,
+)
+from harness.run.progress import reporter
+from harness.run.runner import run as run_session
+from harness.run.schedule import launches_missing
+from harness.run.tasks import adopt, run_task
 from harness.slurm.commands import ready, submit
-from harness.slurm.manifest import By
-from harness.slurm.status import print_submissions, queue_of
-from harness.slurm.tasks import adopt, run_task
 from harness.study.values import Scalar
+from harness.submission.manifest import By
+from harness.submission.status import print_submissions, queue_of
 from harness.tables.compare import compare as compare_tables
 from harness.tables.table import rows_path, text_of
 from harness.views import complain, console, print_failures, print_states, summarize
@@ -57,13 +64,13 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    r"""Measure how a workload scales: a study in TOML becomes a tidy table.
+    """Measure how a workload scales: a study in TOML becomes a tidy table.
 
     \b
     python -m harness plan STUDY.toml      what would be run, and what is done
     python -m harness run STUDY.toml       run what is not done
     python -m harness submit STUDY.toml    the same as job arrays on a Slurm cluster
-    """
+    """  # noqa: D301
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
 
@@ -137,7 +144,7 @@ def run(
     files only; `collect` merges them into the tables.
     """
     if manifest is None:
-        manifest = adopt(cast("By", by), index, retry, **options)
+        manifest = _adopted(cast("By", by), index, retry, **options)
     elif options["study"] is not None:
         raise UserError("--manifest and a study are named; expected one of them")
     if manifest is not None:
@@ -151,6 +158,19 @@ def run(
     print_states(told.states, told.measure)
     table = rows_path(session.results, session.study.name)
     summarize(told.launches, told.states, told.measure, f"table: {table}")
+
+
+def _adopted(by: By, index: int | None, retry: bool, results: Path, **named: Any) -> Path | None:
+    """The manifest that a task writes of an array that `submit` did not make; None elsewhere."""
+    study = study_named(**named) if index is not None else None
+    chosen = settings(named["overrides"], named["oversubscribe"], named["emulate"])
+    found = adopt(study, chosen, results, by, index, retry) if study and index is not None else None
+    if found is None and by == "replicates":
+        raise UserError(
+            "--by replicates: expected --index and a task of a Slurm job array "
+            "(sbatch --array=0-5); elsewhere `run` without --by launches every point"
+        )
+    return found
 
 
 @main.command()
@@ -171,7 +191,7 @@ def status(**options: Any) -> None:
     """Count what is done, failed and missing, tell why points failed, and what the queue holds."""
     session = open_submitted(**options)
     states = list(session.states().values())
-    submissions = queue_of(session)
+    submissions = queue_of(session.results, session.study.name, session.folder)
     print_states(states, session.study.measure, submissions.by_point if submissions else None)
     print_failures(states)
     if submissions:

@@ -15,6 +15,7 @@ import psutil
 
 from harness import machine
 from harness.errors import UserError
+from harness.job import SCHEDULERS, current_job, part
 from harness.launch.launcher import THREAD_VARIABLES, find_launcher
 from harness.launch.process import last_words, run
 from harness.launch.segments import lacking_room
@@ -42,7 +43,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("ok", "vectors", ", ".join(machine.vector_extensions()) or "none known")
     yield Finding("ok", "memory", f"{machine.memory_bytes() / 2**30:.1f} GiB")
     yield from _mpi()
-    yield _scheduler()
+    yield from _schedulers()
     yield _governor()
     yield _load()
     set_here = [name for name in THREAD_VARIABLES if name in os.environ]
@@ -88,10 +89,14 @@ def _mpi() -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _scheduler() -> Finding:
-    if os.environ.get("SLURM_JOB_ID"):
-        return Finding("ok", "slurm", f"inside job {os.environ['SLURM_JOB_ID']}")
-    return Finding("ok", "slurm", "sbatch found" if shutil.which("sbatch") else "absent")
+def _schedulers() -> Iterator[Finding]:
+    job = current_job()
+    for name in SCHEDULERS:
+        if job and job.scheduler == name:
+            yield Finding("ok", name, f"inside job {job.number}")
+        else:
+            submits = part(name, "job").SUBMITS
+            yield Finding("ok", name, f"{submits} found" if shutil.which(submits) else "absent")
 
 
 def _governor() -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.slurm.job import told
+from harness.job import allocation
 
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -71,7 +71,7 @@ def _cores_of(cpus: Iterable[int]) -> tuple[Core, ...]:
 
 def node_name() -> str:
     """This node's name as the scheduler knows it, else as the system does."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return allocation().node or socket.gethostname()
 
 
 def cgroup_core_limit() -> float | None:
@@ -86,24 +86,24 @@ def cgroup_core_limit() -> float | None:
 def node_cores() -> int:
     """How many cores processes may keep busy on this node.
 
-    Affinity, control group and the Slurm allocation are respected; Slurm counts hardware threads.
+    Affinity, control group and the allocation are respected; schedulers count hardware threads.
     """
     available = len(cores())
     limits = [float(available)]
     if (limit := cgroup_core_limit()) is not None:
         limits.append(limit)
-    if granted := told("SLURM_CPUS_ON_NODE"):
+    if granted := allocation().cpus:
         limits.append(granted / max(len(core.cpus) for core in cores()))
     return max(1, int(min(limits)))
 
 
 def node_count() -> int:
-    """Nodes of the Slurm allocation that we run in; 1 elsewhere."""
-    return told("SLURM_JOB_NUM_NODES") or 1
+    """Nodes of the allocation that we run in; 1 elsewhere."""
+    return allocation().nodes
 
 
 def machine_cores() -> int:
-    """Cores of this machine, or of all nodes of the Slurm allocation, or of what is planned for."""
+    """Cores of this machine, or of all nodes of the allocation, or of what is planned for."""
     return _planned[-1] if _planned else node_cores() * node_count()
 
 

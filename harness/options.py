@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from harness.errors import UserError
-from harness.session import Session
-from harness.slurm.manifest import read_manifest, read_manifests, results_of
+from harness.run.session import Session, submitted_session
 from harness.study.study import Study, load_study
+from harness.submission.manifest import read_manifest, read_manifests, results_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def study_options(command: Command) -> Command:
                      help="Set a parameter (a list, as in --set 'processes=[1, 2]', becomes a "
                           "sweep), or a setting of [measure], as in measure.launches=10. What "
                           "the study holds as text stays text."),
-        click.option("--preset", help="Which of the study's presets; default is the study's own."),
+        click.option("--preset", help="Which of the study's presets [default: the study's own]."),
         click.argument("study", type=click.Path(path_type=Path), required=False),
     ):  # fmt: skip
         command = decorate(command)
@@ -91,7 +91,7 @@ def open_submitted(manifest: Path | None, results: Path, **named: Any) -> Sessio
     if manifest is not None:
         if named["study"] is not None:
             raise UserError("--manifest and a study are named; expected one of them")
-        session = read_manifest(manifest).session(results_of(manifest))
+        session = submitted_session(read_manifest(manifest), results_of(manifest))
         session.look_elsewhere()
         return session
     study = study_named(**named)

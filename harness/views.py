@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.schedule import PointState
+from harness.run.schedule import PointState
 from harness.study.points import varying_parameters
 from harness.study.values import Measure
 

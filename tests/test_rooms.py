@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,61 @@ def test_protocol_code_imports_no_torch():
     assert not offences(files, in_rooms("torch"))
 
 
+def layer_of(module: str) -> str:
+    """What a module counts as: its folder; at a room's top, itself."""
+    parts = module.split(".")
+    is_folder = (ROOT / Path(*parts)).is_dir()
+    return module if is_folder or len(parts) <= 2 else ".".join(parts[:-1])
+
+
+def layers_of(room: str) -> dict[str, set[str]]:
+    """Which folders and top files of a room import which others.
+
+    Parents and their own folders are one: an ``__init__`` offers what lies below it.
+    """
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in files_of(room)
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        own = layer_of(module)
+        graph.setdefault(own, set())
+        for name in imports_of(path):
+            known = name if name in modules else name.rpartition(".")[0]
+            if known not in modules:
+                continue
+            other = layer_of(known)
+            if not f"{other}.".startswith(f"{own}.") and not f"{own}.".startswith(f"{other}."):
+                graph[own].add(other)
+    return graph
+
+
+@pytest.mark.parametrize("room", ["harness"])
+def test_no_circle_between_folders(room):
+    try:
+        tuple(TopologicalSorter(layers_of(room)).static_order())
+    except CycleError as error:
+        pytest.fail(f"these import each other in a circle: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("room", ["harness", "tests/harness"])
+def test_no_folder_of_more_than_15_modules(room):
+    folders = {path.parent for path in files_of(room)}
+    modules = {
+        folder: [file for file in folder.glob("*.py") if not file.name.startswith("__")]
+        for folder in folders
+    }
+    assert not [str(folder) for folder, files in modules.items() if len(files) > 15]
+
+
+def test_only_the_command_line_names_a_scheduler():
+    """Another one is added beside Slurm without touching the rest (`harness.job`)."""
+    outside = [path for path in files_of("harness") if path.parent.name != "slurm"]
+    offending = offences(outside, lambda name: name.startswith("harness.slurm"))
+    assert {line.split(" imports ")[0] for line in offending} == {"harness/cli.py"}
+
+
 @pytest.mark.parametrize(
     "module",
     ["harness.cli", "harness.launch.worker", "sparring.strategies", "sparring.modelling.simulator"],
@@ -96,3 +152,14 @@ def test_import_loads_neither_torch_nor_scipy(module):
     loaded = result.stdout.split()
     assert module in loaded
     assert not {"torch", "scipy", "pandas"}.intersection(loaded)
+
+
+def test_help_of_commands_keeps_its_lines():
+    """A line that is one backspace tells click not to wrap; a raw text has two letters there."""
+    raw = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in files_of(*ROOMS)
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef) and "\\b\n" in (ast.get_docstring(node) or "")
+    ]
+    assert not raw

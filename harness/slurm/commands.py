@@ -11,14 +11,14 @@ import click
 
 from harness.errors import UserError
 from harness.options import settings, study_named, study_options
-from harness.slurm.manifest import By
 from harness.slurm.ready import write_site_blocks
 from harness.slurm.site import limit_seconds, read_site
 from harness.slurm.submit import Prepared, Wish, check, command_of, hand_over, prepare
+from harness.submission.manifest import By
 
 _site_option = click.option(
     "--site", type=click.Path(path_type=Path), metavar="FILE",
-    help="The cluster's settings; default is jobs/site.toml, if it is there.",
+    help="The cluster's settings [default: jobs/site.toml, if it is there].",
 )  # fmt: skip
 
 

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from harness.errors import UserError
+from harness.job import Allocation, Job
 
+#: The program that takes jobs.
+SUBMITS = "sbatch"
 
-@dataclass(frozen=True)
-class Job:
-    """A job, or a task of a job array.
-
-    Attributes:
-        number: the job's own number, which each task of an array has.
-        array: the number that the array is known by, or None.
-        tasks: how many tasks the array's indices reach (0 to ``tasks`` - 1).
-        restarts: how often Slurm has started it again (requeue, preemption, a node's failure).
-    """
-
-    number: str
-    array: str | None
-    tasks: int
-    restarts: int
-
-    @property
-    def owner(self) -> str:
-        """Name of the folder of launches that run in this job, below ``.running``."""
-        return f"{OWNER}{self.number}"
-
-
-#: How the folders of running launches begin whose owner is a Slurm job.
-OWNER = "slurm-"
+#: What is kept of a job with the rows that it measured.
+_FACTS = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+          "SLURM_JOB_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ACCOUNT", "SLURM_JOB_QOS",
+          "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_CPUS_ON_NODE", "SLURM_NTASKS",
+          "SLURM_CPUS_PER_TASK", "SLURM_RESTART_COUNT")  # fmt: skip
 
 
 def current_job() -> Job | None:
@@ -41,14 +24,25 @@ def current_job() -> Job | None:
     if not number:
         return None
     return Job(
+        scheduler="slurm",
         number=number,
         array=os.environ.get("SLURM_ARRAY_JOB_ID") or None,
-        tasks=(told("SLURM_ARRAY_TASK_MAX") or 0) + 1,
-        restarts=told("SLURM_RESTART_COUNT") or 0,
+        tasks=(_told("SLURM_ARRAY_TASK_MAX") or 0) + 1,
+        restarts=_told("SLURM_RESTART_COUNT") or 0,
+        facts={name: os.environ[name] for name in _FACTS if name in os.environ},
     )
 
 
-def told(variable: str) -> int | None:
+def allocation() -> Allocation | None:
+    """What Slurm lets us use, or None where it tells nothing."""
+    nodes, cpus = _told("SLURM_JOB_NUM_NODES"), _told("SLURM_CPUS_ON_NODE")
+    node = os.environ.get("SLURMD_NODENAME", "")
+    if nodes is None and cpus is None and not node:
+        return None
+    return Allocation(nodes or 1, cpus, node)
+
+
+def _told(variable: str) -> int | None:
     """The number in one of Slurm's variables, the first of a list such as 2(x2); None if empty.
 
     Raises:

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UserError
-from harness.slurm.manifest import Array, By, Shape
 from harness.study.points import Point
 from harness.study.values import Measure
+from harness.submission.manifest import Array, By, Shape
 
 #: What a job needs besides its launches: imports, set-up, a busy file system.
 _OVERHEAD_SECONDS = 300

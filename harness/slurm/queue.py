@@ -7,17 +7,22 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.submission.scheduler import Limit
+
 #: States that a job leaves again; in all others it has ended (squeue(1), "JOB STATE CODES").
 _ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING",
           "STOPPED", "SIGNALING", "STAGE_OUT", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT",
           "RESV_DEL_HOLD"}  # fmt: skip
+
+#: Ends that say something about what the job ran.
+_LIMITS: dict[str, Limit] = {"TIMEOUT": "time", "DEADLINE": "time", "OUT_OF_MEMORY": "memory"}
 
 _SECONDS = 60
 
 
 @dataclass(frozen=True)
 class JobState:
-    """A job or array task as the scheduler sees it.
+    """A job or array task as Slurm sees it.
 
     Attributes:
         job: its name, such as ``123`` or ``123_4``.
@@ -37,6 +42,11 @@ class JobState:
     def alive(self) -> bool:
         """Whether it may still write something."""
         return self.state in _ALIVE
+
+    @property
+    def limit(self) -> Limit:
+        """Which limit ended it, if one did."""
+        return _LIMITS.get(self.state, "")
 
 
 def query(jobs: Iterable[str]) -> dict[str, JobState] | None:

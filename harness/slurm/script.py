@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.launch.launcher import MPI
-from harness.slurm.manifest import Array, Manifest
 from harness.slurm.site import Site
+from harness.submission.manifest import Array, Manifest
 
 _COLLECT_MINUTES = 30
 

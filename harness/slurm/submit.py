@@ -15,9 +15,15 @@ from harness.files import write_whole
 from harness.launch.preflight import check_points
 from harness.launch.timing import now
 from harness.machine import node_cores, planned_for
-from harness.schedule import PointState, launches_missing
-from harness.session import Session
-from harness.slurm.manifest import (
+from harness.run.schedule import PointState, launches_missing
+from harness.run.session import Session
+from harness.slurm.partition import find_partition
+from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
+from harness.slurm.script import array_script, collect_script
+from harness.slurm.site import Site
+from harness.study.study import Study
+from harness.study.values import Measure
+from harness.submission.manifest import (
     By,
     Manifest,
     folder_of,
@@ -27,13 +33,7 @@ from harness.slurm.manifest import (
     results_of,
     write_manifest,
 )
-from harness.slurm.partition import find_partition
-from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
-from harness.slurm.script import array_script, collect_script
-from harness.slurm.site import Site
-from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study.study import Study
-from harness.study.values import Measure
+from harness.submission.submissions import in_flight, read_submissions, write_jobs
 from harness.tables import records
 
 

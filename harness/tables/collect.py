@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import check_regular, read_json, write_whole
-from harness.schedule import PointState
-from harness.study.study import Study
 from harness.tables import table as tables
-from harness.tables.environment import environments_of, merge_environments
+from harness.tables.environments import environments_of, merge_environments
 from harness.tables.locks import shared_lock
 from harness.tables.records import LaunchRecord, launches_folder, read_records, read_sessions
 from harness.tables.schemas import add_kinds, kinds_of_cells, read_schema, schema_path
@@ -142,41 +140,6 @@ def _repetitions(
             yield key, repetition
 
 
-def write_points(
-    results: Path, study: Study, states: Iterable[PointState], environment: str
-) -> None:
-    """Write ``<study>.points.csv``: what this preset's points are, and how far each is."""
-    rows: list[Row] = []
-    names: list[str] = []
-    for state in states:
-        point, summary = state.point, state.summary
-        names += [name for name in point.parameters if name not in names]
-        rows.append({
-            **point.parameters,
-            "study": study.name,
-            "preset": study.preset,
-            "point": point.id,
-            "state": state.state(study.measure),
-            "source": state.source,
-            "cores": point.cores,
-            "launches_ok": len(state.launch_seconds),
-            "launches_failed": len(state.failures),
-            "median_seconds": summary.median if summary else None,
-            "low_seconds": summary.low if summary else None,
-            "high_seconds": summary.high if summary else None,
-            "stopped_by": state.stopped_by(study.measure),
-            "environment": environment,
-        })  # fmt: skip
-    header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
-    path = tables.points_path(results, study.name)
-    tables.write_schema(path, add_kinds({}, rows))
-    write_whole(path, tables.format_csv(header, map(_cells, rows)))
-
-
-def _cells(row: Row) -> dict[str, str]:
-    return {name: tables.text_of(value) for name, value in row.items()}
-
-
 def _extend(
     path: Path,
     columns: Sequence[str],
@@ -198,7 +161,7 @@ def _extend(
     if schema:
         tables.write_schema(path, schema)
     seen = {tuple(row[name] for name in key) for row in known}
-    cells = [_cells(row) for row in rows]
+    cells = [tables.cells_of(row) for row in rows]
     new = [row for row in cells if tuple(row[name] for name in key) not in seen]
     if not new and (known or not rows):
         return len(known), 0

@@ -72,6 +72,11 @@ def text_of(value: Value) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def cells_of(row: Mapping[str, Value]) -> dict[str, str]:
+    """A row's cells, by column."""
+    return {name: text_of(value) for name, value in row.items()}
+
+
 def rows_path(results: Path, study: str) -> Path:
     """``results/<study>.csv``, one row per timed repetition."""
     return results / f"{study}.csv"

@@ -43,7 +43,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
     "batch_sizes",
     type=click.IntRange(1),
     multiple=True,
-    help="Images in a call; may be repeated. Default: 1, 2, 4 ... 128.",
+    help="Images in a call; may be given several times [default: 1, 2, 4 ... 128].",
 )
 @click.option(
     "--seconds",

@@ -10,17 +10,17 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from studies import environment, harness, record, write_study
 
 from harness.cli import main
 from harness.launch import segments
-from harness.progress import Bar, Lines, Unfailing
-from harness.schedule import PointState
+from harness.run.progress import Bar, Lines, Unfailing
+from harness.run.schedule import PointState
 from harness.tables.collect import collect
 from harness.tables.compare import compare
 from harness.tables.records import launches_folder, write_record
 from harness.tables.statistics import summarize
 from harness.tables.table import rows_path
+from tests.harness.studies import environment, harness, record, write_study
 
 COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "doctor"]
 STUDY = "[parameters]\nmode = '[/red] :smile:'\n[sweep.product]\nprocesses = [1, 2]\n"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.schedule import states_of
+from harness.run.points_table import write_points
+from harness.run.schedule import states_of
 from harness.study.points import expand
 from harness.study.study import study_of
 from harness.study.toml_source import TomlSource
-from harness.tables.collect import collect, write_points
+from harness.tables.collect import collect
 from harness.tables.records import LaunchRecord, launches_folder, write_record
 from harness.tables.schemas import schema_path
 from harness.tables.table import read_rows

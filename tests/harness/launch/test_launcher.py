@@ -6,9 +6,9 @@ import pytest
 
 from harness import machine
 from harness.errors import UserError
+from harness.job import Job, current_job
 from harness.launch import launcher as module
 from harness.launch.launcher import BINDING, THREAD_VARIABLES, Launcher, find_launcher
-from harness.slurm.job import Job, current_job
 
 MPICH = Launcher("mpiexec", "/opt/mpiexec", "MPICH Version: 4.2", "mpich")
 OPEN_MPI = Launcher("mpiexec", "/opt/mpiexec", "Open MPI v5.0", "openmpi")
@@ -200,7 +200,7 @@ def test_job_whose_variables_are_empty(monkeypatch):
     for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_MAX", "SLURM_RESTART_COUNT"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert current_job() == Job("7", None, 1, 0)
+    assert current_job() == Job("slurm", "7", None, 1, 0)
     monkeypatch.setenv("SLURM_JOB_ID", "")
     assert current_job() is None
 

@@ -12,7 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from studies import (
+
+from harness.machine import machine_cores
+from harness.tables.table import RANK_COLUMNS, details_path, ranks_path, read_cells
+from tests.harness.studies import (
     SLEEPY,
     environment,
     harness,
@@ -20,9 +23,6 @@ from studies import (
     rows_of_table,
     write_study,
 )
-
-from harness.machine import machine_cores
-from harness.tables.table import RANK_COLUMNS, details_path, ranks_path, read_cells
 
 GOOD = "[parameters]\nmode = 'good'\n"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.errors import UserError
-from harness.launch.launches import Ran
+from harness.job import current_job
 from harness.launch.timing import now
-from harness.options import settings, study_named
-from harness.progress import Reporter
-from harness.runner import run
-from harness.session import Session
-from harness.slurm.job import current_job
-from harness.slurm.manifest import (
+from harness.run.launches import Ran
+from harness.run.progress import Reporter
+from harness.run.runner import run
+from harness.run.session import Session, submitted_session
+from harness.study.study import Study
+from harness.submission.manifest import (
     ADOPTED,
     Array,
     By,
@@ -28,8 +27,8 @@ from harness.slurm.manifest import (
     task_of,
     write_manifest,
 )
-from harness.slurm.notes import noting
-from harness.slurm.submissions import write_jobs
+from harness.submission.notes import noting
+from harness.submission.submissions import write_jobs
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def run_task(path: Path, array: int, index: int, reporter: Reporter) -> Ran:
     """
     manifest = read_manifest(path)
     task = task_of(path, manifest, array, index)
-    session = manifest.session(results_of(path))
+    session = submitted_session(manifest, results_of(path))
     if session.code.code != manifest.code:
         log.warning("the workload's code has changed since the submission: what is measured now "
                     "stands under another environment")  # fmt: skip
@@ -50,24 +49,28 @@ def run_task(path: Path, array: int, index: int, reporter: Reporter) -> Ran:
         return run(session, reporter, task=task)
 
 
-def adopt(by: By, index: int | None, retry: bool, results: Path, **named: Any) -> Path | None:
+def adopt(
+    study: Study, settings: Sequence[str], results: Path, by: By, index: int, retry: bool
+) -> Path | None:
     """The manifest of an array that was not made by `submit`: its first task to come writes it.
+
+    Args:
+        study: the study.
+        settings: the ``key=value`` settings that it was opened with.
+        results: folder of the tables.
+        by: what INDEX numbers.
+        index: the number of the task.
+        retry: whether points are launched again that failed.
 
     Returns:
         its path, or None outside of an array, where INDEX names a point of this machine's plan.
 
     Raises:
-        UserError: for replicates outside of an array, or if the study cannot be run.
+        UserError: if the study cannot be run.
     """
     job = current_job()
-    if job is None or job.array is None or index is None:
-        if by == "points":
-            return None
-        raise UserError(
-            "--by replicates: expected --index and a task of a Slurm job array "
-            "(sbatch --array=0-5); elsewhere `run` without --by launches every point"
-        )
-    study = study_named(**named)
+    if job is None or job.array is None:
+        return None
     session = Session(study, results)
     every = tuple(range(len(session.points)))
     tasks = (every,) * job.tasks if by == "replicates" else tuple((point,) for point in every)
@@ -77,7 +80,7 @@ def adopt(by: By, index: int | None, retry: bool, results: Path, **named: Any) -
         submission=f"{ADOPTED}{job.array}",
         study=study.name,
         preset=study.preset,
-        overrides=settings(named["overrides"], named["oversubscribe"], named["emulate"]),
+        overrides=tuple(settings),
         study_file=study.source.path.resolve(),
         study_text=study.source.text,
         working_folder=Path.cwd(),
@@ -87,6 +90,7 @@ def adopt(by: By, index: int | None, retry: bool, results: Path, **named: Any) -
         created_at=now(),
         points=planned_points(session.points),
         arrays=(Array(shape=shape, tasks=tasks),),
+        scheduler=job.scheduler,
     )
     path = manifest_path(session.results, study.name, manifest.submission)
     write_manifest(path, manifest)

@@ -1,28 +1,33 @@
-"""Launches of jobs that Slurm has ended without a chance to write: what became of them."""
+"""Launches of jobs that ended without a chance to write: what became of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from harness.job import SCHEDULERS, current_job, owner_prefix
 from harness.launch.recovery import RUNNING, Verdict, recover
-from harness.slurm.job import OWNER, current_job
-from harness.slurm.queue import JobState, query
+from harness.submission.scheduler import JobState, query
 
 
 def recover_dead_jobs(results: Path, launches: Path) -> int:
     """Turn running launches whose job has ended into launch files; leave those that may run.
 
-    Nothing is touched where no Slurm answers: another machine cannot tell who is alive.
+    Nothing is touched where no scheduler answers: another machine cannot tell who is alive.
 
     Returns:
         how many launches were recovered.
     """
+    return sum(_recover_dead(scheduler, results, launches) for scheduler in SCHEDULERS)
+
+
+def _recover_dead(scheduler: str, results: Path, launches: Path) -> int:
     # First the folders, then the queue: a job that is over by then has written what it could.
-    owners = {folder.name.removeprefix(OWNER): folder
-              for folder in (launches / RUNNING).glob(f"{OWNER}*")}  # fmt: skip
+    prefix = owner_prefix(scheduler)
+    owners = {folder.name.removeprefix(prefix): folder
+              for folder in (launches / RUNNING).glob(f"{prefix}*")}  # fmt: skip
     job = current_job()
     owners.pop(job.number if job else "", None)
-    states = query(owners)
+    states = query(scheduler, owners) if owners else {}
     if states is None:
         return 0
     number = 0
@@ -40,10 +45,9 @@ def verdict(job: str, state: JobState | None) -> Verdict:
     """
     if state is None:
         return Verdict("failed", f"interrupted: job {job} is gone without a word", True)
-    name = state.state
-    if name in ("TIMEOUT", "DEADLINE"):
+    if state.limit == "time":
         return Verdict("timeout", f"killed at the time limit of job {state.job}")
-    if name == "OUT_OF_MEMORY":
+    if state.limit == "memory":
         return Verdict("failed", f"job {state.job} ran out of memory")
     where = f" on {state.nodes}" if state.nodes else ""
-    return Verdict("failed", f"interrupted: job {state.job} ended as {name}{where}", True)
+    return Verdict("failed", f"interrupted: job {state.job} ended as {state.state}{where}", True)

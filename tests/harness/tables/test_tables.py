@@ -8,7 +8,6 @@ import stat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import record
 
 from harness.errors import InputError
 from harness.files import write_whole
@@ -24,6 +23,7 @@ from harness.tables.table import (
     text_of,
     uncounted,
 )
+from tests.harness.studies import record
 
 TEXT = st.text(st.characters(codec="utf-8"))
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from studies import record
 
-from harness.schedule import PointState, launches_missing, states_of
+from harness.run.schedule import PointState, launches_missing, states_of
 from harness.study.points import Point
 from harness.study.values import Measure
 from harness.tables.records import read_stop, write_stop
+from tests.harness.studies import record
 
 WIDE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 NARROW = [1.00, 1.01, 1.00, 1.01, 1.00, 1.01]

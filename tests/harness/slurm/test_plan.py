@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from studies import study_of
 
 from harness.errors import UserError
 from harness.machine import planned_for
-from harness.slurm.manifest import Shape
 from harness.slurm.plan import Nodes, plan_points, plan_replicates, usual_mode
 from harness.study.points import expand
 from harness.study.values import Measure
+from harness.submission.manifest import Shape
+from tests.harness.studies import study_of
 
 MEASURE = Measure(launches=6, time_limit_seconds=100)
 

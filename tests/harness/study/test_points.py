@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from studies import study_of
 
 from harness.errors import UserError
 from harness.study.points import Point, expand, point_id, varying_parameters
+from tests.harness.studies import study_of
 
 PARAMETERS = {"processes": 2, "strategy": "pipeline", "rate": 1e-3, "overlap": True}
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from harness.launch.launcher import Launcher, find_launcher
 from harness.launch.preflight import complete
-from harness.schedule import PointState, states_of
-from harness.slurm.dead import recover_dead_jobs
+from harness.run.environment import environment_id, fingerprint
+from harness.run.points_table import write_points
+from harness.run.schedule import PointState, states_of
 from harness.study.points import Point, expand
-from harness.study.study import Study
+from harness.study.study import Study, study_of
+from harness.study.toml_source import TomlSource
+from harness.submission.dead import recover_dead_jobs
+from harness.submission.manifest import Manifest
 from harness.tables import records
-from harness.tables.collect import Collected, collect, write_points
-from harness.tables.environment import environment_id, fingerprint
+from harness.tables.collect import Collected, collect
 from harness.workload import WorkloadCode, inspect_workload
 
 
@@ -98,12 +101,19 @@ class Session:
             self.environment = max(found, key=lambda environment: found[environment])
 
     def collect(self) -> Collected:
-        """Bring the tables up to date; launches that died with their Slurm job are in them too."""
+        """Bring the tables up to date; launches that died with their job are in them too."""
         recover_dead_jobs(self.results, self.folder)
         collected = collect(self.results, self.study.name)
         states = self.states()
         write_points(self.results, self.study, states.values(), self.environment)
         return collected
+
+
+def submitted_session(manifest: Manifest, results: Path) -> Session:
+    """Open a study as it was submitted."""
+    source = TomlSource(manifest.study_file, manifest.study_text)
+    study = study_of(source, manifest.preset or None, manifest.overrides)
+    return Session(study, results, given=manifest.planned())
 
 
 def _portable(fingerprint_of: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Notes that a task leaves about itself: they tell how it stands where Slurm has forgotten it."""
+"""Notes that a task leaves about itself: they tell how it stands when its job is forgotten."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import read_json, write_whole
+from harness.job import Job
 from harness.launch.interruption import Terminated
 from harness.launch.timing import now
 from harness.machine import node_name
-from harness.slurm.job import Job
-from harness.slurm.manifest import Task
+from harness.submission.manifest import Task
 
 
 @dataclass(frozen=True)

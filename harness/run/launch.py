@@ -17,13 +17,13 @@ from harness.launch.loading import RESULTS, search_path
 from harness.launch.process import Outcome, last_words, living_descendants
 from harness.launch.process import run as run_process
 from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
-from harness.session import Session
+from harness.run.session import Session
 from harness.study.points import Point
 from harness.study.values import Measure
 from harness.tables import records
 from harness.tables.records import LaunchRecord
 
-#: How much later than its ranks a task may hear of Slurm's signal.
+#: How much later than its ranks a task may hear of the scheduler's signal.
 _SIGNAL_SECONDS = 2.0
 
 
@@ -37,7 +37,7 @@ class Launch:
         point: what is launched.
         record: what it is; it ``failed`` unless it is told otherwise.
         owner: folder of whoever runs it, below ``.running`` (`harness.launch.recovery`).
-        submitted: whether an array task runs it, whose end Slurm may bring about at any moment.
+        submitted: whether an array task runs it, which the scheduler may end at any moment.
         heartbeat: called now and then while it runs, with the seconds since it began.
     """
 
@@ -64,7 +64,7 @@ class Launch:
         """Run it to its end and write its file.
 
         Raises:
-            Terminated: if Slurm ends the task; its file is written then.
+            Terminated: if the scheduler ends the task; its file is written then.
             KeyboardInterrupt: if the user stops it; it leaves no file then.
         """
         self.running.mkdir(parents=True)
@@ -74,7 +74,7 @@ class Launch:
         try:
             outcome = self._start()
             if self.submitted and not self._went_well(outcome):
-                # Slurm signals the ranks and us at once, and their end may be seen first.
+                # A scheduler signals the ranks and us at once, and their end may be seen first.
                 time.sleep(_SIGNAL_SECONDS)
             with undisturbed():
                 record = self._keep(self._verdict(outcome))

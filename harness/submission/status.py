@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
-from harness.session import Session
-from harness.slurm.manifest import read_manifests
-from harness.slurm.submissions import Submission, TaskState, in_flight, read_submissions
+from harness.submission.manifest import read_manifests
+from harness.submission.scheduler import title
+from harness.submission.submissions import Submission, TaskState, in_flight, read_submissions
 from harness.tables import records
 
 
@@ -29,19 +30,19 @@ class Queue:
     awaited: int | None
 
 
-def queue_of(session: Session) -> Queue | None:
-    """How the submissions of a session's study stand; None if it has none."""
-    manifests = read_manifests(session.results, session.study.name)
+def queue_of(results: Path, study: str, launches: Path) -> Queue | None:
+    """How the submissions of a study stand, given its launch files; None if it has none."""
+    manifests = read_manifests(results, study)
     if not manifests:
         return None
-    found = read_submissions(session.results, manifests)
+    found = read_submissions(results, manifests)
     shown = [s for s in found[:-1] if any(task.alive for task in s.tasks)] + found[-1:]
     by_point: dict[str, Counter[str]] = {}
     for submission in shown:
         for task in submission.tasks:
             for point in task.point_ids if task.alive else ():
                 by_point.setdefault(point, Counter())[task.state] += 1
-    awaited = in_flight(shown, records.read_records(session.folder)).values()
+    awaited = in_flight(shown, records.read_records(launches)).values()
     numbers = [number for number in awaited if number is not None]
     return Queue(
         shown,
@@ -60,7 +61,8 @@ def print_submissions(queue: Queue) -> None:
             f"{_told(counts)}"
         )
         if not submission.queue_answers:
-            click.echo("no squeue answers here; states are from the tasks' own notes")
+            scheduler = title(manifest.scheduler)
+            click.echo(f"no {scheduler} answers here; states are from the tasks' own notes")
         if waiting := [task for task in tasks if task.alive and task.state == "pending"]:
             click.echo(f"  waiting: {len(waiting)} tasks ({_why(waiting)})")
         for alike in _ended_badly(tasks):

@@ -1,8 +1,8 @@
 """What a submission consists of: an immutable file that fixes the list which ``--index`` refers to.
 
 ``results/submissions/<study>/<submission>/`` holds ``manifest.json`` (the study's text, its points
-with all parameters, and which array task runs which of them), the job scripts as sbatch was given
-them, ``jobs.json`` (the numbers that Slurm gave back), ``logs/`` and ``tasks/`` (a note for each
+with all parameters, and which array task runs which of them), the job scripts as they were
+submitted, ``jobs.json`` (the numbers that came back), ``logs/`` and ``tasks/`` (a note for each
 start and each end of a task). The manifest and the scripts are written once.
 """
 
@@ -20,10 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import InputError
 from harness.files import read_json
-from harness.session import Session
 from harness.study.points import Point
-from harness.study.study import study_of
-from harness.study.toml_source import TomlSource
 from harness.study.values import Measure, Scalar
 
 log = logging.getLogger(__name__)
@@ -49,7 +46,7 @@ class PlannedPoint(_Fixed):
 
 
 class Shape(_Fixed):
-    """What each task of an array asks Slurm for.
+    """What each task of an array asks the scheduler for.
 
     Attributes:
         nodes: nodes of the allocation.
@@ -80,6 +77,7 @@ class Manifest(_Fixed):
         again: whether points that failed before are launched again.
         working_folder: where ``submit`` was called; a workload's module may stand there.
         code: hash of the workload's code at that time.
+        scheduler: whose jobs they are, a key of `harness.job.SCHEDULERS`.
     """
 
     schema_version: int = MANIFEST_VERSION
@@ -96,12 +94,7 @@ class Manifest(_Fixed):
     created_at: str
     points: tuple[PlannedPoint, ...]
     arrays: tuple[Array, ...]
-
-    def session(self, results: Path) -> Session:
-        """Open the study as it was submitted."""
-        source = TomlSource(self.study_file, self.study_text)
-        study = study_of(source, self.preset or None, self.overrides)
-        return Session(study, results, given=self.planned())
+    scheduler: str = "slurm"
 
     def planned(self) -> list[Point]:
         """The points of the plan."""

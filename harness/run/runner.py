@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from filelock import FileLock
 
 from harness.errors import UserError
+from harness.job import SCHEDULERS, current_job
 from harness.launch import segments
 from harness.launch.interruption import terminable
-from harness.launch.launches import Launches, Ran
 from harness.launch.process import kill_marked
 from harness.launch.recovery import RUNNING, Verdict, log_of, recover
-from harness.progress import Reporter
-from harness.session import Session
-from harness.slurm.job import current_job
-from harness.slurm.manifest import Task
+from harness.run.launches import Launches, Ran
+from harness.run.progress import Reporter
+from harness.run.session import Session
+from harness.submission.manifest import Task
 from harness.tables.locks import at_once, host_lock
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def run(
 
 @contextlib.contextmanager
 def _alone_on_host(session: Session) -> Iterator[None]:
-    """Two runs at once on one host would time each other; Slurm keeps its jobs apart by itself."""
+    """Two runs at once on one host would time each other; schedulers keep their jobs apart."""
     job = current_job()
     owner = job.owner if job else socket.gethostname()
     busy = UserError(
@@ -105,7 +105,8 @@ def clean_up(session: Session) -> None:
     launches, job = session.results / "launches", current_job()
     if job:
         owner = session.folder / RUNNING / job.owner
-        reason = f"interrupted: Slurm started job {job.number} again (restart {job.restarts})"
+        reason = (f"interrupted: {SCHEDULERS[job.scheduler]} started job {job.number} again "
+                  f"(restart {job.restarts})")  # fmt: skip
         recover(session.results, owner, Verdict("failed", reason, interrupted=True))
         return
     stale = [

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from harness import machine
+from harness.job import current_job
 from harness.launch.launcher import Launcher
 from harness.workload import WorkloadCode
 
@@ -28,17 +29,11 @@ VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOMP_", "MPICH_", "MPIR_", "H
              "UCX_", "FI_", "TORCH_", "ATEN_", "MALLOC_", "LD_PRELOAD", "CXX", "SPARRING_BACKEND",
              "SPARRING_ISA")  # fmt: skip
 
-#: What a scheduler tells of the job that we run in.
-SCHEDULER = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
-             "SLURM_JOB_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_ACCOUNT", "SLURM_JOB_QOS",
-             "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_CPUS_ON_NODE", "SLURM_NTASKS",
-             "SLURM_CPUS_PER_TASK", "SLURM_RESTART_COUNT")  # fmt: skip
-
 
 def fingerprint(code: WorkloadCode, launcher: Launcher) -> dict[str, Any]:
     """What changes the numbers, as plain data."""
     # Allocations of different shapes on the same nodes are the same machine: the node counts.
-    allocated = bool(os.environ.get("SLURM_JOB_ID"))
+    allocated = current_job() is not None
     cores = machine.hardware_cores() if allocated else machine.cores()
     return {
         "cpu": {
@@ -81,52 +76,10 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def environments_of(content: Any) -> dict[str, Any]:
-    """What an ``<study>.environment.json`` holds.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    if not isinstance(content, dict):
-        raise ValueError("it is no object")
-    for name, entry in content.items():
-        sessions = entry.get("sessions") if isinstance(entry, dict) else None
-        if not isinstance(sessions, list) or not all(
-            isinstance(session, dict) and "session" in session for session in sessions
-        ):
-            raise ValueError(f"'{name}' has no list of sessions")
-    return content
-
-
-def merge_environments(known: dict[str, Any], sessions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add measuring sessions to the content of ``<study>.environment.json``.
-
-    Args:
-        known: the file's present content, by environment.
-        sessions: each with ``environment``, ``fingerprint``, ``session``, ``started_at`` and
-            ``provenance``.
-    """
-    merged = {key: {**entry, "sessions": list(entry["sessions"])} for key, entry in known.items()}
-    for session in sorted(sessions, key=lambda s: (s["started_at"], s["session"])):
-        entry = merged.setdefault(
-            session["environment"], {"fingerprint": session["fingerprint"], "sessions": []}
-        )
-        if all(seen["session"] != session["session"] for seen in entry["sessions"]):
-            entry["sessions"].append(
-                {
-                    "session": session["session"],
-                    "started_at": session["started_at"],
-                    **session["provenance"],
-                }
-            )
-    return merged
-
-
 def _scheduler() -> dict[str, str]:
     """The scheduler's name and what it tells of our job; empty outside of a job."""
-    if not os.environ.get("SLURM_JOB_ID"):
-        return {}
-    return {"name": "slurm", **{name: os.environ[name] for name in SCHEDULER if name in os.environ}}
+    job = current_job()
+    return {"name": job.scheduler, **job.facts} if job else {}
 
 
 def _version(package: str) -> str | None:

@@ -1,16 +1,16 @@
-"""How the tasks of a study's submissions stand: Slurm's queue, else the notes that they left."""
+"""How the tasks of a study's submissions stand: by the queue, else by the notes that they left."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import read_json, write_whole
-from harness.slurm.manifest import ADOPTED, Manifest, Task, folder_of, task_of
-from harness.slurm.notes import Notes, read_notes
-from harness.slurm.queue import JobState, query
+from harness.submission.manifest import ADOPTED, Manifest, Task, folder_of, task_of
+from harness.submission.notes import Notes, read_notes
+from harness.submission.scheduler import JobState, query, title
 from harness.tables.records import LaunchRecord
 
 _JOBS = "jobs.json"
@@ -24,8 +24,8 @@ class TaskState:
     Attributes:
         task: the task.
         point_ids: ids of its points.
-        job: its name in Slurm, such as ``123_4``; empty if nobody knows.
-        state: Slurm's state in lower case; where only notes tell ``completed``, ``ended``,
+        job: its name in the scheduler, such as ``123_4``; empty if nobody knows.
+        state: the scheduler's state in lower case; where only notes tell ``completed``, ``ended``,
             ``vanished`` or ``unknown``.
         reason: why it waits, or how it ended.
         alive: whether it waits or runs.
@@ -45,7 +45,7 @@ class TaskState:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission, its tasks' states, and whether Slurm told them."""
+    """A submission, its tasks' states, and whether the scheduler told them."""
 
     manifest: Manifest
     folder: Path
@@ -57,11 +57,16 @@ def read_submissions(results: Path, manifests: Iterable[Manifest]) -> list[Submi
     """The states of all tasks of these submissions."""
     manifests = list(manifests)
     jobs = {m.submission: read_jobs(folder_of(results, m)) for m in manifests}
-    states = query(name for manifest in manifests
-                   for name in _names_of(manifest, jobs[manifest.submission]))  # fmt: skip
+    queues = {
+        scheduler: query(scheduler, [
+            name for manifest in manifests if manifest.scheduler == scheduler
+            for name in _names_of(manifest, jobs[manifest.submission])
+        ])
+        for scheduler in {manifest.scheduler for manifest in manifests}
+    }  # fmt: skip
     found = []
     for manifest in manifests:
-        folder = folder_of(results, manifest)
+        folder, states = folder_of(results, manifest), queues[manifest.scheduler]
         notes = read_notes(folder)
         tasks = tuple(
             _state_of(manifest, folder, number, index, jobs[manifest.submission], states, notes)
@@ -73,7 +78,7 @@ def read_submissions(results: Path, manifests: Iterable[Manifest]) -> list[Submi
 
 
 def write_jobs(folder: Path, jobs: dict[str, str]) -> None:
-    """Note the numbers that Slurm gave to a submission's arrays (``0`` ...) and ``collect``."""
+    """Note the job numbers of a submission's arrays (``0`` ...) and of ``collect``."""
     write_whole(folder / _JOBS, json.dumps(jobs, indent=1) + "\n")
 
 
@@ -106,7 +111,7 @@ def in_flight(
 
 
 def _names_of(manifest: Manifest, jobs: dict[str, str]) -> Iterator[str]:
-    """What Slurm calls the tasks of a submission, as far as it was submitted."""
+    """What the scheduler calls the tasks of a submission, as far as it was submitted."""
     for number, array in enumerate(manifest.arrays):
         if job := jobs.get(str(number)):
             yield from (f"{job}_{index}" for index in range(len(array.tasks)))
@@ -114,7 +119,7 @@ def _names_of(manifest: Manifest, jobs: dict[str, str]) -> Iterator[str]:
 
 def _state_of(
     manifest: Manifest, folder: Path, number: int, index: int, jobs: dict[str, str],
-    states: dict[str, JobState] | None, notes: dict[str, Notes],
+    states: Mapping[str, JobState] | None, notes: dict[str, Notes],
 ) -> TaskState:  # fmt: skip
     task = task_of(folder / "manifest.json", manifest, number, index)
     array = jobs.get(str(number), "")
@@ -123,7 +128,7 @@ def _state_of(
     told = (states or {}).get(job)
     if told:
         state, reason, alive = told.state.lower(), told.reason, told.alive
-        if not alive:  # Slurm's own reason is then why it waited last
+        if not alive:  # the scheduler's own reason is then why it waited last
             reason = "" if note.ended == "completed" else note.ended
             if state != "completed" and not note.ended:
                 reason = _SILENT if note.job else "it never began"
@@ -132,11 +137,12 @@ def _state_of(
         if note.ended != "completed":
             state, reason = "ended", note.ended
     elif states is None:
-        state, reason, alive = "unknown", "no Slurm answers here", True
+        state, reason, alive = "unknown", f"no {title(manifest.scheduler)} answers here", True
     elif note.job:
         state, reason, alive = "vanished", _SILENT, False
     else:
-        state, reason, alive = "unknown", "it never began, and Slurm has forgotten it", False
+        reason = f"it never began, and {title(manifest.scheduler)} has forgotten it"
+        state, alive = "unknown", False
     return TaskState(
         task=task,
         point_ids=tuple(manifest.points[point].id for point in task.points),

@@ -8,10 +8,10 @@ import time
 
 import psutil
 import pytest
-from studies import environment, marked_processes
 
 from harness.launch import process
 from harness.launch.process import MARK, last_words, living_descendants, run
+from tests.harness.studies import environment, marked_processes
 
 # A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
 DAEMON = """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from studies import harness, rows_of_table, write_study
 
 from harness.launch.sharing import Seat, own_seat, share_cores
 from harness.machine import node_cores
+from tests.harness.studies import harness, rows_of_table, write_study
 
 
 def seat(host, *cores, limit=None):

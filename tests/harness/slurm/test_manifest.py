@@ -6,15 +6,17 @@ import json
 from dataclasses import replace
 
 import pytest
-from studies import harness, record, rows_of_table, study_of, write_study
 
 from harness.errors import UserError
+from harness.job import Job
 from harness.launch.interruption import TimeLimit
 from harness.launch.recovery import RUNNING, Verdict, begin, recover
-from harness.schedule import PointState
-from harness.slurm.dead import verdict
-from harness.slurm.job import Job
-from harness.slurm.manifest import (
+from harness.run.schedule import PointState
+from harness.slurm.queue import JobState
+from harness.study.points import expand
+from harness.study.values import Measure
+from harness.submission.dead import verdict
+from harness.submission.manifest import (
     Array,
     Manifest,
     Shape,
@@ -26,13 +28,11 @@ from harness.slurm.manifest import (
     task_of,
     write_manifest,
 )
-from harness.slurm.notes import noting, read_notes
-from harness.slurm.queue import JobState
-from harness.slurm.status import Queue, print_submissions
-from harness.slurm.submissions import in_flight, read_submissions, write_jobs
-from harness.study.points import expand
-from harness.study.values import Measure
+from harness.submission.notes import noting, read_notes
+from harness.submission.status import Queue, print_submissions
+from harness.submission.submissions import in_flight, read_submissions, write_jobs
 from harness.tables.records import launches_folder, write_record
+from tests.harness.studies import harness, record, rows_of_table, study_of, write_study
 
 STUDY = """
 [parameters]
@@ -225,7 +225,7 @@ def test_interrupted_launches_are_no_failures_of_their_point(tmp_path):
     assert state.state(Measure()) == "failed"
 
 
-JOB = Job("12", "10", 2, 0)
+JOB = Job("slurm", "12", "10", 2, 0)
 
 
 def test_notes_tell_how_a_task_ended(tmp_path):
@@ -248,7 +248,7 @@ def test_notes_tell_how_a_task_ended(tmp_path):
 @pytest.fixture
 def forgetful(monkeypatch):
     """A Slurm that answers and knows no job any more."""
-    monkeypatch.setattr("harness.slurm.submissions.query", lambda jobs: {})
+    monkeypatch.setattr("harness.submission.submissions.query", lambda scheduler, jobs: {})
 
 
 def test_states_of_tasks_that_slurm_has_forgotten(tmp_path, forgetful):
@@ -267,7 +267,7 @@ def test_states_of_tasks_that_slurm_has_forgotten(tmp_path, forgetful):
 def test_tasks_that_failed_by_themselves_are_told_of(tmp_path, monkeypatch, capsys):
     """One fails for its point, which its row tells; one is killed; one does not even begin."""
     states = {f"9_{i}": JobState(f"9_{i}", "FAILED") for i in range(3)}
-    monkeypatch.setattr("harness.slurm.submissions.query", lambda jobs: states)
+    monkeypatch.setattr("harness.submission.submissions.query", lambda scheduler, jobs: states)
     results, path, manifest = submitted(tmp_path, tasks=((0, 1),) * 3)
     write_jobs(path.parent, {"0": "9"})
     with noting(path.parent, task_of(path, manifest, 0, 0), JOB):
@@ -283,7 +283,7 @@ def test_tasks_that_failed_by_themselves_are_told_of(tmp_path, monkeypatch, caps
 
 def test_what_is_in_flight_is_not_asked_for_twice(tmp_path, monkeypatch):
     states = {f"9_{i}": JobState(f"9_{i}", "RUNNING" if i else "COMPLETED") for i in range(3)}
-    monkeypatch.setattr("harness.slurm.submissions.query", lambda jobs: states)
+    monkeypatch.setattr("harness.submission.submissions.query", lambda scheduler, jobs: states)
     results, path, manifest = submitted(tmp_path, tasks=((0, 1),) * 3)
     write_jobs(path.parent, {"0": "9"})
     first, second = (point.id for point in manifest.points)
@@ -304,7 +304,7 @@ def test_status_tells_of_submissions_without_slurm(tmp_path):
         raise TimeLimit
     told = harness("status", tmp_path / "study.toml", cwd=tmp_path, PATH="/nowhere").stdout
     assert "submission s1: by replicates, 2 tasks: 1 ended, 1 unknown" in told
-    assert "no squeue answers here" in told
+    assert "no Slurm answers here" in told
     assert "ended: task 0.0 (job 10_0): killed at the time limit of the job; log: " in told
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import environment, record, rows_of_table
 
 from harness.errors import InputError
 from harness.tables.collect import collect
@@ -28,6 +27,7 @@ from harness.tables.table import (
     read_rows,
     rows_path,
 )
+from tests.harness.studies import environment, record, rows_of_table
 
 NASTY = 'a, "b"\r\nc\rd\n e;\t\u2028 é 日本 \x00'
 
@@ -337,7 +337,7 @@ def test_environments_gather_their_sessions(tmp_path):
 COLLECTOR = """
 import sys
 from pathlib import Path
-from studies import record
+from tests.harness.studies import record
 from harness.tables.collect import collect
 from harness.tables.records import launches_folder, write_record
 results, name = Path(sys.argv[1]), sys.argv[2]
@@ -354,7 +354,7 @@ def test_collectors_at_once_lose_nothing(tmp_path, request):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", COLLECTOR, str(tmp_path), name],
-            env=environment(PYTHONPATH=str(request.path.parent)), cwd=request.config.rootpath,
+            env=environment(PYTHONPATH=str(request.config.rootpath)), cwd=request.config.rootpath,
         )
         for name in "ab"
     ]  # fmt: skip

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.launch.launches import lacking
 from harness.launch.preflight import complete
-from harness.session import Session
-from harness.slurm.manifest import Manifest, planned_points, read_manifest, write_manifest
+from harness.run.launches import lacking
+from harness.run.session import Session
 from harness.study.points import expand
+from harness.submission.manifest import Manifest, planned_points, read_manifest, write_manifest
 from harness.tables.records import new_identity
 from tests.harness.studies import harness, study_of
 

@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import harness, write_study
 
 from harness.errors import UserError
-from harness.slurm.manifest import Array, Manifest, Shape
 from harness.slurm.partition import Partition, partition_of
 from harness.slurm.ready import write_site_blocks
 from harness.slurm.script import array_script, quoted
 from harness.slurm.site import Site, read_site, seconds_of
+from harness.submission.manifest import Array, Manifest, Shape
+from tests.harness.studies import harness, write_study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHAPE = Shape(nodes=1, processes=1, threads_per_process=1, seconds=60)
 STUDY = (
     "[parameters]\nmode = 'good'\n[sweep.product]\nprocesses = [1, 2]\n[measure]\nlaunches = 2\n"

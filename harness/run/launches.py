@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError
-from harness.launch.launch import Launch
+from harness.job import current_job
 from harness.launch.preflight import check_points
 from harness.launch.recovery import RUNNING
 from harness.launch.segments import lacking_room
 from harness.launch.timing import now
 from harness.machine import machine_cores, node_count
-from harness.progress import Reporter
-from harness.schedule import PointState, launches_missing, states_of
-from harness.session import Session
-from harness.slurm.job import current_job
-from harness.slurm.manifest import Task
+from harness.run.environment import provenance
+from harness.run.launch import Launch
+from harness.run.progress import Reporter
+from harness.run.schedule import PointState, launches_missing, states_of
+from harness.run.session import Session
 from harness.study.points import Point, varying_parameters
 from harness.study.values import Measure
+from harness.submission.manifest import Task
 from harness.tables import records
-from harness.tables.environment import provenance
 from harness.tables.records import LaunchRecord
 
 

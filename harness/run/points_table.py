@@ -1,0 +1,44 @@
+"""``<study>.points.csv``: the points of a preset, and how far each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.files import write_whole
+from harness.run.schedule import PointState
+from harness.study.study import Study
+from harness.tables import table as tables
+from harness.tables.schemas import add_kinds
+
+
+def write_points(
+    results: Path, study: Study, states: Iterable[PointState], environment: str
+) -> None:
+    """Write ``<study>.points.csv``: what this preset's points are, and how far each is."""
+    rows: list[dict[str, Any]] = []
+    names: list[str] = []
+    for state in states:
+        point, summary = state.point, state.summary
+        names += [name for name in point.parameters if name not in names]
+        rows.append({
+            **point.parameters,
+            "study": study.name,
+            "preset": study.preset,
+            "point": point.id,
+            "state": state.state(study.measure),
+            "source": state.source,
+            "cores": point.cores,
+            "launches_ok": len(state.launch_seconds),
+            "launches_failed": len(state.failures),
+            "median_seconds": summary.median if summary else None,
+            "low_seconds": summary.low if summary else None,
+            "high_seconds": summary.high if summary else None,
+            "stopped_by": state.stopped_by(study.measure),
+            "environment": environment,
+        })  # fmt: skip
+    header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
+    path = tables.points_path(results, study.name)
+    tables.write_schema(path, add_kinds({}, rows))
+    write_whole(path, tables.format_csv(header, map(tables.cells_of, rows)))

@@ -1,0 +1,1 @@
+"""What a scheduler was asked to run, and how it stands; no scheduler is named here."""
