@@ -31,6 +31,9 @@ and, where it needs them, of these:
     After each repetition, on each rank: the rank's role, phases, batches and bytes, by the
     names of `harness.tables.table.RANK_COLUMNS`.
 
+The class may stand in another file than the one that is named, if that one imports it by
+``from package.module import Class``: the code that is hashed is that of the file that defines it.
+
 Metrics are taken from rank 0. ``version``, ``modules`` and ``packages`` are written as literals, so
 that a plan can read them without importing the workload.
 """
@@ -38,6 +41,7 @@ that a plan can read them without importing the workload.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import sys
@@ -105,8 +109,7 @@ def inspect_workload(study: Study) -> WorkloadCode:
     """
     module, _, class_name = study.workload.partition(":")
     with _on_path(study.folder):
-        origin = _find(study, module)
-        definition = _class_definition(study, origin, class_name)
+        origin, definition = _class_definition(study, module, class_name)
         declared = _literals(study, definition)
         digest = hashlib.sha256()
         named = [_find(study, str(name), class_name) for name in declared["modules"]]
@@ -135,19 +138,47 @@ def _find(study: Study, module: str, declared_by: str = "") -> Path:
     return Path(spec.origin)
 
 
-def _class_definition(study: Study, origin: Path, name: str) -> ast.ClassDef:
+def _class_definition(study: Study, module: str, name: str) -> tuple[Path, ast.ClassDef]:
+    """The file that defines a class, and the definition; names that were imported are followed."""
+    first, seen = _find(study, module), set()
+    while (module, name) not in seen:
+        seen.add((module, name))
+        origin = _find(study, module)
+        tree = _parsed(study, origin)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return origin, node
+        # A package that offers a class of a module below it: what counts is that module's code.
+        module, name = _imported_as(tree, module, origin, name) or (module, name)
+    raise study.source.error(
+        ("workload",),
+        f"'workload': {first.name} has no class '{study.workload.partition(':')[2]}' at its top "
+        "level",
+    )  # fmt: skip
+
+
+def _parsed(study: Study, origin: Path) -> ast.Module:
     try:
-        tree = ast.parse(origin.read_bytes())
+        return ast.parse(origin.read_bytes())
     except (SyntaxError, ValueError) as error:
         raise study.source.error(
             ("workload",), f"'workload': {origin.name} is no valid Python ({error})"
         ) from None
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-    raise study.source.error(
-        ("workload",), f"'workload': {origin.name} has no class '{name}' at its top level"
-    )
+
+
+def _imported_as(tree: ast.Module, module: str, origin: Path, name: str) -> tuple[str, str] | None:
+    """Module and name behind what a file imports at its top level by ``from a.b import C``."""
+    package = module if origin.name == "__init__.py" else module.rpartition(".")[0]
+    for node in reversed(tree.body):  # of two imports the later one counts
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        for alias in node.names:
+            if (alias.asname or alias.name) != name:
+                continue
+            dots = "." * node.level + (node.module or "")
+            with contextlib.suppress(ImportError, ValueError):  # beyond the outermost package
+                return importlib.util.resolve_name(dots, package or None), alias.name
+    return None
 
 
 def _literals(study: Study, definition: ast.ClassDef) -> dict[str, Any]:
