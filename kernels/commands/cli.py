@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from kernels.commands.cachesim import cachesim
+from kernels.commands.levels import show_levels
 from kernels.commands.likwid import likwid, show_comparison
 from kernels.commands.machines import machines
 from kernels.commands.measure import list_kernels, measure, tell
 from kernels.machines import ceilings as roofs
 from kernels.machines import core_roofs as shares
+from kernels.machines import curve
 from kernels.machines.caches import cores
 from kernels.machines.roof import Roof
 from kernels.table import Row, Table, utc_now
@@ -116,17 +118,29 @@ def ceilings(
     NumPy's matrix product, by the vectors that its library chooses: what one reaches. A triad
     a = b + s c counts 12 bytes an element: the line that an ordinary store fetches first is not
     counted, and triad_nontemporal does not fetch it.
+
+    First the bandwidth over the working set is measured (bandwidth_curve.csv). Its plateaus tell
+    what a program has of each cache, which on a virtual machine may be less than the system says;
+    each level's roof is then measured where the curve is highest on its plateau.
     """
     table, rows = Table(results / "ceilings.csv", roofs.COLUMNS), list[Row]()
+    curves, shape = Table(results / shares.CURVE, curve.COLUMNS), list[Row]()
     isa = machine_isa()
 
     def add(row: Row) -> None:
         table.append([row])
         rows.append(row)
 
-    roofs.measure(threads, isa, rounds=rounds, seconds=seconds, add=add, tell=tell)
+    def add_to_curve(row: Row) -> None:
+        curves.append([row])
+        shape.append(row)
+
+    roofs.measure(
+        threads, isa, rounds=rounds, seconds=seconds, add=add, add_to_curve=add_to_curve, tell=tell
+    )
+    show_levels(_console(), shape)
     _console().print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
-    click.echo(f"{len(rows)} rows added to {table.path}")
+    click.echo(f"{len(rows)} rows added to {table.path}, {len(shape)} to {curves.path}")
     if beside:
         show_comparison(rows, isa.name)
 
@@ -219,7 +233,8 @@ def stages(
         f"({min(ratios):.3f} to {max(ratios):.3f})"
     )
     click.echo(f"{len(rows)} rows added to {table.path}")
-    if sentence := shares.doubt(rows, over):
+    # A stage of some hundred nanoseconds may seem faster than it is: told, and no error.
+    for sentence in shares.doubts(rows, over):
         click.echo(f"warning: {sentence}", err=True)
 
 

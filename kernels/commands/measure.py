@@ -92,7 +92,9 @@ def measure(
     if too_many := [count for count in threads if count > len(cores())]:
         raise SparringError(f"{too_many[0]} threads: this process may use {len(cores())} cores")
     isa, table = machine_isa(), Table(results / "roofline.csv", COLUMNS)
-    roofs = shares.of_here(results, {item.threads for item in items}, isa, tell)
+    roofs = shares.of_here(
+        results, {item.threads for item in items}, isa, tell, rounds=2 if preset == "smoke" else 7
+    )
     work = Measurement(
         isa, roofs, described, active, checked_sources(sources), results / "cachesim",
         table.append, tell,
@@ -106,11 +108,23 @@ def measure(
     for line in dict.fromkeys(_complaint(row) for row in rows if row["status"] != "ok"):
         click.echo(line)
     click.echo(f"{len(rows)} rows added to {table.path}")
-    for number, roof in sorted(roofs.items()):
-        if sentence := shares.doubt([row for row in rows if row["threads"] == number], roof):
-            click.echo(f"warning: {sentence}", err=True)
+    above = [
+        sentence
+        for number, roof in sorted(roofs.items())
+        for sentence in shares.doubts(
+            [row for row in rows if row["threads"] == number and row["source"] == "measured"], roof
+        )
+    ]
+    for sentence in above:
+        click.echo(f"above its roof: {sentence}", err=True)
     if any(row["status"] == "failed" for row in rows):
         raise SparringError("some results were wrong, and have no times; see the table")
+    if above:
+        raise SparringError(
+            f"{len(above)} points lie above their roof by more than the interval of both: the "
+            "roofs were measured while something else ran; measure them again (python -m kernels "
+            "ceilings) on a quiet machine, then this. The rows are in the table"
+        )
 
 
 def _complaint(row: Row) -> str:

@@ -121,12 +121,19 @@ struct Arrays {
     ok = memory;
     if (!ok) return;
     for (int i = 0; i < count; i++) at[i] = reinterpret_cast<Vec*>(memory + i * gap);
-    // First touched by the thread that streams, so that pages lie in its memory.
-    for (int64_t i = 0; i < length; i++)
+    // First touched by the thread that streams, so that pages lie in its memory. The numbers
+    // repeat after PERIOD vectors, and the rest is a copy of what lies so far before it.
+    constexpr int64_t PERIOD = 1021;
+    for (int64_t i = 0; i < length && i < PERIOD; i++)
       for (int lane = 0; lane < LANES; lane++) {
-        float n = (float)((i * LANES + lane) % 1021);
+        float n = (float)((i * LANES + lane) % PERIOD);
         if (count == 1) at[0][i][lane] = n;
         else at[0][i][lane] = -1, at[1][i][lane] = n, at[2][i][lane] = n + 1;
+      }
+    for (int array = 0; array < count; array++)
+      for (int64_t i = PERIOD; i < length; i += PERIOD) {
+        int64_t some = length - i < PERIOD ? length - i : PERIOD;
+        std::memcpy(at[array] + i, at[array] + i - PERIOD, some * sizeof(Vec));
       }
   }
   ~Arrays() { std::free(memory); }
@@ -200,9 +207,11 @@ void triad(Arrays& a, int64_t passes) {
 }
 
 bool triad_is_right(const Arrays& a) {
+  Words wrong{};
   for (int64_t i = 0; i < a.length; i++)
-    for (int lane = 0; lane < LANES; lane++)
-      if (a.at[0][i][lane] != a.at[1][i][lane] + FACTOR * a.at[2][i][lane]) return false;
+    wrong |= (Words)(a.at[0][i] != a.at[1][i] + FACTOR * a.at[2][i]);
+  for (int lane = 0; lane < LANES; lane++)
+    if (wrong[lane]) return false;
   return true;
 }
 
@@ -254,6 +263,32 @@ double ceilings_fma(int64_t rounds, int threads, const int* cpus) {
             if (s.value[i][lane] != 2.0f) return false;
         return true;
       });
+}
+
+// Cycles of one round of ceilings_cycles.
+int ceilings_cycles_round() { return 3 * 64; }
+
+// Rounds of integer multiplications that each wait for the one before, three cycles each on Intel's
+// processors since Nehalem and on AMD's since Zen (A. Fog, "Instruction tables"): how fast the clock
+// runs. (Additions would not tell: recent cores add constants while they rename.) Beside them some
+// multiply-adds, so that it is the clock of vector code.
+double ceilings_cycles(int64_t rounds, const int* cpus) {
+  return measure(
+      1, cpus, [](int) { return Sums{}; },
+      [&](Sums& s) {
+        uint64_t x = 3, factor = 5;
+        asm volatile("" : "+r"(factor));
+        Vec v = s.value[0] + 0.5f, half = Vec{} + 0.5f;
+        for (int64_t r = 0; r < rounds; r++)
+          UNROLL for (int i = 0; i < 64; i++) {
+            x *= factor;
+            asm volatile("" : "+r"(x));
+            if (i % 16 == 0) v = v * half + half;
+          }
+        s.value[0] = v;
+        FORGET(&s);
+      },
+      [](const Sums&) { return true; });
 }
 
 // Bytes that one pass moves on each thread, stores counted once (McCalpin's convention).

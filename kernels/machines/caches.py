@@ -15,8 +15,6 @@ from sparring.errors import SparringError
 
 CPUS = Path("/sys/devices/system/cpu")
 
-#: A thread streams through this part of what it may fill of a cache.
-PART = 0.5
 #: Main memory is streamed through in at least so many times the last cache.
 BEYOND = 4
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
@@ -90,28 +88,3 @@ def cores(folder: Path = CPUS) -> tuple[int, ...]:
             core = "", str(cpu)
         firsts.setdefault(core, cpu)
     return tuple(firsts.values())[: allowed_cores()]  # a control group may allow fewer
-
-
-def working_sets(levels: tuple[Cache, ...], cpus: tuple[int, ...]) -> dict[str, int]:
-    """Bytes that each of the threads on ``cpus`` streams through, to measure each level.
-
-    Of a cache, half of the share that falls to a thread; where a shared cache leaves so little
-    that the caches before it would hold it, twice what these hold, at most the whole share. A
-    cache with no more room than the one before it is left out. Of DRAM, for all threads together
-    `BEYOND` times the last cache, all of its instances.
-
-    Args:
-        levels: what serves the first of the CPUs; the others have caches of the same sizes.
-        cpus: one for each thread.
-    """
-    sets, inner = {}, 0
-    for cache in levels:
-        share = cache.bytes // max(1, len(cache.cpus.intersection(cpus)))
-        if share > inner:
-            sets[f"L{cache.level}"] = max(int(share * PART), min(2 * inner, share))
-            inner = share
-    last = levels[-1]
-    # Threads beside those that share the first CPU's cache have another instance of it.
-    instances = -(-len(cpus) // max(1, len(last.cpus.intersection(cpus))))
-    sets["DRAM"] = max(BEYOND * last.bytes * instances // len(cpus), 2 * inner)
-    return sets

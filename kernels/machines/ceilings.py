@@ -15,7 +15,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kernels.machines.caches import Cache, caches, cores, working_sets
+from kernels.machines import curve
+from kernels.machines.caches import Cache, caches, cores
 from kernels.machines.probe import AbsentStreamError, Probe
 from kernels.sgemm import sgemm
 from kernels.table import SCHEMA_VERSION, Row, Value, utc_now
@@ -57,21 +58,27 @@ class Ceiling:
         )
 
 
-def planned(cpus: Sequence[int], levels: tuple[Cache, ...], *, product: bool) -> list[Ceiling]:
+def planned(
+    cpus: Sequence[int], levels: tuple[Cache, ...], curves: Sequence[Row], *, product: bool
+) -> list[Ceiling]:
     """The roofs of one number of threads, a thread on each CPU.
 
     Args:
         cpus: one for each thread.
-        levels: see `working_sets`.
+        levels: described caches.
+        curves: rows of `kernels.machines.curve`, which tell what each cache holds.
         product: whether NumPy's matrix product is one of them.
     """
     chosen = tuple(cpus)
     roofs = [Ceiling("FMA", "fma", chosen, None)]
     if product:
         roofs.append(Ceiling("FMA", "sgemm", chosen, None))
-    for level, size in working_sets(levels, chosen).items():
-        kinds = ("read", "triad", "triad_nontemporal") if level == "DRAM" else ("read", "triad")
-        roofs += [Ceiling(level, kind, chosen, size * len(chosen)) for kind in kinds]
+    effective = curve.levels_of(curves, chosen, levels)
+    for kind in curve.KINDS:
+        for level, size in curve.working_sets(effective, curves, len(chosen), kind).items():
+            roofs.append(Ceiling(level, kind, chosen, size))
+            if level == "DRAM" and kind == "triad":
+                roofs.append(Ceiling(level, "triad_nontemporal", chosen, size))
     return roofs
 
 
@@ -136,19 +143,22 @@ def measure(
     rounds: int,
     seconds: float,
     add: Callable[[Row], None],
+    add_to_curve: Callable[[Row], None],
     tell: Callable[[str], None],
     seed: int = 0,
     product: bool = True,
     levels: tuple[Cache, ...] | None = None,
 ) -> None:
-    """Measure all roofs.
+    """Measure the curves of bandwidth over the working set, then all roofs.
 
     Args:
         threads: numbers of threads, a core for each.
         isa: instruction set to measure with.
-        rounds: samples of each roof.
-        seconds: how long one lasts, nearly; matrix products have their own length.
+        rounds: samples of each roof; a size of a curve has half as many.
+        seconds: how long one lasts, nearly; matrix products have their own length, and a sample of
+            a curve a quarter.
         add: takes each sample, as a row of `COLUMNS`, as soon as it is there.
+        add_to_curve: takes those of the curves, rows of `kernels.machines.curve.COLUMNS`.
         tell: takes a line about the progress.
         seed: of the order.
         product: whether NumPy's matrix product is measured beside them.
@@ -165,13 +175,23 @@ def measure(
         )
     if levels is None:
         levels = caches(available[0])
+    run, curves = utc_now(), list[Row]()
+
+    def keep(row: Row) -> None:
+        add_to_curve(row)
+        curves.append(row)
+
+    tell("bandwidth over the working set")
+    curve.measure(
+        threads, isa, rounds=-(-rounds // 2), seconds=seconds / 4, add=keep, run=run,
+        available=available, levels=levels, seed=seed,
+    )  # fmt: skip
     roofs = [
         roof
         for count in sorted(set(threads))
-        for roof in planned(available[:count], levels, product=product)
+        for roof in planned(available[:count], levels, curves, product=product)
     ]
     measurement, order = Measurement(Probe(isa), seconds, tell), random.Random(seed)
-    run = utc_now()
     for number in range(rounds):
         order.shuffle(roofs)
         for roof in roofs:

@@ -5,89 +5,124 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kernels.machines import ceilings
-from kernels.machines.caches import Cache, caches, cores
+from kernels.machines import ceilings, curve
+from kernels.machines.caches import caches, cores
 from kernels.machines.machine import Machine
 from kernels.machines.roof import Roof, roof
-from kernels.table import Row, Table
+from kernels.table import Row, Table, Value
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
 from sparring.fused.machine import Isa
 
-#: So many times the peak are no accident of measuring.
+CURVE = "bandwidth_curve.csv"
+#: So many times a roof are no accident of measuring, however small the intervals are.
 DOUBTFUL = 1.03
+#: What tells points apart: level, source of bytes, and what is told of them.
+_POINT = (
+    "level", "bytes_source", "kernel", "variant", "batch_size", "input_size", "direction", "stage",
+)  # fmt: skip
 
 
-def measured(rows: Iterable[Mapping[str, str]], threads: int, isa: Isa) -> Roof | None:
+def measured(
+    rows: Iterable[Mapping[str, str]], curves: Iterable[Mapping[str, str]], threads: int, isa: Isa
+) -> Roof | None:
     """This machine's, over so many threads, each with a core; None if it was not measured.
+
+    A cache's capacity is what it reaches by the run's own curve: a run without one does not count.
 
     Args:
         rows: of ``ceilings.csv``.
+        curves: of ``bandwidth_curve.csv``.
         threads: their private caches together hold so many times as much.
         isa: instruction set that was measured with.
     """
-    cpus = cores()
-    busy = cpus[:threads]
-    reached = [
-        Cache(
-            cache.level,
-            cache.bytes * -(-len(busy) // max(1, len(cache.cpus.intersection(busy)))),
-            cache.cpus,
-        )
-        for cache in caches(cpus[0])
-    ]
-    return roof(rows, cpu_model(), isa.name, threads, reached)
+    cpus, runs = cores(), dict[str, list[Mapping[str, str]]]()
+    for row in curves:
+        if (row["machine"], row["isa"], row["threads"]) == (cpu_model(), isa.name, str(threads)):
+            runs.setdefault(row["run"], []).append(row)
+    described = caches(cpus[0])
+    capacities = {
+        run: {
+            level.level: int(level.reaches)
+            for level in curve.levels_of(own, cpus[:threads], described)[:-1]
+        }
+        for run, own in runs.items()
+    }
+    return roof(rows, cpu_model(), isa.name, threads, capacities)
 
 
 def of_here(
-    results: Path, threads: Iterable[int], isa: Isa, tell: Callable[[str], None]
+    results: Path,
+    threads: Iterable[int],
+    isa: Isa,
+    tell: Callable[[str], None],
+    rounds: int = 7,
 ) -> dict[int, Roof]:
     """This machine's roofs by the number of threads: the table's, else measured and added to it.
 
     Args:
-        results: folder of ``ceilings.csv``.
+        results: folder of ``ceilings.csv`` and ``bandwidth_curve.csv``.
         threads: the numbers, each at most this process's cores.
         isa: instruction set.
         tell: takes a line about what is measured.
+        rounds: samples of each roof, if they are measured.
 
     Raises:
         SparringError: if a roof cannot be measured.
     """
     table, found = Table(results / "ceilings.csv", ceilings.COLUMNS), dict[int, Roof]()
-    rows, wanted = table.rows(), sorted(set(threads))
-    missing = [number for number in wanted if measured(rows, number, isa) is None]
+    curves = Table(results / CURVE, curve.COLUMNS)
+    rows, shape, wanted = table.rows(), curves.rows(), sorted(set(threads))
+    missing = [number for number in wanted if measured(rows, shape, number, isa) is None]
     if missing:
         counts = " and ".join(map(str, missing))
         word = "thread" if missing == [1] else "threads"
         tell(f"no ceilings of this machine with {counts} {word} yet: measuring them")
         ceilings.measure(
-            missing, isa, rounds=7, seconds=0.02, add=lambda row: table.append([row]),
-            tell=lambda line: None,
+            missing, isa, rounds=rounds, seconds=0.02, add=lambda row: table.append([row]),
+            add_to_curve=lambda row: curves.append([row]), tell=lambda line: None,
         )  # fmt: skip
-        rows = table.rows()
+        rows, shape = table.rows(), curves.rows()
     for number in wanted:
-        over = measured(rows, number, isa)
+        over = measured(rows, shape, number, isa)
         if over is None:
             raise SparringError(f"{table.path}: lacks a whole measurement with {number} threads")
         found[number] = over
     return found
 
 
-def doubt(rows: Sequence[Row], over: Roof) -> str | None:
-    """A sentence if something computed faster than the peak: then the roof is too low.
+def doubts(rows: Sequence[Row], over: Roof) -> list[str]:
+    """A sentence for every point above its roof by more than the interval of both.
+
+    A point is a kernel's variant in a case at a level, its interval that of its samples, and the
+    roof's is its spread (`kernels.machines.roof.Roof`).
 
     Args:
-        rows: of this machine, with ``gflops``.
+        rows: of one machine and number of threads.
         over: the roof that they stand under.
     """
-    rates = [rate for row in rows if isinstance(rate := row["gflops"], float)]
-    if not rates or max(rates) <= DOUBTFUL * over.peak:
-        return None
-    return (
-        f"{max(rates):.1f} GFLOP/s were reached under a roof of {over.peak:.1f}: it was measured "
-        "while something else ran; measure it again (python -m kernels ceilings) on a quiet "
-        "machine, then this"
-    )
+    points: dict[tuple[Value, ...], list[Row]] = {}
+    for row in rows:
+        if isinstance(row.get("percent_of_ceiling"), float) or isinstance(row["gflops"], float):
+            points.setdefault(tuple(row.get(name) for name in _POINT), []).append(row)
+    found = []
+    for point, own in points.items():
+        level, _, kernel, *case = point
+        rates = [rate for row in own if isinstance(rate := row["gflops"], float)]
+        parts = [
+            part / 100 for row in own if isinstance(part := row.get("percent_of_ceiling"), float)
+        ]
+        of_peak = [rate / over.peak for rate in rates] if any(rates) else []
+        for name, reached in (("FMA", of_peak), (str(level), parts)):
+            if reached and min(reached) > max(1 + over.spread.get(name, 0.0), DOUBTFUL):
+                what = "the peak" if name == "FMA" else name
+                words = ", ".join(str(word) for word in case if word is not None)
+                found.append(
+                    f"{kernel} ({words}) reached {100 * min(reached):.0f} to "
+                    f"{100 * max(reached):.0f} % of its roof, {what}"
+                )
+                break
+    return found
 
 
 def of_core(machine: Machine, active: int) -> Roof:

@@ -52,6 +52,7 @@ class Probe:
             raise ProbeError(f"{path}: cannot be loaded: {error}") from None
         for name, arguments in {
             "ceilings_fma": [_LONG, _INT, _CPUS],
+            "ceilings_cycles": [_LONG, _CPUS],
             "ceilings_stream": [_INT, _LONG, _LONG, _INT, _CPUS],
         }.items():
             function = getattr(self._lib, name)
@@ -73,6 +74,16 @@ class Probe:
         seconds = self._lib.ceilings_fma(rounds, len(cpus), (_INT * len(cpus))(*cpus))
         _check("fma", seconds)
         return seconds, float(self._flops * rounds * len(cpus))
+
+    def cycles(self, rounds: int, cpu: int) -> tuple[float, float]:
+        """Seconds, and the cycles done in them, by integer products that wait for each other.
+
+        Raises:
+            ProbeError: if it fails.
+        """
+        seconds = self._lib.ceilings_cycles(rounds, (_INT * 1)(cpu))
+        _check("cycles", seconds)
+        return seconds, float(self._lib.ceilings_cycles_round() * rounds)
 
     def stream(self, kind: str, size: int, passes: int, cpus: Sequence[int]) -> tuple[float, float]:
         """Seconds, and the bytes moved in them.

@@ -9,9 +9,9 @@ is that of the level where the kernel's working set lives.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-from kernels.machines.caches import Cache
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Roof:
         peak: float32 operations, GFLOP/s.
         bandwidth: GB/s of each level: the larger of reading's and the triad's.
         capacity: bytes of each cache, nearest first.
+        spread: by level ("FMA" for the peak), how far the true roof may lie above the number,
+            relative to it; empty of theoretical roofs.
     """
 
     peak: float
     bandwidth: Mapping[str, float]
     capacity: Mapping[str, int]
+    spread: Mapping[str, float] = field(default_factory=dict)
 
     def level(self, working_set: float) -> str:
         """The smallest level that holds so many bytes."""
@@ -51,21 +54,27 @@ class Roof:
         return min(self.peak, intensity * self.bandwidth[level])
 
 
+def _rate(best: Mapping[tuple[str, str], float], level: str, kind: str) -> float:
+    return best.get((level, kind), 0.0)
+
+
 def roof(
     rows: Iterable[Mapping[str, str]],
     machine: str,
     isa: str,
     threads: int,
-    levels: Iterable[Cache],
+    capacities: Mapping[str, Mapping[str, int]],
 ) -> Roof | None:
     """The roof of the latest run whose rows cover the levels; None if there is none.
+
+    Its spread is as far above the best sample as the median of the samples lies below it.
 
     Args:
         rows: of ``ceilings.csv``, oldest first.
         machine: the processor's model.
         isa: instruction set that was measured with.
         threads: number of threads.
-        levels: the machine's caches.
+        capacities: by the run, bytes of each cache; others' rows are left out.
     """
     wanted = (machine, isa, str(threads))
     runs: dict[str, dict[tuple[str, str], list[float]]] = {}
@@ -74,14 +83,19 @@ def roof(
             rates = runs.setdefault(row["run"], {})
             rate = float(row["gflops"] or row["gbytes_per_second"])
             rates.setdefault((row["level"], row["kind"]), []).append(rate)
-    for run in reversed(list(runs.values())):
+    for name, run in reversed(list(runs.items())):
         best = {key: max(values) for key, values in run.items()}
-        bandwidth = {
-            level: max(rate, best.get((level, "triad"), rate))
-            for (level, kind), rate in best.items()
+        kinds = {
+            level: max(("read", "triad"), key=partial(_rate, best, level))
+            for level, kind in best
             if kind == "read"
         }
-        if ("FMA", "fma") in best and "DRAM" in bandwidth:
-            capacity = {f"L{cache.level}": cache.bytes for cache in levels}
-            return Roof(best["FMA", "fma"], bandwidth, capacity)
+        if ("FMA", "fma") in best and "DRAM" in kinds and name in capacities:
+            chosen = {"FMA": "fma", **kinds}
+            return Roof(
+                best["FMA", "fma"],
+                {level: best[level, kind] for level, kind in kinds.items()},
+                dict(capacities[name]),
+                {k: best[k, v] / median(run[k, v]) - 1 for k, v in chosen.items()},
+            )
     return None

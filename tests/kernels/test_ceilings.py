@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from kernels.commands import cli
 from kernels.machines import ceilings as roofs
-from kernels.machines.caches import Cache, caches, cores, working_sets
+from kernels.machines.caches import Cache, caches, cores
 from kernels.machines.probe import STREAMS, AbsentStreamError, Probe, ProbeError
 from kernels.machines.roof import Roof, roof
 from kernels.table import Table
@@ -57,24 +57,6 @@ def test_threads_run_where_they_did_afterwards(probe):
     assert cores() == before
 
 
-def test_working_sets_fill_half_of_a_share():
-    mib = 2**20
-    both = frozenset({0, 1})
-    levels = (Cache(1, 48 * KIB, frozenset({0})), Cache(2, mib, frozenset({0})),
-              Cache(3, 32 * mib, both))  # fmt: skip
-    one = working_sets(levels, (0,))
-    assert one == {"L1": 24 * KIB, "L2": 512 * KIB, "L3": 16 * mib, "DRAM": 128 * mib}
-    two = working_sets(levels, (0, 1))
-    assert two == {"L1": 24 * KIB, "L2": 512 * KIB, "L3": 8 * mib, "DRAM": 64 * mib}
-    # Two instances of the last cache, a third and a fourth thread on the second of them.
-    assert working_sets(levels, (0, 1, 2, 3))["DRAM"] == 64 * mib
-    # A share of the last cache that the one before would hold in half: it is filled.
-    small = (*levels[:2], Cache(3, 3 * mib, both))
-    assert working_sets(small, (0, 1))["L3"] == 3 * mib // 2
-    # And one that is no larger than the cache before is none.
-    assert "L3" not in working_sets((*levels[:2], Cache(3, 2 * mib, both)), (0, 1))
-
-
 def test_caches_are_read_as_linux_tells_them(tmp_path):
     def tell(index, **texts):
         folder = tmp_path / "cpu0" / "cache" / f"index{index}"
@@ -94,18 +76,21 @@ def test_caches_are_read_as_linux_tells_them(tmp_path):
 
 
 def test_every_sample_is_kept(tmp_path):
-    table = Table(tmp_path / "ceilings.csv", roofs.COLUMNS)
+    table, shape = Table(tmp_path / "ceilings.csv", roofs.COLUMNS), []
     for _ in range(2):
         roofs.measure(
             [1], machine_isa(), rounds=2, seconds=1e-3, add=lambda row: table.append([row]),
-            tell=print, product=False, levels=SMALL,
+            add_to_curve=shape.append, tell=print, product=False, levels=SMALL,
         )  # fmt: skip
     rows = table.rows()
-    kinds = [("FMA", "fma"), *((level, kind) for level in ("L1", "L2", "DRAM")
-                               for kind in ("read", "triad"))]  # fmt: skip
+    assert {(row["kind"], row["round"], row["threads"]) for row in shape} == {
+        ("read", 0, 1), ("triad", 0, 1)
+    }  # fmt: skip
+    assert {row["run"] for row in rows} == {row["run"] for row in shape}
+    kinds = [("FMA", "fma"), ("DRAM", "read"), ("DRAM", "triad")]
     for level, kind in kinds:
         own = [row for row in rows if (row["level"], row["kind"]) == (level, kind)]
-        assert [row["round"] for row in own] == ["0", "1", "0", "1"]
+        assert [row["round"] for row in own] == ["0", "1", "0", "1"], (level, kind)
         for row in own:
             assert float(row["seconds"]) > 0
             assert float(row["gflops"] or row["gbytes_per_second"]) > 0
@@ -135,9 +120,13 @@ def test_roof_is_the_best_sample_of_the_latest_whole_run():
         row(run="3", level="FMA", kind="fma", gflops="500"),  # was interrupted
         row(run="4", threads="2", level="FMA", kind="fma", gflops="500"),
     ]
-    found = roof(rows, "m", "avx2", 1, SMALL)
-    assert found == Roof(120, {"L1": 60, "DRAM": 10}, {"L1": 16 * KIB, "L2": 64 * KIB})
-    assert roof(rows, "other", "avx2", 1, SMALL) is None
+    capacities = {"2": {"L1": 16 * KIB}, "3": {"L1": 1}, "1": {"L1": 8 * KIB}}
+    found = roof(rows, "m", "avx2", 1, capacities)
+    spread = {"FMA": pytest.approx(120 / 110 - 1), "L1": 0, "DRAM": 0}
+    assert found == Roof(120, {"L1": 60, "DRAM": 10}, {"L1": 16 * KIB}, spread)
+    assert roof(rows, "other", "avx2", 1, capacities) is None
+    del capacities["2"]  # a run without a curve does not count
+    assert roof(rows, "m", "avx2", 1, capacities).peak == 90
 
 
 def test_attainable_is_the_lower_of_two_roofs():

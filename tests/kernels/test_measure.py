@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from kernels.commands import cli
 from kernels.declarations.kernel import Case, Kernel, Prepared, Variant
 from kernels.declarations.registry import KERNELS
-from kernels.machines import ceilings
+from kernels.machines import ceilings, curve
 from kernels.machines import core_roofs as shares
-from kernels.machines.caches import Cache, cores
+from kernels.machines.caches import cores
 from kernels.machines.machine import load
 from kernels.machines.roof import Roof
 from kernels.measure import rows as roofline_rows
@@ -142,9 +142,9 @@ def test_own_cases_replace_the_preset_s():
 @pytest.fixture
 def results(tmp_path):
     """A folder with roofs of one thread."""
-    rates = {("FMA", "fma"): 50.0} | {(f"L{n}", "read"): 100.0 / n for n in (1, 2, 3)}
+    rates = {("FMA", "fma"): 5e4} | {(f"L{n}", "read"): 1e5 / n for n in (1, 2, 3)}
     rows = []
-    for (level, kind), rate in (rates | {("DRAM", "read"): 10.0}).items():
+    for (level, kind), rate in (rates | {("DRAM", "read"): 1e4}).items():
         row = dict.fromkeys(ceilings.COLUMNS) | {
             "run": "1", "machine": cpu_model(), "isa": machine_isa().name, "threads": 1,
             "level": level, "kind": kind, "source": "measured",
@@ -152,6 +152,13 @@ def results(tmp_path):
         }  # fmt: skip
         rows.append(row)
     Table(tmp_path / "ceilings.csv", ceilings.COLUMNS).append(rows)
+    Table(tmp_path / "bandwidth_curve.csv", curve.COLUMNS).append(
+        dict.fromkeys(curve.COLUMNS)
+        | {"run": "1", "machine": cpu_model(), "isa": machine_isa().name, "threads": 1,
+           "kind": "read", "working_set_bytes": size, "gbytes_per_second": 1e4,
+           "source": "measured"}
+        for size in (2**15, 2**16, 2**17)
+    )  # fmt: skip
     return tmp_path
 
 
@@ -201,8 +208,10 @@ def test_mistakes_are_one_sentence(results, arguments, message):
 def test_without_roofs_they_are_measured(monkeypatch, tmp_path, results):
     asked = []
 
-    def measure(threads, isa, *, add, **others):
+    def measure(threads, isa, *, add, add_to_curve, **others):
         asked.extend(threads)
+        for row in Table(results / "bandwidth_curve.csv", curve.COLUMNS).rows():
+            add_to_curve(row)
         for row in Table(results / "ceilings.csv", ceilings.COLUMNS).rows():
             add(row)
 
@@ -239,22 +248,41 @@ def test_a_variant_that_cannot_be_made_is_skipped_with_the_reason():
     assert (other.status, other.message) == ("skipped", "no C++ compiler found")
 
 
-def test_a_roof_below_what_was_reached_is_doubted():
-    assert shares.doubt([{"gflops": 100.0}, {"gflops": None}], ROOF) is None
-    sentence = shares.doubt([{"gflops": 120.0}], ROOF)
-    assert sentence.startswith("120.0 GFLOP/s were reached under a roof of 100.0")
+def point(**changes):
+    return {
+        "kernel": "relu_forward", "variant": "torch_nchw", "level": "L2", "gflops": None,
+        "percent_of_ceiling": None, **changes,
+    }  # fmt: skip
+
+
+def test_a_point_above_its_roof_by_more_than_both_intervals_is_told():
+    over = replace(ROOF, spread={"FMA": 0.1, "L2": 0.2})
+    assert not shares.doubts([point(gflops=109.0), point(gflops=150.0)], over)
+    assert shares.doubts([point(gflops=112.0), point(gflops=150.0)], over) == [
+        "relu_forward (torch_nchw) reached 112 to 150 % of its roof, the peak"
+    ]
+    assert not shares.doubts([point(percent_of_ceiling=119.0)], over)
+    (sentence,) = shares.doubts([point(percent_of_ceiling=121.0)], over)
+    assert "relu_forward (torch_nchw) reached 121 to 121 % of its roof, L2" in sentence
+    # Another level is another point.
+    rows = [point(percent_of_ceiling=121.0), point(percent_of_ceiling=10.0, level="L1")]
+    assert len(shares.doubts(rows, over)) == 1
+
+
+def test_measuring_fails_where_a_point_lies_above_its_roof(results):
+    rows = Table(results / "ceilings.csv", ceilings.COLUMNS).rows()
+    (results / "ceilings.csv").unlink()
+    Table(results / "ceilings.csv", ceilings.COLUMNS).append(
+        row | ({"gbytes_per_second": 1e-3} if row["gbytes_per_second"] else {}) for row in rows
+    )
+    result = measured(results, "--kernel", "relu_forward", "--batch-size", "2")
+    assert result.exit_code == 2
+    assert "above its roof: relu_forward (torch_nchw, 2, 28)" in result.stderr
+    assert "points lie above their roof" in result.stderr
+    assert len((results / "roofline.csv").read_text().splitlines()) > 1  # nothing is lost
 
 
 def test_list_shows_all_kernels():
     result = CliRunner().invoke(cli.main, ["list"])
     assert result.exit_code == 0
     assert all(name in result.stdout for name in KERNELS)
-
-
-def test_private_caches_of_threads_add_up(monkeypatch, results):
-    levels = (Cache(1, 2**15, frozenset({0})), Cache(3, 2**20, frozenset({0, 1})))
-    monkeypatch.setattr(shares, "caches", lambda cpu: levels)
-    monkeypatch.setattr(shares, "cores", lambda: (0, 1))
-    monkeypatch.setattr(shares, "roof", lambda rows, model, isa, threads, levels: levels)
-    found = shares.measured([], 2, machine_isa())
-    assert [cache.bytes for cache in found] == [2**16, 2**20]
