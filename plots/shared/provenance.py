@@ -10,11 +10,13 @@ from harness.tables.table import environment_path
 
 
 def load(table: Path) -> dict[str, Any]:
-    """Environments by id; empty if the file is absent or is no JSON object."""
+    """Environments by id; empty if the file is absent, no regular file, or no JSON object."""
     path = environment_path(table.parent, table.stem)
+    if not path.is_file():  # to open a pipe would wait for ever
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
