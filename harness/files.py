@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,10 +55,15 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def write_whole(path: Path, text: str) -> bool:
+def write_whole(path: Path, text: str, *, durable: bool = True) -> bool:
     """Put a file in place whole or not at all; an equal file is left untouched.
 
     Where a symbolic link stands, the file that it names is written.
+
+    Args:
+        path: the file.
+        text: what it is to hold.
+        durable: wait until the disk has it; what need not outlive a power cut saves milliseconds.
 
     Returns:
         whether the file changed.
@@ -68,6 +72,8 @@ def write_whole(path: Path, text: str) -> bool:
     check_regular(path)
     if path.is_file() and path.read_bytes() == content:
         return False
+    import tempfile  # every rank imports this module, and none writes so
+
     target = Path(os.path.realpath(path))
     with naming(path):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +81,9 @@ def write_whole(path: Path, text: str) -> bool:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             umask = os.umask(0)
             os.umask(umask)
             Path(temporary).chmod(0o666 & ~umask)  # mkstemp is private; results are to be shared

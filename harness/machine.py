@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import psutil
+from typing import NamedTuple
 
 from harness.job import allocation
 
@@ -21,8 +18,7 @@ _CPUS = Path("/sys/devices/system/cpu")
 _planned: list[int] = []
 
 
-@dataclass(frozen=True)
-class Core:
+class Core(NamedTuple):
     """A physical core and those of its CPUs (hardware threads) that we may run on."""
 
     socket: int
@@ -137,6 +133,8 @@ def cpu_model() -> str:
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or platform.machine()
 
 
@@ -163,4 +161,6 @@ def governor() -> str | None:
 
 def memory_bytes() -> int:
     """Physical memory in bytes."""
+    import psutil  # as every rank imports this module, and none asks
+
     return int(psutil.virtual_memory().total)

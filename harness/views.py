@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 from harness.run.schedule import PointState
 from harness.study.points import varying_parameters
@@ -27,11 +27,9 @@ def print_states(
 ) -> None:
     """A table of points; with ``queue``, what waits and runs for each (by the point's id)."""
     varying = varying_parameters([state.point for state in states])
-    table = Table(box=None, pad_edge=False)
     heads = ["#", "point", *varying, "state", "n", "median / s", "95 % interval / s",
              "stopped by", "source"]  # fmt: skip
-    for name in [*heads, *(["queue"] if queue is not None else [])]:
-        table.add_column(name)
+    rows = [[*heads, *(["queue"] if queue is not None else [])]]
     for state in states:
         summary = state.summary
         if summary is None:
@@ -41,7 +39,7 @@ def print_states(
         else:
             interval = f"{summary.low:.4g} to {summary.high:.4g}"
             timing = [str(summary.n), f"{summary.median:.4g}", interval]
-        table.add_row(
+        rows.append([
             str(state.point.index),
             state.point.id,
             *(str(state.point.parameters.get(name, "")) for name in varying),
@@ -50,8 +48,30 @@ def print_states(
             state.stopped_by(measure) or "",
             state.source,
             *([queue.get(state.point.id, "")] if queue is not None else []),
-        )
-    console().print(table)
+        ])  # fmt: skip
+    print_columns(rows)
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows of cells, each column as wide as its widest cell; the first row is the head.
+
+    rich would lay out 10,000 points for a quarter of a minute, to wrap what no log wraps.
+    """
+    shown = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    lines = (
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in
+                  zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    )  # fmt: skip
+    click.echo("\n".join(lines))
+
+
+def _printable(cell: str) -> str:
+    """A cell without line breaks and what would steer a terminal."""
+    if cell.isprintable():
+        return cell
+    return "".join(c if c.isprintable() else " " for c in cell)
 
 
 def print_failures(states: Sequence[PointState]) -> None:

@@ -11,10 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.launch.binding import BINDING
 from harness.machine import bindings, machine_cores, node_cores, node_count
-
-#: Environment variable that tells a worker the CPUs of each local rank: "0;1" or "0,1;2,3".
-BINDING = "HARNESS_BINDING"
 
 #: Environment variable that chooses how ranks start inside a Slurm allocation: a plugin of
 #: ``srun --mpi=list``, or ``mpiexec``. Unset, it is found out.

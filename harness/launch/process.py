@@ -6,11 +6,12 @@ import contextlib
 import ctypes
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ _LOG_TAIL_BYTES = 65536
 #: To look for a launch's ranks takes some milliseconds of a core that may be measuring.
 _ASK_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 # Loaded here and not in the forked child, where the loader's lock may be held by another thread.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -62,7 +64,7 @@ def run(
     """
     started = asked = time.monotonic()
     doubts = 0
-    with log.open("wb") as output:
+    with log.open("wb") as output, _adopting():
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -82,8 +84,8 @@ def run(
                     asked, doubts = time.monotonic(), doubts + 1 if lost(process.pid) else 0
                     if doubts == 2:
                         return Outcome(-signal.SIGKILL, timed_out=False, given_up=True)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    code = process.wait(timeout=min(0.1, limit_seconds - elapsed))
+                code = _wait(process, min(0.1, limit_seconds - elapsed))
+                if code is not None:
                     return Outcome(code, timed_out=False)
         finally:
             if grace_seconds and process.poll() is None:
@@ -91,6 +93,62 @@ def run(
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(grace_seconds)
             kill_tree(process, mark)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code as soon as there is one; None if there is none after so many seconds.
+
+    By the process's file descriptor (pidfd_open(2)): `Popen.wait` looks every 50 ms, which many a
+    launch would take longer for.
+    """
+    try:
+        number = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # no Linux, an old one, or no descriptor is left
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(seconds)
+        return None
+    try:
+        ended = select.poll()
+        ended.register(number, select.POLLIN)
+        ended.poll(max(0.0, seconds) * 1000)
+    finally:
+        os.close(number)
+    return process.poll()
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Be the parent of every process below us that loses its own, and end those that are left.
+
+    A daemon that has a session of its own and an empty environment is found by nothing else
+    (prctl(2), PR_SET_CHILD_SUBREAPER). Children that we had before are none of them.
+    """
+    if _LIBC is None:
+        yield
+        return
+    us, was = psutil.Process(), ctypes.c_int()
+    before = set(us.children())
+    _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was))
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        for _ in range(5):  # whoever is born, or comes to us, while we look
+            left = [child for child in us.children() if child not in before]
+            if not left:
+                break
+            _kill([process for child in left for process in [child, *_below(child)]])
+            for child in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child.pid, os.WNOHANG)
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, was.value)
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def kill_tree(process: subprocess.Popen[bytes], mark: str) -> None:

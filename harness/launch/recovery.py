@@ -42,7 +42,7 @@ def log_of(results: Path, study: str, launch: str) -> Path:
 
 def begin(folder: Path, record: LaunchRecord) -> None:
     """Note what a launch is before it begins."""
-    write_whole(folder / "launch.json", json.dumps(asdict(record)))
+    write_whole(folder / "launch.json", json.dumps(asdict(record)), durable=False)
 
 
 def finished_repetitions(folder: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,6 @@ import os
 import socket
 from pathlib import Path
 
-import psutil
-
 PLACE = Path("/dev/shm")
 _PREFIX = "mpich_shm_"
 _NOTE = "shared-memory"
@@ -37,8 +35,8 @@ def remove(folder: Path) -> None:
     left = {segment for segment in noted if (PLACE / segment).exists()}
     if not left:
         return
-    for process in psutil.pids():
-        left -= _mapped(Path(f"/proc/{process}/maps"))
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        left -= _mapped(maps)
     for segment in left:
         with contextlib.suppress(OSError):
             (PLACE / segment).unlink()

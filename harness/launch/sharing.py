@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.machine import cgroup_core_limit, cores
 
 
-@dataclass(frozen=True)
-class Seat:
+class Seat(NamedTuple):
     """Where a rank runs.
 
     Attributes:

@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Seconds by which clocks may differ: that of the system is coarse.
 _SLACK = 1.0
 
 
-@dataclass(frozen=True)
-class Repetition:
+class Repetition(NamedTuple):
     """One timed repetition.
 
     Attributes:
-        index: number in its launch, warm-ups included.
+        number: its number in its launch, warm-ups included.
         warmup: whether it only warmed up.
         seconds: from the barrier until the slowest rank was done.
         metrics: what this rank's ``run`` returned.
     """
 
-    index: int
+    number: int
     warmup: bool
     seconds: float
     metrics: dict[str, Any]
@@ -57,7 +55,7 @@ def check_seconds(repetition: Repetition, elapsed: float) -> None:
     """
     if not 0 < repetition.seconds <= elapsed + _SLACK:
         raise ValueError(
-            f"repetition {repetition.index} took {repetition.seconds:g} s by its clock; expected "
+            f"repetition {repetition.number} took {repetition.seconds:g} s by its clock; expected "
             f"more than 0 and at most the {elapsed:.2f} s that have passed since the launch began "
             "(does the workload replace Python's clock?)"
         )

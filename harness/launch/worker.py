@@ -15,14 +15,13 @@ if __name__ == "__main__":
 import json
 import os
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter  # our own: a workload may put another clock in its place
 from typing import TYPE_CHECKING, Any
 
 from harness.files import naming
-from harness.launch.launcher import BINDING
+from harness.launch.binding import bind
 from harness.launch.loading import load_class
 from harness.launch.returned import checked_details, checked_metrics, checked_report
 from harness.launch.segments import note
@@ -34,21 +33,9 @@ from harness.streams import without_input
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-_LOCAL_RANK = ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
-               "PMI_RANK")  # fmt: skip
-
-
 #: MPICH's launcher drops output that it has not forwarded when an abort reaches it
 #: (`python -m experiments.protocol aborts` counts how often).
 _PAUSE_SECONDS = 0.25
-
-
-def bind() -> None:
-    """Bind this rank to its CPUs, before any library counts how many there are."""
-    plan = os.environ.get(BINDING)
-    local = next((int(os.environ[name]) for name in _LOCAL_RANK if os.environ.get(name)), 0)
-    if plan and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, [int(cpu) for cpu in plan.split(";")[local].split(",")])
 
 
 def error_file(output: Path, rank: int) -> Path:
@@ -74,6 +61,8 @@ def main(spec_path: str) -> None:
                 f"rank {comm.rank}: {type(error).__name__}: {reason}",
                 encoding="utf-8", errors="backslashreplace",
             )  # fmt: skip
+            import traceback  # a rank that does well has no use for it
+
             traceback.print_exc()
             sys.stderr.flush()
             time.sleep(_PAUSE_SECONDS)
@@ -125,7 +114,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         ranks = comm.gather({**_rank_facts(comm), **report, "rank": comm.rank})
         finished.append(
             {
-                "repetition": repetition.index,
+                "repetition": repetition.number,
                 "warmup": repetition.warmup,
                 "seconds": repetition.seconds,
                 "started_at": started_at,

@@ -106,7 +106,7 @@ class Launch:
             "output": str(self.running / "repetitions.json"),
         }
         spec_file = self.running / "spec.json"
-        write_whole(spec_file, json.dumps(spec))
+        write_whole(spec_file, json.dumps(spec), durable=False)
         program = [sys.executable, "-m", "harness.launch.worker", str(spec_file)]
         launcher = self.session.launcher
         return run_process(

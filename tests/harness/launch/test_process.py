@@ -111,6 +111,24 @@ def test_descendant_without_its_mark_is_found_by_its_parents(tmp_path, log):
     assert gone(int(note.read_text()))
 
 
+@pytest.mark.parametrize("limit", [60.0, 2.0])
+def test_daemon_that_clears_its_environment_is_found_as_it_comes_to_us(tmp_path, log, limit):
+    """It has lost its parents, its session and its mark."""
+    cleared = DAEMON.replace("os.execv(sys.executable,", "os.execve(sys.executable,")
+    cleared = cleared.replace('time.sleep(600)"])', 'time.sleep(600)"], {})')
+    assert cleared.count("execve") == cleared.count(", {})") == 1
+    note, ours = tmp_path / "pid", subprocess.Popen(python("import time; time.sleep(600)"))
+    rest = "" if limit == 60.0 else "time.sleep(600)"
+    try:
+        outcome = run(python(cleared + rest, note), {}, "m", log, limit)
+        assert outcome.timed_out == bool(rest)
+        assert gone(int(note.read_text()))
+        assert ours.poll() is None
+    finally:
+        ours.kill()
+        ours.wait()
+
+
 def test_error_in_the_heartbeat_leaves_nothing_running(log):
     def interrupt(elapsed):
         raise KeyboardInterrupt

@@ -42,7 +42,7 @@ def test_only_the_work_is_timed():
 
 def test_warmups_come_first_and_are_marked():
     found = Rank().measure(warmups=2, timed=1)
-    assert [(r.index, r.warmup) for r in found] == [(0, True), (1, True), (2, False)]
+    assert [(r.number, r.warmup) for r in found] == [(0, True), (1, True), (2, False)]
     assert [r.warmup for r in Rank().measure(warmups=0, timed=1)] == [False]
 
 
