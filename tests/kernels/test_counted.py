@@ -16,7 +16,7 @@ from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import layouts
 from sparring.networks import Normalize
 from tests.kernels.counted import Counting, generic
-from tests.sparring.fused_networks import conv, head
+from tests.sparring.fused.fused_networks import conv, head
 
 #: Name to (image shape, layers).
 NETWORKS = {

@@ -15,7 +15,7 @@ from sparring.modelling.calibration.calibration import load
 from sparring.modelling.calibration.files import keep, machine_name, newest
 from tests.calibrations import calibration, fields, put
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def find(folder: Path, *backends: str) -> str | None:

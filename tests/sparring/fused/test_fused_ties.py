@@ -17,7 +17,7 @@ from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
 from sparring.fused.header import header, uses_winograd
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
-from tests.sparring.fused_networks import Kernel, conv, head
+from tests.sparring.fused.fused_networks import Kernel, conv, head
 
 IMAGES = 2000
 MARGIN = 0.005  # of the images, beyond PyTorch's float32: Winograd rounds ten times as coarsely

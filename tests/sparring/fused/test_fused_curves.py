@@ -9,7 +9,7 @@ from torch import nn
 from sparring.fused import machine
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
-from tests.sparring.fused_networks import (
+from tests.sparring.fused.fused_networks import (
     CURVE_NETWORKS,
     FUNCTIONS,
     OBJECTIVE_NUMBERS,

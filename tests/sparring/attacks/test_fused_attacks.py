@@ -21,8 +21,8 @@ from sparring.fused import engine as engines
 from sparring.fused import machine
 from sparring.fused.building import build as building
 from sparring.networks import Normalize
-from tests.sparring.fused_training_ranks import CLASSES, SHAPE
-from tests.sparring.fused_training_ranks import small as make
+from tests.sparring.compute.fused_training_ranks import CLASSES, SHAPE
+from tests.sparring.compute.fused_training_ranks import small as make
 
 
 @pytest.fixture(autouse=True)

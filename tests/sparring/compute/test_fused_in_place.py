@@ -14,8 +14,8 @@ from sparring.attacks import PGD
 from sparring.compute import fused as fused_compute
 from sparring.compute.flat_optimizer import elementwise
 from tests.mpi import run_ranks
-from tests.sparring.fused_training_ranks import arrays, weights_of
-from tests.sparring.fused_training_ranks import small as make
+from tests.sparring.compute.fused_training_ranks import arrays, weights_of
+from tests.sparring.compute.fused_training_ranks import small as make
 
 PROGRAM = str(Path(__file__).with_name("in_place_ranks.py"))
 OPTIMIZERS = {

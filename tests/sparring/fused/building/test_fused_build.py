@@ -26,7 +26,7 @@ from sparring.fused.building import build as building
 from sparring.fused.building import cache, compiler
 from sparring.fused.building.build import BuildError, Isa, Job, build, build_all, machine_isa
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 GENERIC = Isa("generic", 4, ())
 CXX = next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
 X86 = platform.machine() in ("x86_64", "AMD64")

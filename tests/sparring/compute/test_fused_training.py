@@ -21,8 +21,8 @@ from sparring.data.arrays import ArrayImages
 from sparring.errors import SparringError
 from sparring.strategies.replay import Replay, load_arrivals
 from tests.mpi import run_ranks
-from tests.sparring.fused_training_ranks import SHAPE, arrays, weights_of
-from tests.sparring.fused_training_ranks import small as make
+from tests.sparring.compute.fused_training_ranks import SHAPE, arrays, weights_of
+from tests.sparring.compute.fused_training_ranks import small as make
 
 PROGRAM = str(Path(__file__).with_name("fused_training_ranks.py"))
 

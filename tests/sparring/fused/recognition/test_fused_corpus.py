@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparring.fused.recognise import UnsupportedError, recognise
-from tests.sparring.corpus import CORPUS
+from tests.sparring.fused.recognition.corpus import CORPUS
 
 #: Refused altogether: the reason.
 REFUSED: dict[str, str] = {}

@@ -19,9 +19,9 @@ from sparring.fused.header import header, uses_winograd, winograd_outputs
 from sparring.fused.layouts import layouts
 from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
-from tests.sparring.fused_networks import NETWORKS, errors, kernels, network, sample, shape_of
+from tests.sparring.fused.fused_networks import NETWORKS, errors, kernels, network, sample, shape_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COUNTS = (1, 2, 15, 16, 17, 33)  # filling no block of any layout, one, or several
 GOAL = 2e-5  # 1.4e-5 is the worst of 12 seeds; most lie near 1e-6
 ISAS = machine._offered()  # at least the generic one, on any processor

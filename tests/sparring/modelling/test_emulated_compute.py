@@ -18,7 +18,7 @@ from sparring.modelling.emulation import (
 from sparring.strategies.waiting import SilentRankError
 from tests.calibrations import MICRO, calibration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Clock:

@@ -14,7 +14,7 @@ from sparring.fused.engine import OBJECTIVE_NUMBERS
 from sparring.fused.header import header, uses_winograd
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
-from tests.sparring.fused_networks import (
+from tests.sparring.fused.fused_networks import (
     POOLING_NETWORKS,
     errors,
     kernels,
