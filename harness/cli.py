@@ -1,44 +1,50 @@
-"""The command line: plan, run, submit, collect, status, compare, doctor."""
+"""The command line: plan, run, submit, jobs, collect, status, compare, doctor.
+
+A command is imported when it is called: `--help`, and each task of an array, wait for nothing else.
+"""
 
 from __future__ import annotations
 
 import errno
-import json
-import logging
-import math
+import importlib
 import sys
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
-from rich.table import Table
 
-from harness.doctor import examine
 from harness.errors import UserError
 from harness.launch.interruption import Terminated
-from harness.options import (
-    manifest_option,
-    open_session,
-    open_submitted,
-    settings,
-    study_named,
-    study_options,
-)
-from harness.run.progress import reporter
-from harness.run.runner import run as run_session
-from harness.run.schedule import launches_missing
-from harness.run.tasks import adopt, run_task
-from harness.slurm.commands import ready, submit
-from harness.study.values import Scalar
-from harness.submission.manifest import By
-from harness.submission.status import print_submissions, queue_of
-from harness.tables.compare import compare as compare_tables
-from harness.tables.table import rows_path, text_of
-from harness.views import complain, console, print_failures, print_states, summarize
+from harness.streams import complain
+
+#: Each command's name, where it is, and the line that tells of it.
+COMMANDS = {
+    "plan": ("harness.commands:plan", "Show the points of STUDY, and what is done already."),
+    "run": ("harness.commands:run", "Run what STUDY lacks, then write its tables."),
+    "submit": ("harness.slurm.commands:submit", "Submit what STUDY lacks as Slurm job arrays."),
+    "jobs": ("harness.slurm.commands:ready", "Write a cluster's settings into jobs/*.sbatch."),
+    "collect": ("harness.commands:collect", "Merge launch files into STUDY's tables."),
+    "status": ("harness.commands:status", "Count what is done, failed and missing, and tell why."),
+    "compare": ("harness.commands:compare_command", "Put two tables side by side, with a test."),
+    "doctor": ("harness.commands:doctor", "Tell what this machine offers to a study."),
+}
 
 
 class _Group(click.Group):
     """A group whose commands end with one sentence on a user's error, never a traceback."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -71,157 +77,6 @@ def main() -> None:
     python -m harness run STUDY.toml       run what is not done
     python -m harness submit STUDY.toml    the same as job arrays on a Slurm cluster
     """  # noqa: D301
+    import logging
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-
-
-@main.command()
-@study_options
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def plan(as_json: bool, **options: Any) -> None:
-    """Show the points of STUDY, how each would be launched, and what is done already."""
-    session = open_session(**options)
-    states = session.states().values()
-    measure, launcher = session.study.measure, session.launcher
-    if as_json:
-        points = [
-            {
-                "index": state.point.index,
-                "point": state.point.id,
-                "parameters": _json_values(state.point.parameters),
-                "source": state.source,
-                "state": state.state(measure),
-                "launches_missing": launches_missing(state, measure),
-                "command": launcher.command(
-                    state.point.processes, state.point.threads_per_process,
-                    ["python", "-m", "harness.launch.worker", "SPEC"], state.point.nodes,
-                ),
-            }
-            for state in states
-        ]  # fmt: skip
-        document = {
-            "study": session.study.name,
-            "preset": session.study.preset,
-            "environment": session.environment,
-            "points": points,
-        }
-        click.echo(json.dumps(document, indent=1, allow_nan=False))
-        return
-    missing = sum(launches_missing(state, measure) for state in states)
-    click.echo(
-        f"{session.study.name}, preset {session.study.preset or '(none)'}: "
-        f"{len(session.points)} points, {missing} launches missing under environment "
-        f"{session.environment}; started by {launcher.kind} ({launcher.library})"
-    )
-    print_states(list(states), measure)
-
-
-def _json_values(parameters: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Parameters as JSON can hold them: it has no nan and inf, which become texts as in tables."""
-    return {
-        name: text_of(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in parameters.items()
-    }
-
-
-@main.command()
-@study_options
-@click.option("--index", type=int, help="Only this point of the plan, or this array task.")
-@click.option("--retry", is_flag=True, help="Launch points again that failed.")
-@click.option("--by", type=click.Choice(["points", "replicates"]), default="points",
-              show_default=True, help="In a Slurm array: whether INDEX names a point, or a "
-              "replicate, which launches every point once.")  # fmt: skip
-@manifest_option
-@click.option("--array", type=int, default=0, help="Which array of the manifest INDEX belongs to.")
-def run(
-    index: int | None, retry: bool, by: str, manifest: Path | None, array: int, **options: Any
-) -> None:
-    """Run what STUDY lacks, then write its tables.
-
-    Every launch leaves a file as soon as it ends, so a run that is stopped at any moment goes on
-    where it was. Exit code 1 if a point failed: its row tells why and names a log.
-
-    A task of a Slurm array (--index $SLURM_ARRAY_TASK_ID, or --manifest with it) leaves launch
-    files only; `collect` merges them into the tables.
-    """
-    if manifest is None:
-        manifest = _adopted(cast("By", by), index, retry, **options)
-    elif options["study"] is not None:
-        raise UserError("--manifest and a study are named; expected one of them")
-    if manifest is not None:
-        if index is None:
-            raise UserError("--manifest: expected --index with it, the number of the array task")
-        told = run_task(manifest, array, index, reporter())
-        summarize(told.launches, told.states, told.measure, "`collect` writes the tables")
-        return
-    session = open_session(**options)
-    told = run_session(session, reporter(), index=index, retry=retry)
-    print_states(told.states, told.measure)
-    table = rows_path(session.results, session.study.name)
-    summarize(told.launches, told.states, told.measure, f"table: {table}")
-
-
-def _adopted(by: By, index: int | None, retry: bool, results: Path, **named: Any) -> Path | None:
-    """The manifest that a task writes of an array that `submit` did not make; None elsewhere."""
-    study = study_named(**named) if index is not None else None
-    chosen = settings(named["overrides"], named["oversubscribe"], named["emulate"])
-    found = adopt(study, chosen, results, by, index, retry) if study and index is not None else None
-    if found is None and by == "replicates":
-        raise UserError(
-            "--by replicates: expected --index and a task of a Slurm job array "
-            "(sbatch --array=0-5); elsewhere `run` without --by launches every point"
-        )
-    return found
-
-
-@main.command()
-@study_options
-@manifest_option
-def collect(**options: Any) -> None:
-    """Merge launch files into STUDY's tables; `run` does this by itself."""
-    session = open_submitted(**options)
-    collected = session.collect()
-    path = rows_path(session.results, session.study.name)
-    click.echo(f"{path}: {collected.rows} rows, {collected.added} of them new")
-
-
-@main.command()
-@study_options
-@manifest_option
-def status(**options: Any) -> None:
-    """Count what is done, failed and missing, tell why points failed, and what the queue holds."""
-    session = open_submitted(**options)
-    states = list(session.states().values())
-    submissions = queue_of(session.results, session.study.name, session.folder)
-    print_states(states, session.study.measure, submissions.by_point if submissions else None)
-    print_failures(states)
-    if submissions:
-        print_submissions(submissions)
-
-
-main.add_command(submit)
-main.add_command(ready)
-
-
-@main.command("compare")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-def compare_command(first: Path, second: Path) -> None:
-    """Put two tables side by side, point by point, with a Mann-Whitney test on launches."""
-    table = Table("point", "first / s", "second / s", "second / first", "n", "p", box=None)
-    for row in compare_tables(first, second):
-        p_value = "n too small" if row.p_value is None else f"{row.p_value:.3g}"
-        table.add_row(
-            row.point, f"{row.first.median:.4g}", f"{row.second.median:.4g}", f"{row.ratio:.3f}",
-            f"{row.first.n}, {row.second.n}", p_value,
-        )  # fmt: skip
-    console().print(table)
-
-
-@main.command()
-def doctor() -> None:
-    """Tell what this machine offers to a study, and what would disturb one."""
-    findings = list(examine())
-    for finding in findings:
-        click.echo(f"{finding.level:5}  {finding.subject}: {finding.text}")
-    if any(finding.level == "fault" for finding in findings):
-        sys.exit(1)

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 #: Packages ``harness.<name>``, and what people call the scheduler.
 SCHEDULERS = {"slurm": "Slurm"}
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A job, or a task of a job array.
 
     Attributes:
@@ -36,7 +35,7 @@ class Job:
     array: str | None
     tasks: int
     restarts: int
-    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
+    facts: Mapping[str, str] = MappingProxyType({})
 
     @property
     def owner(self) -> str:
@@ -44,8 +43,7 @@ class Job:
         return f"{owner_prefix(self.scheduler)}{self.number}"
 
 
-@dataclass(frozen=True)
-class Allocation:
+class Allocation(NamedTuple):
     """What a scheduler lets us use.
 
     Attributes:

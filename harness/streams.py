@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -19,6 +20,12 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the smallest free number, which is this one
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def complain(text: str) -> None:
+    """Tell on standard error; where that is full or closed, exit codes tell enough."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def without_input() -> None:

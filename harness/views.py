@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from harness.run.schedule import PointState
+from harness.streams import complain
 from harness.study.points import varying_parameters
 from harness.study.values import Measure
 
@@ -79,12 +79,6 @@ def print_failures(states: Sequence[PointState]) -> None:
     for state in states:
         for record in state.failures:
             click.echo(f"{record.status}: {state.point.id}: {record.message}")
-
-
-def complain(text: str) -> None:
-    """Tell on standard error; where that is full or closed, exit codes tell enough."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(text, err=True)
 
 
 def summarize(launches: int, states: Sequence[PointState], measure: Measure, where: str) -> None:

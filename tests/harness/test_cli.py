@@ -11,6 +11,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from harness.cli import COMMANDS as TABLE
 from harness.cli import main
 from harness.launch import segments
 from harness.run.progress import Bar, Lines, Unfailing
@@ -36,6 +37,17 @@ def test_help_teaches(command):
     assert result.exit_code == 0
     assert "Usage" in result.output
     assert len(result.output.splitlines()) > 5
+
+
+def test_table_of_commands_names_them_and_loads_none():
+    assert list(TABLE) == COMMANDS
+    assert {name: main.get_command(None, name).name for name in TABLE} == {n: n for n in TABLE}
+    code = "import harness.cli, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "harness.cli" in loaded
+    assert not {"pydantic", "rich", "psutil", "mpi4py", "harness.commands"}.intersection(loaded)
 
 
 def test_plan_for_programs(tmp_path):
