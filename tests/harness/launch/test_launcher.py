@@ -200,7 +200,9 @@ def test_job_whose_variables_are_empty(monkeypatch):
     for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_MAX", "SLURM_RESTART_COUNT"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert current_job() == Job("slurm", "7", None, 1, 0)
+    job = current_job()
+    assert job._replace(facts={}) == Job("slurm", "7", None, 1, 0, facts={})
+    assert (job.facts["SLURM_JOB_ID"], job.facts["SLURM_RESTART_COUNT"]) == ("7", "")
     monkeypatch.setenv("SLURM_JOB_ID", "")
     assert current_job() is None
 

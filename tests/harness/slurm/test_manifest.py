@@ -236,7 +236,7 @@ def test_notes_tell_how_a_task_ended(tmp_path):
     assert read_notes(folder)["0.0"].ended == "completed"
     with (
         pytest.raises(TimeLimit),
-        noting(folder, task_of(path, manifest, 0, 0), replace(JOB, restarts=1)),
+        noting(folder, task_of(path, manifest, 0, 0), JOB._replace(restarts=1)),
     ):
         raise TimeLimit
     notes = read_notes(folder)
