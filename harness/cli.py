@@ -1,4 +1,4 @@
-"""The command line: plan, run, submit, jobs, collect, status, compare, doctor.
+"""The command line: plan, run, submit, jobs, collect, status, compare, self-check, doctor.
 
 A command is imported when it is called: `--help`, and each task of an array, wait for nothing else.
 """
@@ -25,6 +25,7 @@ COMMANDS = {
     "collect": ("harness.commands:collect", "Merge launch files into STUDY's tables."),
     "status": ("harness.commands:status", "Count what is done, failed and missing, and tell why."),
     "compare": ("harness.commands:compare_command", "Put two tables side by side, with a test."),
+    "self-check": ("harness.selfcheck.command:self_check", "Measure the harness by its own means."),
     "doctor": ("harness.commands:doctor", "Tell what this machine offers to a study."),
 }
 

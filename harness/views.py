@@ -27,8 +27,9 @@ def print_states(
 ) -> None:
     """A table of points; with ``queue``, what waits and runs for each (by the point's id)."""
     varying = varying_parameters([state.point for state in states])
+    compared = any(state.speedup for state in states)
     heads = ["#", "point", *varying, "state", "n", "median / s", "95 % interval / s",
-             "stopped by", "source"]  # fmt: skip
+             *(["speed-up in pairs"] if compared else []), "stopped by", "source"]  # fmt: skip
     rows = [[*heads, *(["queue"] if queue is not None else [])]]
     for state in states:
         summary = state.summary
@@ -45,6 +46,7 @@ def print_states(
             *(str(state.point.parameters.get(name, "")) for name in varying),
             state.state(measure),
             *timing,
+            *([_ratio(state)] if compared else []),
             state.stopped_by(measure) or "",
             state.source,
             *([queue.get(state.point.id, "")] if queue is not None else []),
@@ -72,6 +74,15 @@ def _printable(cell: str) -> str:
     if cell.isprintable():
         return cell
     return "".join(c if c.isprintable() else " " for c in cell)
+
+
+def _ratio(state: PointState) -> str:
+    speedup = state.speedup
+    if speedup is None:
+        return ""
+    if speedup.low is None:
+        return f"{speedup.value:.3f}, n too small"
+    return f"{speedup.value:.3f}, {speedup.low:.3f} to {speedup.high:.3f}"
 
 
 def print_failures(states: Sequence[PointState]) -> None:

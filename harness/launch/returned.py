@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.tables.schemas import Value
-from harness.tables.table import DETAIL_COLUMNS, ROW_COLUMNS
+from harness.tables.table import DETAIL_COLUMNS, LAUNCH_COLUMNS, ROW_COLUMNS
 
 _KEY = DETAIL_COLUMNS[:3]
 
@@ -25,7 +25,7 @@ def checked_metrics(method: str, returned: Any, parameters: Iterable[str]) -> di
     """
     metrics = _cells(f"{method} returned", returned, "a dict of metrics")
     for name in metrics:
-        if name in ROW_COLUMNS or name in parameters:
+        if name in ROW_COLUMNS or name in LAUNCH_COLUMNS or name in parameters:
             raise ValueError(f"the workload's metric '{name}' has the name of another column")
     return metrics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import time
@@ -78,7 +79,8 @@ class Launches:
             record for record in found
             if own(record) or (task.by == "points" and (record.status == "ok" or not task.again))
         ]  # fmt: skip
-        return states_of(points, counted, self.session.environment)
+        baseline = self.measure.baseline
+        return states_of(points, counted, self.session.environment, baseline)
 
     def check(self) -> None:
         """Ask the workload whether it can run what is missing, and whether MPI has room for it.
@@ -113,15 +115,35 @@ class Launches:
         return Ran(self.order, states, self.measure)
 
     def _rounds(self) -> None:
-        while wanting := [state for state in self.chosen if self._wants_launch(state)]:
-            random.shuffle(wanting)
-            extra = [s for s in wanting if not launches_missing(s, self.measure)]
+        for number in itertools.count():
+            wanting = [state for state in self.chosen if self._wants_launch(state)]
+            if not wanting:
+                return
+            # What they are compared with is measured beside them: pairs share the host's mood.
+            asked = {state.point.id for state in wanting}
+            beside = {state.baseline.point.id for state in wanting if state.baseline} - asked
+            companions = [
+                state for state in self.chosen
+                if state.point.id in beside and self._may_launch(state)
+            ]  # fmt: skip
+            order = [*wanting, *companions]
+            random.shuffle(order)
+            extra = [s for s in order if not launches_missing(s, self.measure)]
             self.reporter.more(len(extra))
-            for state in wanting:
-                if self._wants_launch(state):
-                    self._launch(state)
+            for state in order:
+                if state.point.id in beside or self._wants_launch(state):
+                    self._launch(state, self._round(number))
             if self.task is None:
                 self.session.collect()
+
+    def _round(self, number: int) -> str:
+        """The name of a round; a task that launches every point once is one, also after a requeue.
+
+        A task that measures its points to the end has rounds of its own.
+        """
+        if self.task and self.task.by == "replicates":
+            return f"{self.task.submission}.{self.task.name}"
+        return f"{self.identity}.{number}"
 
     def _may_launch(self, state: PointState) -> bool:
         point = state.point
@@ -151,10 +173,11 @@ class Launches:
             records.write_record(self.session.folder, record)
             state.add(record)
 
-    def _launch(self, state: PointState) -> None:
+    def _launch(self, state: PointState, name: str) -> None:
         point = state.point
         launch = Launch(
-            self.session, self.measure, point, self._record(point), self.running,
+            self.session, self.measure, point, replace(self._record(point), round=name),
+            self.running,
             submitted=self.task is not None, heartbeat=self.reporter.beat,
         )  # fmt: skip
         label = point.label(self.varying)

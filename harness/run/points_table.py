@@ -37,8 +37,18 @@ def write_points(
             "high_seconds": summary.high if summary else None,
             "stopped_by": state.stopped_by(study.measure),
             "environment": environment,
+            **(_ratios(state) if study.measure.baseline else {}),
         })  # fmt: skip
-    header = [*tables.POINT_COLUMNS, *(n for n in names if n not in tables.POINT_COLUMNS)]
+    ratios = tables.RATIO_COLUMNS if study.measure.baseline else ()
+    known = (*tables.POINT_COLUMNS, *ratios)
+    header = [*known, *(name for name in names if name not in known)]
     path = tables.points_path(results, study.name)
     tables.write_schema(path, add_kinds({}, rows))
     write_whole(path, tables.format_csv(header, map(tables.cells_of, rows)))
+
+
+def _ratios(state: PointState) -> dict[str, float | None]:
+    """How a point compares with its baseline, by `harness.tables.table.RATIO_COLUMNS`."""
+    speedup = state.speedup
+    values = (speedup.n, speedup.value, speedup.low, speedup.high) if speedup else (0, *3 * (None,))
+    return dict(zip(tables.RATIO_COLUMNS, values, strict=True))

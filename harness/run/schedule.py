@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from harness.study.points import Point
-from harness.study.values import Measure
+from harness.study.values import Measure, Scalar
 from harness.tables.records import LaunchRecord
-from harness.tables.statistics import Summary, summarize
+from harness.tables.statistics import Ratio, Summary, in_rounds, summarize, summarize_ratios
 
 
-@dataclass
+@dataclass(eq=False)
 class PointState:
     """A point and what its launches under the present environment and code gave.
 
@@ -22,6 +22,9 @@ class PointState:
         failures: launches that failed or timed out; those interrupted from outside are none.
         skipped: whether it was recorded as skipped.
         stop: why it was stopped early, if a record says so.
+        rounds: those of ``launch_seconds`` that were measured in a round, by its name.
+        baseline: the point that this one is compared with, if the study names one.
+        dependents: the points that are compared with this one.
     """
 
     point: Point
@@ -29,6 +32,9 @@ class PointState:
     failures: list[LaunchRecord] = field(default_factory=list)
     skipped: bool = False
     stop: str | None = None
+    rounds: dict[str, float] = field(default_factory=dict)
+    baseline: PointState | None = field(default=None, repr=False)
+    dependents: list[PointState] = field(default_factory=list, repr=False)
     last_source: str = ""
 
     def add(self, record: LaunchRecord) -> None:
@@ -36,6 +42,8 @@ class PointState:
         self.last_source = record.source
         if record.seconds:
             self.launch_seconds.append(median(record.seconds))
+            if record.round:
+                self.rounds[record.round] = self.launch_seconds[-1]
         elif record.status == "skipped":
             self.skipped = True
         elif not record.interrupted:
@@ -51,6 +59,20 @@ class PointState:
         """Median over launches with its interval, in seconds, or None without launches."""
         return summarize(self.launch_seconds) if self.launch_seconds else None
 
+    @property
+    def speedup(self) -> Ratio | None:
+        """The baseline's time over this point's, from the rounds that have both; None without."""
+        if self.baseline is None:
+            return None
+        ratios = in_rounds(self.baseline.rounds, self.rounds)
+        return summarize_ratios(ratios) if ratios else None
+
+    @property
+    def relative_half_width(self) -> float | None:
+        """What ``precision`` is asked of; of the median, where launches are of no rounds."""
+        told = self.speedup or self.summary
+        return told.relative_half_width if told else None
+
     def stopped_by(self, measure: Measure) -> str | None:
         """Why no further launch is needed: ``launches``, ``precision`` or ``budget``; else None."""
         done = len(self.launch_seconds)
@@ -58,8 +80,11 @@ class PointState:
             return None
         if measure.precision is None:
             return "launches"
-        summary = self.summary
-        width = summary.relative_half_width if summary else None
+        if compared := [s for s in self.dependents if s.rounds and not s.failures]:
+            # Launched with each of them, as long as one wants a launch.
+            reasons = {state.stopped_by(measure) for state in compared}
+            return self.stop if None in reasons else min(filter(None, reasons), default=self.stop)
+        width = self.relative_half_width
         if width is not None and width <= measure.precision:
             return "precision"
         if done >= (measure.max_launches or measure.launches):
@@ -78,10 +103,21 @@ class PointState:
 
 
 def states_of(
-    points: Iterable[Point], records: Iterable[LaunchRecord], environment: str
+    points: Iterable[Point],
+    records: Iterable[LaunchRecord],
+    environment: str,
+    baseline: Mapping[str, Scalar] | None = None,
 ) -> dict[str, PointState]:
-    """The state of each point, by id; launches under another environment or code do not count."""
+    """The state of each point, by id; launches under another environment or code do not count.
+
+    Args:
+        points: the study's points.
+        records: launches, also of other points.
+        environment: the present one.
+        baseline: what points are compared with (`harness.study.values.Measure`).
+    """
     states = {point.id: PointState(point) for point in points}
+    _compare(list(states.values()), baseline or {})
     for record in records:
         if record.environment == environment and record.point in states:
             states[record.point].add(record)
@@ -91,3 +127,32 @@ def states_of(
 def launches_missing(state: PointState, measure: Measure) -> int:
     """Launches that the point needs before its precision is even asked for."""
     return max(0, measure.launches - len(state.launch_seconds))
+
+
+def _compare(states: Sequence[PointState], baseline: Mapping[str, Scalar]) -> None:
+    """Let each point know what it is compared with: nothing, where several or none would serve."""
+
+    def values(state: PointState) -> dict[str, Scalar | bool]:
+        return {**state.point.parameters, "emulated": state.point.emulates}
+
+    references = [
+        state for state in states
+        if baseline and all(values(state).get(name) == value for name, value in baseline.items())
+    ]  # fmt: skip
+    names = dict.fromkeys(name for state in references for name in values(state))
+    told_apart = [
+        name for name in names if len({repr(values(state).get(name)) for state in references}) > 1
+    ]
+
+    def key(state: PointState) -> tuple[str, ...]:
+        return tuple(repr(values(state).get(name)) for name in ("emulated", *told_apart))
+
+    serving: dict[tuple[str, ...], list[PointState]] = {}
+    for state in references:
+        serving.setdefault(key(state), []).append(state)
+    compared = {state.point.id for state in references}
+    for state in states:
+        alike = serving.get(key(state), [])
+        if state.point.id not in compared and len(alike) == 1:
+            state.baseline = alike[0]
+            alike[0].dependents.append(state)

@@ -73,7 +73,9 @@ class Session:
 
     def states(self) -> dict[str, PointState]:
         """What is done so far under the present environment and code."""
-        states = states_of(self.points, records.read_records(self.folder), self.environment)
+        found = records.read_records(self.folder)
+        baseline = self.study.measure.baseline
+        states = states_of(self.points, found, self.environment, baseline)
         for state in states.values():
             state.stop = records.read_stop(
                 self.folder, self.environment, state.point.id, self.study.measure.budget_seconds

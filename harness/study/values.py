@@ -34,13 +34,17 @@ class Measure(_Table):
     Attributes:
         launches: launches that every point gets; 6 is the fewest that give a 95 % interval.
         max_launches: with ``precision``, the most launches that a point may get.
-        precision: relative half-width of the median's 95 % interval at which a point is done.
+        precision: relative half-width of the 95 % interval, of the median or of the ratio to the
+            baseline, at which a point is done.
         budget_seconds: no further launch for the sake of precision begins after this time.
         repetitions: timed repetitions in a launch.
         warmups: repetitions before them, kept and marked.
         time_limit_seconds: a launch that takes longer is killed and becomes a ``timeout`` row.
         oversubscribe: allow points with more processes x threads than this machine has cores.
         max_processes: a point with more processes than this is a mistake in the study.
+        baseline: values of parameters: points that have them are what the others are compared
+            with, each with the one that agrees with it in all else that tells baselines apart.
+            ``precision`` is then asked of the ratios.
         emulate: also emulate the study, on up to so many processes; 0 does not.
     """
 
@@ -53,6 +57,7 @@ class Measure(_Table):
     time_limit_seconds: float = Field(600.0, gt=0)
     oversubscribe: bool = False
     max_processes: int = Field(1024, ge=1)
+    baseline: dict[str, Scalar] = {}
     emulate: int = Field(0, ge=0)
 
     @field_validator("precision", "budget_seconds", "time_limit_seconds", mode="before")

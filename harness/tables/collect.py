@@ -79,6 +79,7 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
             "cores": int(record.parameters["processes"])
             * int(record.parameters["threads_per_process"]),
             "environment": record.environment,
+            **({"launch_round": record.round} if record.round else {}),
         }
         for repetition in record.repetitions:
             rows.append(

@@ -77,6 +77,7 @@ class LaunchRecord:
 
     ``submission`` and ``task`` name the array task that it was part of (harness.slurm). A launch
     that was ``interrupted`` from outside says nothing about its point, which is launched again.
+    ``round`` is shared by launches that followed one another in one round over the points.
     """
 
     study: str
@@ -95,6 +96,7 @@ class LaunchRecord:
     submission: str = ""
     task: str = ""
     interrupted: bool = False
+    round: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -53,6 +53,12 @@ POINT_COLUMNS = (
     "high_seconds", "stopped_by", "environment",
 )  # fmt: skip
 
+#: Columns that a row has if its launch told of them; older tables lack them.
+LAUNCH_COLUMNS = ("launch_round",)
+
+#: Columns of a points table whose study says what its points are compared with.
+RATIO_COLUMNS = ("pairs", "speedup", "low_speedup", "high_speedup")
+
 STATUSES = ("ok", "failed", "timeout", "skipped")
 SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
 

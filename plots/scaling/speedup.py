@@ -1,8 +1,10 @@
 """Speed-up, efficiency and the experimentally determined serial fraction of each point.
 
-S = T_1 / T_p is a ratio of summaries (medians over launches) and T_1 is stated in seconds (Hoefler
-and Belli, SC'15, rules 1 and 4). Its interval is a percentile bootstrap over whole launches (Efron
-and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+Where launches were measured in rounds, S = T_1 / T_p is formed in each round, whose launches ran
+within minutes of each other, and summarised over them with a signed-rank interval
+(`harness.tables.statistics`). Else it is a ratio of summaries (medians over launches), with a
+percentile bootstrap over whole launches (Efron and Tibshirani, "An Introduction to the Bootstrap",
+1993, chapter 13). T_1 is stated in seconds (Hoefler and Belli, SC'15, rules 1 and 4).
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.tables.statistics import CONFIDENCE, Summary, summarize
+from harness.tables.statistics import (
+    CONFIDENCE,
+    Summary,
+    in_rounds,
+    interval_ranks,
+    summarize,
+    summarize_ratios,
+)
 from plots.shared.observations import Row
 
 DRAWS = 2000
@@ -60,6 +69,18 @@ class Cell:
         return tuple(by_launch((row, float(row["seconds"])) for row in self.rows))
 
     @cached_property
+    def rounds(self) -> dict[str, float]:
+        """Seconds by the round that they were measured in, of the launches that were in one."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if row.get("launch_round"):
+                groups.setdefault(str(row["launch_round"]), []).append(row)
+        return {
+            name: median(by_launch((row, float(row["seconds"])) for row in rows))
+            for name, rows in groups.items()
+        }
+
+    @cached_property
     def seconds(self) -> Summary:
         """Median over launches, in seconds, with its order-statistics interval."""
         return summarize(self.launches)
@@ -86,8 +107,9 @@ class Point:
         factor: the baseline's time is multiplied by this (1, or p where a problem p times as large
             is assumed to take p times as long).
         speedup: T_1 / T_p (dimensionless).
-        low: lower end of its bootstrap interval, or None if n is too small.
+        low: lower end of its interval, or None if n is too small.
         high: upper end.
+        pairs: rounds that the speed-up was formed in; 0 where it is a ratio of medians.
     """
 
     cell: Cell
@@ -96,6 +118,7 @@ class Point:
     speedup: float
     low: float | None
     high: float | None
+    pairs: int = 0
 
     @property
     def efficiency(self) -> float:
@@ -153,13 +176,17 @@ def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple
 
 def compare(cell: Cell, baseline: Cell, factor: float = 1.0) -> Point:
     """The speed-up of a cell over its baseline; an interval only if both have enough launches."""
+    ratios = in_rounds(baseline.rounds, cell.rounds)
+    if cell is not baseline and interval_ranks(len(ratios)):
+        paired = summarize_ratios([factor * ratio for ratio in ratios])
+        return Point(cell, baseline, factor, paired.value, paired.low, paired.high, paired.n)
     speedup = factor * baseline.seconds.median / cell.seconds.median
     if cell is baseline or not (cell.has_interval and baseline.has_interval):
         return Point(cell, baseline, factor, speedup, None, None)
     random = generator(cell.strategy, cell.processes, cell.threads, cell.size)
-    ratios = (
+    resampled = (
         factor
         * resampled_medians(baseline.launches, DRAWS, random)
         / resampled_medians(cell.launches, DRAWS, random)
     )
-    return Point(cell, baseline, factor, speedup, *percentile_interval(ratios))
+    return Point(cell, baseline, factor, speedup, *percentile_interval(resampled))

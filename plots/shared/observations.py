@@ -14,7 +14,9 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.tables.table import (
+    LAUNCH_COLUMNS,
     POINT_COLUMNS,
+    RATIO_COLUMNS,
     ROW_COLUMNS,
     check_numbers,
     points_path,
@@ -161,7 +163,8 @@ def _asked_points(path: Path) -> tuple[set[tuple[str, str]] | None, tuple[str, .
     rows = read_rows(path, POINT_COLUMNS)
     if not rows:
         return None, None
-    names = tuple(name for name in rows[0] if name not in POINT_COLUMNS)
+    known = (*POINT_COLUMNS, *RATIO_COLUMNS)
+    names = tuple(name for name in rows[0] if name not in known)
     return {(row["point"], row["environment"]) for row in rows}, names
 
 
@@ -172,7 +175,7 @@ def _guess_parameters(rows: Sequence[Row]) -> tuple[str, ...]:
         points.setdefault(row["point"], []).append(row)
     names = []
     for name in rows[0]:
-        if name in ROW_COLUMNS or name in METRICS:
+        if name in ROW_COLUMNS or name in LAUNCH_COLUMNS or name in METRICS:
             continue
         values = [{text(row[name]) for row in group} for group in points.values()]
         constant = all(len(distinct) == 1 for distinct in values)

@@ -49,3 +49,25 @@ def test_the_baseline_is_one_by_definition():
     base = cell([10.0, 12.0, 11.0, 9.0, 10.0, 10.5])
     point = compare(base, base)
     assert (point.speedup, point.low, point.karp_flatt) == (1.0, None, None)
+
+
+def in_rounds(seconds, slowness, processes=1):
+    rows = tuple(
+        {"point": "a", "launch": str(i), "repetition": 0, "seconds": seconds * slow,
+         "launch_round": f"r{i}"}
+        for i, slow in enumerate(slowness)
+    )  # fmt: skip
+    return Cell("s", "measured", processes, 1, None, rows)
+
+
+def test_speedup_within_rounds_is_untouched_by_what_slows_the_host():
+    slowness = [1.0, 1.4, 0.8, 1.9, 1.1, 0.9, 1.3]
+    point = compare(in_rounds(5.0, slowness, 2), in_rounds(10.0, slowness), factor=2.0)
+    assert point.pairs == 7
+    assert (point.speedup, point.low, point.high) == pytest.approx((4.0, 4.0, 4.0))
+
+
+def test_without_six_common_rounds_medians_are_compared():
+    base = in_rounds(10.0, [1.0, 1.1, 0.9, 1.2, 1.0])
+    assert compare(in_rounds(5.0, [1.0] * 6, 2), base).pairs == 0
+    assert compare(cell([5.0] * 6, 2), in_rounds(10.0, [1.0] * 6)).pairs == 0

@@ -507,3 +507,25 @@ def test_provenance_is_kept_for_each_session(tmp_path):
     assert session["packages"]["mpi4py"] == known[row["environment"]]["fingerprint"]["packages"][
         "mpi4py"
     ]  # fmt: skip
+
+
+def test_whatever_is_launched_has_its_baseline_beside_it(tmp_path):
+    study, results = study_with(tmp_path, GOOD + (
+        "[sweep.product]\nkind = ['base', 'other']\n"
+        "[measure]\nlaunches = 2\nwarmups = 0\nbaseline = { kind = 'base' }\n"
+    ))  # fmt: skip
+    alone = harness("run", study, "--results", results, "--index", 0, cwd=tmp_path)
+    assert (alone.returncode, launched(alone)) == (0, 2)
+    told = harness("run", study, "--results", results, cwd=tmp_path)
+    assert (told.returncode, launched(told)) == (0, 4)
+    rounds = {}
+    for row in rows_of_table(results):
+        rounds.setdefault(row["launch_round"], []).append(row["kind"])
+    assert sorted(sorted(kinds) for kinds in rounds.values()) == [
+        ["base"], ["base"], ["base", "other"], ["base", "other"]
+    ]  # fmt: skip
+    assert "speed-up in pairs" in told.stdout
+    (_, other) = read_cells(results / "sleepy.points.csv", ())[1]
+    assert other["pairs"] == "2"
+    assert float(other["speedup"]) > 0
+    assert (other["low_speedup"], other["high_speedup"]) == ("", "")

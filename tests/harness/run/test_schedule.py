@@ -93,3 +93,48 @@ def test_stop_by_a_budget_holds_until_a_larger_one_is_given(tmp_path):
     assert read_stop(tmp_path, "e", "p", 11) is None
     assert read_stop(tmp_path, "e", "p", None) is None
     assert read_stop(tmp_path, "other", "p", 10) is None
+
+
+def test_points_are_compared_with_the_baseline_that_agrees_in_all_else():
+    def point(index, **parameters):
+        shared = {"processes": 1, "threads_per_process": 1}
+        return Point(index, f"p{index}", {**shared, **parameters})
+
+    points = [
+        point(0, strategy="sequential", steps=7, variant=""),
+        point(1, strategy="sequential", steps=32, variant=""),
+        point(2, strategy="pipeline", steps=32, variant="groups", processes=4),
+        point(3, strategy="pipeline", steps=15, variant=""),
+    ]
+    states = states_of(points, [], "e", {"strategy": "sequential"})
+    found = [s.baseline.point.index if s.baseline else None for s in states.values()]
+    assert found == [None, None, 1, None]
+    assert not any(s.baseline for s in states_of(points, [], "e").values())
+
+
+def pair(base_rounds, own_rounds):
+    base, own = state(list(base_rounds.values())), state(list(own_rounds.values()))
+    base.rounds, own.rounds, own.baseline = base_rounds, own_rounds, base
+    base.dependents.append(own)
+    return base, own
+
+
+def test_precision_is_that_of_the_ratio_where_a_baseline_is_named():
+    """Times that wander by 9, in pairs that agree: the medians would never be told so well."""
+    wide = {f"r{i}": second for i, second in enumerate(WIDE)}
+    measure = Measure(launches=6, precision=0.02, max_launches=20)
+    base, own = pair(wide, {name: second / 2 for name, second in wide.items()})
+    assert state(WIDE).stopped_by(measure) is None
+    assert (base.stopped_by(measure), own.stopped_by(measure)) == ("precision", "precision")
+    noisy = {name: second * (1 + 0.1 * (i % 3)) for i, (name, second) in enumerate(wide.items())}
+    base, own = pair(wide, noisy)
+    assert (base.stopped_by(measure), own.stopped_by(measure)) == (None, None)
+    own.failures.append(record(status="failed"))  # nobody waits for it any more
+    assert base.stopped_by(Measure(launches=6, max_launches=9, precision=0.02)) == "launches"
+
+
+def test_launches_that_are_of_no_round_are_judged_by_their_median():
+    measure = Measure(launches=6, precision=0.1, max_launches=9)
+    base, own = pair({}, {})
+    base.launch_seconds, own.launch_seconds = NARROW, NARROW
+    assert own.stopped_by(measure) == "precision"

@@ -1,0 +1,44 @@
+"""The simulated host, and what intervals make of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.selfcheck.synthetic import METHODS, TRUTH, coverage, intervals, simulate
+
+
+def test_without_noise_every_pair_tells_the_truth_but_for_the_drift():
+    random = np.random.default_rng(0)
+    still = simulate(random, 6, "none", 0.1, 1e-12)
+    assert [a / b for a, b in still] == pytest.approx([TRUTH] * 6)
+    drifting = simulate(random, 60, "ramp", 0.1, 1e-12)
+    assert drifting[-1][0] > 1.15 * drifting[0][0]  # 10 % an hour, and more than two hours
+    assert [a / b for a, b in drifting] == pytest.approx([TRUTH] * 60, rel=0.005)
+
+
+def test_pairs_are_narrower_where_the_host_drifts_and_cover_all_the_same():
+    found = {
+        told.method: told
+        for told in coverage(120, [12], [0.005], 0.3, seed=3)
+        if told.drift == "ramp"
+    }
+    assert set(found) == set(METHODS)
+    paired = found["signed rank"]
+    assert paired.covered >= 0.9  # of 120: two standard deviations below 95 %
+    assert 3 * paired.width < found["medians"].width
+
+
+def test_too_few_rounds_give_no_interval():
+    with pytest.raises(ValueError, match="expected 6 or more"):
+        intervals(np.random.default_rng(0), [(3.0, 1.0)] * 5)
+
+
+def test_command_prints_a_row_for_each_interval():
+    told = CliRunner().invoke(
+        main, ["self-check", "--synthetic", "--studies", "2", "--rounds", "6"]
+    )
+    assert told.exit_code == 0
+    assert len(told.output.splitlines()) == 1 + 4 * 2 * len(METHODS)
