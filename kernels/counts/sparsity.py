@@ -15,6 +15,8 @@ from sparring.fused.network import Network
 
 #: Lanes with which the images of a block walk together, as ``cpp/tile_dense.hpp`` has it.
 _LANES_OF_GROUPS = 16
+#: So few images of a group walk back each by itself.
+_APART = 3
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,23 @@ class Group:
         images: how many.
         rows: inputs that are not 0 in any of them.
         vectors: of places of inputs (``cpp/tile_chain.hpp``) in which one of those inputs stands.
+        apart: of all images together, the inputs that each walks back over by itself, whole
+            vectors; 0 where they walk back together as well.
     """
 
     images: int
     rows: float
     vectors: float
+    apart: float = 0.0
 
     def merged(self, others: Sequence[Group]) -> Group:
         """The mean of this and others of as many images."""
         several = [self, *others]
-        rows = sum(one.rows for one in several) / len(several)
-        return Group(self.images, rows, sum(one.vectors for one in several) / len(several))
+        rows, vectors, apart = (
+            sum(getattr(one, name) for one in several) / len(several)
+            for name in ("rows", "vectors", "apart")
+        )
+        return Group(self.images, rows, vectors, apart)
 
 
 @dataclass(frozen=True)
@@ -138,12 +146,16 @@ def _groups(wanted: Tensor, vectors: Tensor, shape: Shape) -> tuple[Group, ...]:
     """The blocks that walk together, in order."""
     if shape.layout != "tile" or shape.lanes != _LANES_OF_GROUPS:
         return ()
-    unions = [(len(part), part.any(dim=0)) for part in torch.split(wanted, shape.block)]
-    return tuple(
-        Group(count, int(union.sum()), len(torch.unique(vectors[union])))
-        for count, union in unions
-        if count > 1
-    )
+    found = []
+    for part in torch.split(wanted, shape.block):
+        if len(part) > 1:
+            union = part.any(dim=0)
+            own = -(-part.sum(dim=1) // shape.lanes) * shape.lanes
+            apart = int(own.sum()) if len(part) <= _APART else 0
+            found.append(
+                Group(len(part), int(union.sum()), len(torch.unique(vectors[union])), apart)
+            )
+    return tuple(found)
 
 
 def _mean_listed(wanted: Tensor, region: int, shape: Shape) -> float:

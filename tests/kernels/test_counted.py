@@ -53,7 +53,8 @@ def numbers_alone(network, layer, alive, images, lanes):
         return objective(network.classes) + (3 * network.pixels if network.std else 0)
     number = layer - len(network.convolutions) - 1
     together = sum(group.images * groups.padded(group, lanes) for group in alive[number].groups)
-    listed = alive[number].listed - together / images
+    apart = sum(group.apart for group in alive[number].groups)
+    listed = alive[number].listed + (apart - together) / images
     return (len(Rows.of(network.dense[number], 16).widths) - 1) * listed
 
 

@@ -142,6 +142,7 @@ def dense(
     backward = sum(groups.backward(rows, group, lanes) for group in alive.groups) / images
     grouped = sum(group.images * groups.padded(group, lanes) for group in alive.groups)
     own = alive.listed - grouped / images
+    own_back = own + sum(group.apart for group in alive.groups) / images
     if alive.groups:
         walks = 1 - sum(group.images for group in alive.groups) / images
     else:
@@ -155,9 +156,9 @@ def dense(
         outputs = width + (rows.tail_lanes if panel == 0 else 0)
         forward += (2 * own + walks * apart) * outputs
         # The first vector is multiplied only; what a panel finds joins what others found.
-        backward += own * ((2 * held - 1) * lanes + lanes - 1 + (panel > 0))
+        backward += own_back * ((2 * held - 1) * lanes + lanes - 1 + (panel > 0))
     if rows.tail:
-        backward += own * (rows.tail_lanes + lanes)
+        backward += own_back * (rows.tail_lanes + lanes)
     listed, left = FLOAT * alive.listed, FLOAT * layer.outputs
     places = FLOAT * layer.inputs
     whole = places + brought + left

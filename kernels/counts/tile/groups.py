@@ -33,8 +33,13 @@ def forward(rows: Rows, group: Group, lanes: int) -> float:
 
 
 def backward(rows: Rows, group: Group, lanes: int) -> float:
-    """Operations back: rows times vectors of images and outputs, then the sums over outputs."""
-    images = 2 if group.images <= 2 else 4 if group.images <= 4 else 8
+    """Operations back: rows times vectors of images and outputs, then the sums over outputs.
+
+    None of images that walk back apart.
+    """
+    if group.apart:
+        return 0.0
+    images = 4 if group.images <= 4 else 8
     outputs = lanes // images
     products = 0
     for panel, width in enumerate(rows.widths):

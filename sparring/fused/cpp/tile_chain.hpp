@@ -312,7 +312,7 @@ class Chain {
           std::get<CONVOLUTIONS + D>(*gradients).add(
               count_, [&](int b) -> auto& { return dense_state<D>(image_[b]); },
               [&](int b) { return output<D>(image_[b]); });
-        const auto& lists = std::get<D>(lists_);
+        auto& lists = std::get<D>(lists_);
         const int step = groups<D>() > 1 ? 1 : L::REGIONS;
         if constexpr (D > 0 || CONVOLUTIONS > 0 || !TRAIN)
           for (int region = L::REGIONS - step; region >= 0; region -= step)

@@ -34,6 +34,9 @@ struct TileDense {
   static constexpr int GROUP = LANES == 16 ? TILE_BLOCK : 1;  // images that walk together, at most
   static constexpr int GROUPS = TILE_BLOCK / GROUP;
   static constexpr int ROOM = 24;  // registers for their sums
+  // Of so few images each walks back by itself, over what it alone needs: their products would fill
+  // no more lanes than its own, and rows are in cache since forward.
+  static constexpr int APART = 3;
 
   struct Tables {
     int32_t row[PLACES];             // -1 where there is no input
@@ -172,21 +175,25 @@ struct TileDense {
     });
   }
 
-  // The inputs' gradients, in their place, from that of the outputs, of regions last to first.
+  // The inputs' gradients, in their place, from that of the outputs, of regions last to first. The
+  // list of a group may be overwritten: a group has all regions at once.
   template <int G, bool FETCH>
-  static NEVER_INLINE void backward(float* const* values, const List& list, const Weights& w,
-                                    int first, int last, const float* const* gradients) {
+  static NEVER_INLINE void backward(float* const* values, List& list, const Weights& w, int first,
+                                    int last, const float* const* gradients) {
     Stage stage(STAGE_MULTIPLY);
-    if constexpr (G == 1) {
-      over_panels([&](int panel, auto vectors_) {
-        constexpr int V = decltype(vectors_)::value;
-        const int from = list.first[first], to = list.first[last];
-        if (Rows::TAIL && panel == 0)
-          walk_back<V, Rows::TAIL, FETCH>(values[0], list, w, panel, from, to, gradients[0]);
-        else walk_back<V, 0, FETCH>(values[0], list, w, panel, from, to, gradients[0]);
-      });
-    } else {
+    if constexpr (G > APART) {
       walk_back_together<G>(values, list, w, list.first[last], gradients);
+    } else {
+      for (int g = G - 1; g >= 0; g--) {
+        if constexpr (G > 1) TileDense::list<1>(values + g, list, false);
+        const int from = list.first[first], to = list.first[last];
+        over_panels([&](int panel, auto vectors_) {
+          constexpr int V = decltype(vectors_)::value;
+          if (Rows::TAIL && panel == 0)
+            walk_back<V, Rows::TAIL, FETCH>(values[g], list, w, panel, from, to, gradients[g]);
+          else walk_back<V, 0, FETCH>(values[g], list, w, panel, from, to, gradients[g]);
+        });
+      }
     }
     // The layer below takes it for padding.
     UNROLL for (int g = 0; g < G; g++) values[g][COUNT] = 0.0f;
@@ -318,7 +325,7 @@ struct TileDense {
   static ALWAYS_INLINE void walk_back_together(float* const* values, const List& list,
                                                const Weights& w, int end,
                                                const float* const* gradients) {
-    constexpr int I = G <= 2 ? 2 : (G <= 4 ? 4 : 8), J = LANES / I;
+    constexpr int I = G <= 4 ? 4 : 8, J = LANES / I;
     constexpr int TAIL = Rows::TAIL < J ? Rows::TAIL : J;  // of the tail's outputs, in a vector
     constexpr int TAILS = TAIL ? Rows::TAIL / TAIL : 0;
     alignas(64) float d[Rows::MAIN / J + TAILS][LANES] = {};
