@@ -48,6 +48,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -124,11 +125,7 @@ def inspect_workload(study: Study) -> WorkloadCode:
 
 def _find(study: Study, module: str, declared_by: str = "") -> Path:
     """The file of a module: the workload's, or one that a class declares."""
-    importlib.invalidate_caches()
-    try:
-        spec = importlib.util.find_spec(module)
-    except Exception:  # finding a.b imports a, which may raise whatever it likes
-        spec = None
+    spec = _spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         places = "beside the study, in the current folder or among the installed packages"
         fault = f"there is no module '{module}' {places}; expected \"module:Class\""
@@ -136,6 +133,26 @@ def _find(study: Study, module: str, declared_by: str = "") -> Path:
             fault = f"{declared_by}.modules names '{module}', which is no module {places}"
         raise study.source.error(("workload",), f"'workload': {fault}")
     return Path(spec.origin)
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module would be imported from. No package above it is imported for that.
+
+    `importlib.util.find_spec` would import them, and a package may load much, or raise.
+    """
+    importlib.invalidate_caches()
+    top, *below = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    name = top
+    for part in below:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
+    return spec
 
 
 def _class_definition(study: Study, module: str, name: str) -> tuple[Path, ast.ClassDef]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import openmp_chains, openmp_rounds
-from experiments.openmp import OpenMP, doubling
-from experiments.openmp_chains import ChainPart, Reference, bound, chains_of, matrices
-from experiments.openmp_gradients import errors, within
-from experiments.openmp_rounds import Together, Way, rounds
+from experiments.openmp import chains as openmp_chains
+from experiments.openmp import rounds as openmp_rounds
+from experiments.openmp.chains import ChainPart, Reference, bound, chains_of, matrices
+from experiments.openmp.gradients import errors, within
+from experiments.openmp.rounds import Together, Way, rounds
+from experiments.openmp.workload import OpenMP, doubling
 from harness.study import points
 from harness.study.points import expand
 from harness.study.study import load_study

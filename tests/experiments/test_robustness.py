@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from experiments.robustness import Robustness, coarser
-from experiments.robustness_parameters import parse
+from experiments.robustness.parameters import parse
+from experiments.robustness.workload import Robustness, coarser
 from harness.study.points import expand
 from harness.study.study import load_study
 from sparring import checkpoint

@@ -167,6 +167,15 @@ def test_class_that_a_package_only_offers_is_followed_to_its_file(tmp_path):
     assert inspect_workload(study).code != first.code
 
 
+def test_to_find_a_class_imports_no_package_above_it(tmp_path):
+    kit = tmp_path / "cellar"
+    kit.mkdir()
+    (kit / "__init__.py").write_text("from cellar.naps import Nap\nraise RuntimeError('heavy')\n")
+    (kit / "naps.py").write_text("class Nap:\n    version = 3\n    modules = ('cellar.naps',)\n")
+    (tmp_path / "s.toml").write_text('name = "s"\nworkload = "cellar:Nap"\n')
+    assert inspect_workload(load_study(tmp_path / "s.toml")).version == "3"
+
+
 def test_class_that_two_files_only_import_from_each_other_is_not_found(tmp_path):
     (tmp_path / "this_way.py").write_text("from that_way import Lost\n")
     (tmp_path / "that_way.py").write_text("from this_way import Lost\n")

@@ -13,7 +13,7 @@ import torch
 from scipy.special import digamma
 from torch import Tensor
 
-from experiments.openmp_rounds import Way, rounds, warm_up
+from experiments.openmp.rounds import Way, rounds, warm_up
 from harness.machine import memory_bytes
 from kernels.chains import orders as chains
 from kernels.chains.products import ChainProducts, Prepared

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.parameters import validated
 
-CALIBRATIONS = Path(__file__).parent / "calibrations"
+CALIBRATIONS = Path(__file__).parents[1] / "calibrations"
 
 
 class Parameters(BaseModel):

@@ -15,7 +15,7 @@ import torch
 from mpi4py import MPI
 
 from experiments.parameters import build_strategy
-from experiments.robustness_parameters import Parameters, calibration_file, parse
+from experiments.robustness.parameters import Parameters, calibration_file, parse
 from sparring import checkpoint, data, networks
 from sparring.batches import Batches
 from sparring.compute.fused import compute_for
@@ -64,7 +64,7 @@ class Robustness:
     """
 
     version = 1
-    modules = ("sparring", "experiments.robustness_parameters", "experiments.parameters")
+    modules = ("sparring", "experiments.robustness", "experiments.parameters")
     packages = ("numpy", "torch")
 
     @staticmethod

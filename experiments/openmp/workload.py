@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from experiments import openmp_chains
-from experiments.openmp_attacks import AttackPart
-from experiments.openmp_chains import ChainPart
-from experiments.openmp_gradients import GradientPart
+from experiments.openmp import chains as openmp_chains
+from experiments.openmp.attacks import AttackPart
+from experiments.openmp.chains import ChainPart
+from experiments.openmp.gradients import GradientPart
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -43,10 +43,7 @@ class OpenMP:
     """
 
     version = 1
-    modules = (
-        "sparring", "kernels", "experiments.openmp_rounds", "experiments.openmp_chains",
-        "experiments.openmp_gradients", "experiments.openmp_attacks",
-    )  # fmt: skip
+    modules = ("sparring", "kernels", "experiments.openmp")
     packages = ("numpy", "scipy", "torch")
 
     @staticmethod

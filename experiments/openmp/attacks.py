@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from experiments.openmp_gradients import errors, within
-from experiments.openmp_rounds import Together, Way, rounds, warm_up
+from experiments.openmp.gradients import errors, within
+from experiments.openmp.rounds import Together, Way, rounds, warm_up
 from kernels.threads import intra_op
 from sparring import data, networks
 from sparring.attacks import GradientAscent

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.openmp_rounds import Way, rounds, warm_up
+from experiments.openmp.rounds import Way, rounds, warm_up
 from kernels.chains import jacobian
 from kernels.chains import orders as chains
 from kernels.chains.jacobian import Jacobians
