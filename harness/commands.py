@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.doctor import examine
 from harness.errors import UserError
+from harness.noise.marks import settings_of_host
 from harness.options import (
     manifest_option,
     open_session,
@@ -30,7 +31,7 @@ from harness.submission.manifest import By
 from harness.submission.status import print_submissions, queue_of
 from harness.tables.compare import compare as compare_tables
 from harness.tables.table import rows_path, text_of
-from harness.views import console, print_failures, print_states, summarize
+from harness.views import console, print_disturbances, print_failures, print_states, summarize
 
 
 @click.command()
@@ -115,6 +116,7 @@ def run(
     session = open_session(**options)
     told = run_session(session, reporter(), index=index, retry=retry)
     print_states(told.states, told.measure)
+    print_disturbances(told.states, settings_of_host())
     table = rows_path(session.results, session.study.name)
     summarize(told.launches, told.states, told.measure, f"table: {table}")
 
@@ -153,6 +155,7 @@ def status(**options: Any) -> None:
     submissions = queue_of(session.results, session.study.name, session.folder)
     print_states(states, session.study.measure, submissions.by_point if submissions else None)
     print_failures(states)
+    print_disturbances(states)
     if submissions:
         print_submissions(submissions)
 

@@ -159,6 +159,14 @@ def governor() -> str | None:
         return None
 
 
+def turbo() -> bool | None:
+    """Whether clocks may rise above their base, or None where the system hides it."""
+    for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
+        with contextlib.suppress(OSError):
+            return (_CPUS / name).read_text().strip() == on
+    return None
+
+
 def memory_bytes() -> int:
     """Physical memory in bytes."""
     import psutil  # as every rank imports this module, and none asks

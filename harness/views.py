@@ -10,6 +10,7 @@ import click
 from rich.cells import cell_len
 from rich.console import Console
 
+from harness.noise.kinds import KINDS, Kind
 from harness.run.schedule import PointState
 from harness.streams import complain
 from harness.study.points import varying_parameters
@@ -83,6 +84,25 @@ def _ratio(state: PointState) -> str:
     if speedup.low is None:
         return f"{speedup.value:.3f}, n too small"
     return f"{speedup.value:.3f}, {speedup.low:.3f} to {speedup.high:.3f}"
+
+
+def print_disturbances(states: Sequence[PointState], more: Sequence[Kind] = ()) -> None:
+    """What disturbed the launches, each kind once: how often, its cause and its remedy."""
+    total = sum(len(state.launch_seconds) for state in states)
+    launches = sum((state.marked for state in states), Counter[str]())
+    points = Counter(kind.mark for state in states for kind in state.kinds)
+    for mark, number in launches.items():
+        _tell(mark, f"{number} of {total} launches")
+    for mark, number in points.items():
+        _tell(mark, f"{number} of {len(states)} points")
+    for kind in more:
+        _tell(kind.mark, "this machine")
+
+
+def _tell(mark: str, what: str) -> None:
+    kind = KINDS.get(mark)
+    told = f"{kind.cause}. Remedy: {kind.remedy}" if kind else "a mark of another version"
+    click.echo(f"{mark} ({what}): {told}")
 
 
 def print_failures(states: Sequence[PointState]) -> None:

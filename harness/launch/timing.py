@@ -22,12 +22,14 @@ class Repetition(NamedTuple):
         warmup: whether it only warmed up.
         seconds: from the barrier until the slowest rank was done.
         metrics: what this rank's ``run`` returned.
+        own_seconds: until this rank was done.
     """
 
     number: int
     warmup: bool
     seconds: float
     metrics: dict[str, Any]
+    own_seconds: float = 0.0
 
 
 def now() -> str:
@@ -89,4 +91,5 @@ def repetitions(
         started = clock()
         metrics = run()
         seconds = clock() - started
-        yield Repetition(index, warmup, maximum(seconds), {} if metrics is None else metrics)
+        told = {} if metrics is None else metrics
+        yield Repetition(index, warmup, maximum(seconds), told, seconds)

@@ -111,7 +111,8 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
             metrics |= checked_metrics("observe()", observed, parameters)
         report = checked_report(workload.rank_report() if hasattr(workload, "rank_report") else {})
         details = checked_details(workload.details() if hasattr(workload, "details") else [])
-        ranks = comm.gather({**_rank_facts(comm), **report, "rank": comm.rank})
+        facts = {**_rank_facts(comm), "run_seconds": repetition.own_seconds}
+        ranks = comm.gather({**facts, **report, "rank": comm.rank})
         finished.append(
             {
                 "repetition": repetition.number,

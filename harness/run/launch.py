@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness.files import write_whole
 from harness.launch import segments
@@ -17,11 +19,19 @@ from harness.launch.loading import RESULTS, search_path
 from harness.launch.process import Outcome, last_words, living_descendants
 from harness.launch.process import run as run_process
 from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
+from harness.noise.host import Look, between, look
+from harness.noise.marks import of_launch
 from harness.run.session import Session
 from harness.study.points import Point
 from harness.study.values import Measure
 from harness.tables import records
 from harness.tables.records import LaunchRecord
+
+#: Environment variable of a random length: what lies where in memory depends on the size of the
+#: environment, and with it the time of some programs (Mytkowicz, Diwan, Hauswirth and Sweeney,
+#: "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009).
+PADDING = "HARNESS_PADDING"
+_MOST_PADDING = 4096
 
 #: How much later than its ranks a task may hear of the scheduler's signal.
 _SIGNAL_SECONDS = 2.0
@@ -48,6 +58,8 @@ class Launch:
     owner: Path
     submitted: bool
     heartbeat: Callable[[float], None]
+    _looks: list[Look] = field(default_factory=list)
+    _padding: int = field(default_factory=lambda: secrets.randbelow(_MOST_PADDING))
     _seen: list[int] = field(default_factory=lambda: [0])  # the most ranks at a time
 
     @property
@@ -71,8 +83,10 @@ class Launch:
         begin(self.running, self.record)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         outcome: Outcome | None = None
+        self._looks.append(look())
         try:
             outcome = self._start()
+            self._looks.append(look())
             if self.submitted and not self._went_well(outcome):
                 # A scheduler signals the ranks and us at once, and their end may be seen first.
                 time.sleep(_SIGNAL_SECONDS)
@@ -114,6 +128,7 @@ class Launch:
             {
                 **launcher.variables(point.processes, point.threads_per_process),
                 RESULTS: str(self.session.results),
+                PADDING: "x" * self._padding,
             },
             mark=self.running.name,
             log=self.log,
@@ -125,10 +140,19 @@ class Launch:
 
     def _keep(self, verdict: Verdict) -> LaunchRecord:
         """Write the file of a launch that has ended, with the repetitions that it finished."""
-        record = ended(self.record, verdict, self.running)
+        record = self._with_host(ended(self.record, verdict, self.running))
         records.write_record(self.session.folder, record)
         self._tidy_up()
         return record
+
+    def _with_host(self, record: LaunchRecord) -> LaunchRecord:
+        """What the host told of it, and marks for what disturbed it."""
+        host: dict[str, Any] = {"padding_bytes": self._padding}
+        if len(self._looks) == 2:
+            before, after = self._looks
+            host |= between(before, after, ours=self.session.launcher.kind == "mpiexec")
+        kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process)
+        return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})
 
     def _tidy_up(self) -> None:
         segments.remove(self.running)

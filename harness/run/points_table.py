@@ -37,10 +37,11 @@ def write_points(
             "high_seconds": summary.high if summary else None,
             "stopped_by": state.stopped_by(study.measure),
             "environment": environment,
+            "point_marks": " ".join(kind.mark for kind in state.kinds),
             **(_ratios(state) if study.measure.baseline else {}),
         })  # fmt: skip
     ratios = tables.RATIO_COLUMNS if study.measure.baseline else ()
-    known = (*tables.POINT_COLUMNS, *ratios)
+    known = (*tables.POINT_COLUMNS, *ratios, "point_marks")
     header = [*known, *(name for name in names if name not in known)]
     path = tables.points_path(results, study.name)
     tables.write_schema(path, add_kinds({}, rows))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from harness.noise.kinds import Kind
+from harness.noise.marks import of_point
 from harness.study.points import Point
 from harness.study.values import Measure, Scalar
 from harness.tables.records import LaunchRecord
@@ -22,6 +25,7 @@ class PointState:
         failures: launches that failed or timed out; those interrupted from outside are none.
         skipped: whether it was recorded as skipped.
         stop: why it was stopped early, if a record says so.
+        marked: how many launches have which mark, and the hosts that they ran on.
         rounds: those of ``launch_seconds`` that were measured in a round, by its name.
         baseline: the point that this one is compared with, if the study names one.
         dependents: the points that are compared with this one.
@@ -32,6 +36,8 @@ class PointState:
     failures: list[LaunchRecord] = field(default_factory=list)
     skipped: bool = False
     stop: str | None = None
+    marked: Counter[str] = field(default_factory=Counter)
+    hosts: set[str] = field(default_factory=set)
     rounds: dict[str, float] = field(default_factory=dict)
     baseline: PointState | None = field(default=None, repr=False)
     dependents: list[PointState] = field(default_factory=list, repr=False)
@@ -42,6 +48,8 @@ class PointState:
         self.last_source = record.source
         if record.seconds:
             self.launch_seconds.append(median(record.seconds))
+            self.marked.update(str(record.host.get("marks") or "").split())
+            self.hosts.update(_hosts_of(record))
             if record.round:
                 self.rounds[record.round] = self.launch_seconds[-1]
         elif record.status == "skipped":
@@ -73,6 +81,11 @@ class PointState:
         told = self.speedup or self.summary
         return told.relative_half_width if told else None
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """What its launches look like together (`harness.noise.marks`)."""
+        return of_point(self.launch_seconds, self.hosts)
+
     def stopped_by(self, measure: Measure) -> str | None:
         """Why no further launch is needed: ``launches``, ``precision`` or ``budget``; else None."""
         done = len(self.launch_seconds)
@@ -100,6 +113,11 @@ class PointState:
         if self.launch_seconds:
             return "partial"
         return "skipped" if self.skipped else "missing"
+
+
+def _hosts_of(record: LaunchRecord) -> set[str]:
+    ranks = [rank for repetition in record.repetitions for rank in repetition["ranks"] or []]
+    return {str(rank["host"]) for rank in ranks if rank.get("host")}
 
 
 def states_of(

@@ -80,6 +80,7 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
             * int(record.parameters["threads_per_process"]),
             "environment": record.environment,
             **({"launch_round": record.round} if record.round else {}),
+            **{name: record.host[name] for name in tables.LAUNCH_COLUMNS if name in record.host},
         }
         for repetition in record.repetitions:
             rows.append(

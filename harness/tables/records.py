@@ -77,7 +77,8 @@ class LaunchRecord:
 
     ``submission`` and ``task`` name the array task that it was part of (harness.slurm). A launch
     that was ``interrupted`` from outside says nothing about its point, which is launched again.
-    ``round`` is shared by launches that followed one another in one round over the points.
+    ``round`` is shared by launches that followed one another in one round over the points;
+    ``host`` is what this host told of the launch, by columns of the table.
     """
 
     study: str
@@ -97,6 +98,7 @@ class LaunchRecord:
     task: str = ""
     interrupted: bool = False
     round: str = ""
+    host: dict[str, Value] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -24,7 +24,7 @@ KINDS = (STRING, BOOLEAN, NUMBER)
 TEXTS = frozenset({
     "study", "point", "launch", "source", "workload", "workload_version", "status", "message",
     "environment", "started_at", "preset", "state", "stopped_by", "role", "host", "cpus", "version",
-    "torch_version", "python_version", "launch_round",
+    "torch_version", "python_version", "launch_round", "marks", "point_marks",
 })  # fmt: skip
 
 #: Numbers however they are written, as spreadsheets do in ways of their own.

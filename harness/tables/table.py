@@ -54,10 +54,16 @@ POINT_COLUMNS = (
 )  # fmt: skip
 
 #: Columns that a row has if its launch told of them; older tables lack them.
-LAUNCH_COLUMNS = ("launch_round",)
+HOST_COLUMNS = (
+    "host_other_cores", "host_stolen_cores", "host_memory_stall", "host_load", "host_mhz",
+    "involuntary_switches", "padding_bytes",
+)  # fmt: skip
+LAUNCH_COLUMNS = ("launch_round", *HOST_COLUMNS, "marks")
 
 #: Columns of a points table whose study says what its points are compared with.
 RATIO_COLUMNS = ("pairs", "speedup", "low_speedup", "high_speedup")
+#: A points table may have these besides; the rest are parameters.
+MORE_POINT_COLUMNS = (*RATIO_COLUMNS, "point_marks")
 
 STATUSES = ("ok", "failed", "timeout", "skipped")
 SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")

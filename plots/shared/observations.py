@@ -15,8 +15,8 @@ from typing import Any
 from harness.errors import UserError
 from harness.tables.table import (
     LAUNCH_COLUMNS,
+    MORE_POINT_COLUMNS,
     POINT_COLUMNS,
-    RATIO_COLUMNS,
     ROW_COLUMNS,
     check_numbers,
     points_path,
@@ -163,7 +163,7 @@ def _asked_points(path: Path) -> tuple[set[tuple[str, str]] | None, tuple[str, .
     rows = read_rows(path, POINT_COLUMNS)
     if not rows:
         return None, None
-    known = (*POINT_COLUMNS, *RATIO_COLUMNS)
+    known = (*POINT_COLUMNS, *MORE_POINT_COLUMNS)
     names = tuple(name for name in rows[0] if name not in known)
     return {(row["point"], row["environment"]) for row in rows}, names
 
