@@ -23,7 +23,8 @@ from harness.tables.statistics import summarize
 from harness.tables.table import rows_path
 from tests.harness.studies import environment, harness, record, write_study
 
-COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "doctor"]
+COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "self-check",
+            "doctor"]  # fmt: skip
 STUDY = "[parameters]\nmode = '[/red] :smile:'\n[sweep.product]\nprocesses = [1, 2]\n"
 
 
