@@ -24,7 +24,10 @@ COMMANDS = {
     "jobs": ("harness.slurm.commands:ready", "Write a cluster's settings into jobs/*.sbatch."),
     "collect": ("harness.commands:collect", "Merge launch files into STUDY's tables."),
     "status": ("harness.commands:status", "Count what is done, failed and missing, and tell why."),
-    "compare": ("harness.commands:compare_command", "Put two tables side by side, with a test."),
+    "compare": (
+        "harness.comparison.command:compare_command",
+        "Compare two tables, or two codes.",
+    ),
     "self-check": ("harness.selfcheck.command:self_check", "Measure the harness by its own means."),
     "doctor": ("harness.commands:doctor", "Tell what this machine offers to a study."),
 }

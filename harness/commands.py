@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
-from rich.table import Table
 
 from harness.doctor import examine
 from harness.errors import UserError
@@ -29,9 +28,8 @@ from harness.run.tasks import adopt, run_task
 from harness.study.values import Scalar
 from harness.submission.manifest import By
 from harness.submission.status import print_submissions, queue_of
-from harness.tables.compare import compare as compare_tables
 from harness.tables.table import rows_path, text_of
-from harness.views import console, print_disturbances, print_failures, print_states, summarize
+from harness.views import print_disturbances, print_failures, print_states, summarize
 
 
 @click.command()
@@ -158,21 +156,6 @@ def status(**options: Any) -> None:
     print_disturbances(states)
     if submissions:
         print_submissions(submissions)
-
-
-@click.command("compare")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-def compare_command(first: Path, second: Path) -> None:
-    """Put two tables side by side, point by point, with a Mann-Whitney test on launches."""
-    table = Table("point", "first / s", "second / s", "second / first", "n", "p", box=None)
-    for row in compare_tables(first, second):
-        p_value = "n too small" if row.p_value is None else f"{row.p_value:.3g}"
-        table.add_row(
-            row.point, f"{row.first.median:.4g}", f"{row.second.median:.4g}", f"{row.ratio:.3f}",
-            f"{row.first.n}, {row.second.n}", p_value,
-        )  # fmt: skip
-    console().print(table)
 
 
 @click.command()

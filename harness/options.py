@@ -27,6 +27,12 @@ class _Folder(click.Path):
 
 def study_options(command: Command) -> Command:
     """Study, preset, settings and results folder."""
+    study = click.argument("study", type=click.Path(path_type=Path), required=False)
+    return study(study_settings(command))
+
+
+def study_settings(command: Command) -> Command:
+    """Preset, settings and results folder."""
     for decorate in (
         click.option("--results", "results", type=_Folder(path_type=Path, file_okay=False),
                      default=Path("results"), show_default=True,
@@ -41,7 +47,6 @@ def study_options(command: Command) -> Command:
                           "sweep), or a setting of [measure], as in measure.launches=10. What "
                           "the study holds as text stays text."),
         click.option("--preset", help="Which of the study's presets [default: the study's own]."),
-        click.argument("study", type=click.Path(path_type=Path), required=False),
     ):  # fmt: skip
         command = decorate(command)
     return command

@@ -94,12 +94,16 @@ class WorkloadCode:
 @contextmanager
 def _on_path(study_folder: Path) -> Iterator[None]:
     """Let modules beside the study's file, and in the current folder, be found."""
-    saved = list(sys.path)
+    saved, known = list(sys.path), set(sys.modules)
     sys.path[:0] = search_path(study_folder)
     try:
         yield
     finally:
         sys.path[:] = saved
+        # To find a.b Python imports a: another study's a may be another.
+        for name in {name for name in sys.modules if name not in known}:
+            if name.partition(".")[0] not in known:
+                del sys.modules[name]
 
 
 def inspect_workload(study: Study) -> WorkloadCode:

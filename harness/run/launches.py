@@ -102,12 +102,16 @@ class Launches:
         self._skip_what_does_not_fit()
         missing = sum(launches_missing(state, self.measure) for state in wanting)
         if wanting:
-            records.write_session(self.session.folder, self._provenance())
+            self.note_session()
             self.reporter.begin(missing)
             try:
                 self._rounds()
             finally:
                 self.reporter.end()
+
+    def note_session(self) -> None:
+        """Note under what is measured; before the first launch."""
+        records.write_session(self.session.folder, self._provenance())
 
     def summary(self) -> Ran:
         """What was run, and how its points stand."""
@@ -132,7 +136,7 @@ class Launches:
             self.reporter.more(len(extra))
             for state in order:
                 if state.point.id in beside or self._wants_launch(state):
-                    self._launch(state, self._round(number))
+                    self.launch(state, self._round(number))
             if self.task is None:
                 self.session.collect()
 
@@ -173,7 +177,8 @@ class Launches:
             records.write_record(self.session.folder, record)
             state.add(record)
 
-    def _launch(self, state: PointState, name: str) -> None:
+    def launch(self, state: PointState, name: str) -> None:
+        """Launch a point once, as part of the round of this name."""
         point = state.point
         launch = Launch(
             self.session, self.measure, point, replace(self._record(point), round=name),

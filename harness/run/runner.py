@@ -60,7 +60,7 @@ def run(
         )
     session.folder.mkdir(parents=True, exist_ok=True)
     # A task is alone in its job, and a thousand tasks would leave a thousand locks.
-    alone = contextlib.nullcontext() if task else _alone_on_host(session)
+    alone = contextlib.nullcontext() if task else alone_on_host(session)
     with terminable(), alone:
         clean_up(session)
         launches = Launches(session, reporter, index=index, retry=retry, task=task)
@@ -76,7 +76,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _alone_on_host(session: Session) -> Iterator[None]:
+def alone_on_host(session: Session) -> Iterator[None]:
     """Two runs at once on one host would time each other; schedulers keep their jobs apart."""
     job = current_job()
     owner = job.owner if job else socket.gethostname()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from harness.errors import UserError
+from harness.files import read_json
+from harness.tables.environments import environments_of
 from harness.tables.statistics import Summary, summarize
-from harness.tables.table import check_numbers, read_rows, uncounted
+from harness.tables.table import check_numbers, environment_path, read_rows, uncounted
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,41 @@ def _launch_seconds(path: Path) -> dict[str, list[float]]:
     for (point, _), seconds in launches.items():
         points.setdefault(point, []).append(median(seconds))
     return points
+
+
+def environments_differ(first: Path, second: Path) -> Iterator[tuple[str, str, str]]:
+    """What differs between the environments that two tables were measured under last.
+
+    Yields:
+        names of settings, such as ``cpu.model``, with the value of each; nothing where a table
+        stands without its ``<study>.environment.json``.
+    """
+    one, other = _environment(first), _environment(second)
+    for name in sorted({*one, *other}) if one and other else ():
+        if one.get(name) != other.get(name):
+            yield name, one.get(name, "(none)"), other.get(name, "(none)")
+
+
+def _environment(table: Path) -> dict[str, str]:
+    """Fingerprint and last session of a table's newest environment, each setting by its path."""
+    try:
+        known = environments_of(read_json(environment_path(table.parent, table.stem)))
+    except (OSError, ValueError):
+        return {}
+    rows = [row for row in read_rows(table) if row["environment"] in known]
+    if not rows:
+        return {}
+    newest = known[max(rows, key=lambda row: str(row["started_at"]))["environment"]]
+    session = {
+        name: value for name, value in newest["sessions"][-1].items()
+        if name not in ("session", "started_at", "topology", "affinity")
+    } if newest["sessions"] else {}  # fmt: skip
+    return dict(_flat({**newest["fingerprint"], "session": session}))
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", str(value)

@@ -20,7 +20,7 @@ from harness.tables.collect import collect
 from harness.tables.compare import compare
 from harness.tables.records import launches_folder, write_record
 from harness.tables.statistics import summarize
-from harness.tables.table import rows_path
+from harness.tables.table import ROW_COLUMNS, format_csv, rows_path
 from tests.harness.studies import environment, harness, record, write_study
 
 COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "self-check",
@@ -193,6 +193,23 @@ def test_compare(tmp_path):
     result = call("compare", first, second)
     assert result.exit_code == 0
     assert "n too small" in result.output
+
+
+def test_compare_says_what_differs_between_the_environments(tmp_path):
+    first, second = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
+    for path, model, load in ((first, "old", 0.1), (second, "new", 0.1)):
+        path.parent.mkdir()
+        row = dict.fromkeys(ROW_COLUMNS, "1") | {
+            "status": "ok", "warmup": "false", "environment": "e", "source": "measured",
+            "schema_version": "1", "started_at": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        path.write_text(format_csv(ROW_COLUMNS, [row]))
+        session = {"session": "s", "started_at": "2026-01-01", "load_average": [load]}
+        known = {"e": {"fingerprint": {"cpu": {"model": model}}, "sessions": [session]}}
+        path.with_suffix(".environment.json").write_text(json.dumps(known))
+    told = call("compare", first, second)
+    assert told.exit_code == 0
+    assert told.output.splitlines()[-1] == "differs: cpu.model: old | new"
 
 
 def test_compare_and_status_count_the_same_launches(tmp_path):

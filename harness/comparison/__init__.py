@@ -1,0 +1,1 @@
+"""Two states of the code measured side by side: is the newer one slower?"""

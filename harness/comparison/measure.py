@@ -1,0 +1,154 @@
+"""The arms of a comparison launched in rounds: older, newer, again; again, newer, older; and so on.
+
+Within a round the launches of a point follow one another, in turns forwards and backwards, so that
+a host that becomes slower is no arm's fault (the ABBA order). Rounds end when the intervals are
+narrow or the rounds are spent; never because of what they show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
+from harness.comparison.verdicts import Judgement, judge
+from harness.errors import UserError
+from harness.run.launches import Launches, lacking
+from harness.run.progress import Reporter
+from harness.run.runner import alone_on_host
+from harness.run.schedule import PointState
+from harness.run.session import Session
+from harness.study.study import Study, study_of
+from harness.study.toml_source import TomlSource
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a comparison goes on.
+
+    Attributes:
+        rounds: at least so many.
+        most_rounds: at most so many.
+        precision: the relative half width of every ratio's interval at which it ends.
+        tolerance: a change is told only if its whole interval is beyond this, as a share.
+    """
+
+    rounds: int
+    most_rounds: int
+    precision: float
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """The outcome: what is judged, after how many rounds, and why they ended."""
+
+    judgement: Judgement
+    rounds: int
+    stopped_by: str
+    states: Sequence[PointState]
+    failed: Sequence[str]
+
+
+class _Running:
+    """One arm's launches, made in its worktree."""
+
+    def __init__(
+        self, arm: Arm, study: Study, overrides: Sequence[str], results: Path, reporter: Reporter
+    ) -> None:
+        self.arm = arm
+        source = TomlSource(arm.study, study.source.text)
+        with contextlib.chdir(arm.folder):
+            own = study_of(source, study.preset or None, tuple(overrides))
+            self.session = Session(own, results / arm.name)
+            self.launches = Launches(self.session, reporter)
+            self.launches.check()
+
+    def launch(self, point: str, name: str) -> None:
+        with contextlib.chdir(self.arm.folder):
+            self.launches.launch(self.launches.states[point], name)
+
+    def times(self) -> dict[str, dict[str, float]]:
+        return {
+            point: state.rounds
+            for point, state in self.launches.states.items()
+            if not state.failures
+        }
+
+
+def run(
+    arms: Sequence[Arm], study: Study, overrides: Sequence[str], results: Path,
+    reporter: Reporter, plan: Plan,
+) -> Told:  # fmt: skip
+    """Launch every point of a study in every arm, round after round.
+
+    Args:
+        arms: the three, checked out.
+        study: as it stands in the present code; all arms are measured by it.
+        overrides: the settings that it was opened with.
+        results: folder of the arms' tables, one folder each.
+        reporter: told of what happens.
+        plan: how long it goes on.
+
+    Raises:
+        UserError: if an arm's workload refuses a point, or no point fits on this machine.
+    """
+    running = {arm.name: _Running(arm, study, overrides, results, reporter) for arm in arms}
+    first = running[NEWER].session
+    oversubscribe = study.measure.oversubscribe
+    points = [point.id for point in first.points if not lacking(point, oversubscribe)]
+    if not points:
+        raise UserError(f"{study.source.path}: no point fits on this machine; expected one or more")
+    number, stopped_by = 0, "rounds"
+    with alone_on_host(first):
+        reporter.begin(plan.rounds * len(points) * len(arms))
+        try:
+            for each in running.values():
+                each.session.folder.mkdir(parents=True, exist_ok=True)
+                each.launches.note_session()
+            while number < plan.most_rounds:
+                if number >= plan.rounds:
+                    reporter.more(len(points) * len(arms))
+                _round(running, points, number)
+                number += 1
+                told = _judged(running, plan)
+                if number >= plan.rounds and _narrow(told, plan.precision):
+                    stopped_by = "precision"
+                    break
+        finally:
+            reporter.end()
+            for each in running.values():
+                with contextlib.chdir(each.arm.folder):
+                    each.session.collect()
+    return Told(
+        _judged(running, plan), number, stopped_by,
+        [s for each in running.values() for s in each.launches.states.values() if s.rounds],
+        [f"{each.arm.name}: {state.point.id}: {state.failures[-1].message}"
+         for each in running.values() for state in each.launches.states.values() if state.failures],
+    )  # fmt: skip
+
+
+def _round(running: dict[str, _Running], points: Sequence[str], number: int) -> None:
+    order = (OLDER, NEWER, AGAIN) if number % 2 == 0 else (AGAIN, NEWER, OLDER)
+    for point in random.sample(points, len(points)):
+        for name in order:
+            if any(each.launches.states[point].failures for each in running.values()):
+                break
+            running[name].launch(point, str(number))
+
+
+def _judged(running: dict[str, _Running], plan: Plan) -> Judgement:
+    older, newer, again = (running[name].times() for name in (OLDER, NEWER, AGAIN))
+    return judge(older, newer, again, plan.tolerance)
+
+
+def _narrow(judgement: Judgement, precision: float) -> bool:
+    widths = [
+        ratio.relative_half_width
+        for compared in judgement.points
+        for ratio in (compared.ratio, compared.null)
+    ]
+    return all(width is not None and width <= precision for width in widths)
