@@ -47,7 +47,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
-  openmp roofline simulation virtual report bench peers test test-slurm check format clean
+  openmp roofline simulation virtual report bench peers self-check test test-slurm check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -65,6 +65,7 @@ help:
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
+	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
 	@echo "Variables: PRESET, RESULTS, DATA, EMULATE, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
@@ -171,6 +172,9 @@ bench: $(DEV)
 # Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
 test: $(DEV)
 	@$(BIN)/python -m pytest -m "not slurm"
+
+self-check: $(READY)
+	@$(BIN)/python -m harness self-check --results $(results)
 
 test-slurm: $(DEV)
 	@$(BIN)/python -m pytest -m slurm tests/slurm

@@ -52,7 +52,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.launch.loading import search_path
 from harness.study.study import Study
 
 if TYPE_CHECKING:  # importing MPI starts it, which only workers want
@@ -92,10 +91,10 @@ class WorkloadCode:
 
 
 @contextmanager
-def _on_path(study_folder: Path) -> Iterator[None]:
+def _on_path(study: Study) -> Iterator[None]:
     """Let modules beside the study's file, and in the current folder, be found."""
     saved, known = list(sys.path), set(sys.modules)
-    sys.path[:0] = search_path(study_folder)
+    sys.path[:0] = study.search_path
     try:
         yield
     finally:
@@ -113,7 +112,7 @@ def inspect_workload(study: Study) -> WorkloadCode:
         InputError: if the module, the class or a declared module is not to be found.
     """
     module, _, class_name = study.workload.partition(":")
-    with _on_path(study.folder):
+    with _on_path(study):
         origin, definition = _class_definition(study, module, class_name)
         declared = _literals(study, definition)
         digest = hashlib.sha256()

@@ -7,14 +7,13 @@ narrow or the rounds are spent; never because of what they show.
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
-from harness.comparison.verdicts import Judgement, judge
+from harness.comparison.verdicts import Judgement, Times, judge
 from harness.errors import UserError
 from harness.run.launches import Launches, lacking
 from harness.run.progress import Reporter
@@ -44,32 +43,41 @@ class Plan:
 
 @dataclass(frozen=True)
 class Told:
-    """The outcome: what is judged, after how many rounds, and why they ended."""
+    """The outcome.
+
+    Attributes:
+        judgement: what is said of each point.
+        rounds: after how many rounds.
+        stopped_by: why they ended, ``precision`` or ``rounds``.
+        states: the points of all arms.
+        failed: a sentence for each that failed.
+        times: of each arm, seconds by point and round.
+    """
 
     judgement: Judgement
     rounds: int
     stopped_by: str
     states: Sequence[PointState]
     failed: Sequence[str]
+    times: Mapping[str, Times]
 
 
 class _Running:
-    """One arm's launches, made in its worktree."""
+    """One arm's launches, of the code in its worktree."""
 
     def __init__(
         self, arm: Arm, study: Study, overrides: Sequence[str], results: Path, reporter: Reporter
     ) -> None:
         self.arm = arm
         source = TomlSource(arm.study, study.source.text)
-        with contextlib.chdir(arm.folder):
-            own = study_of(source, study.preset or None, tuple(overrides))
-            self.session = Session(own, results / arm.name)
-            self.launches = Launches(self.session, reporter)
-            self.launches.check()
+        own = study_of(source, study.preset or None, tuple(overrides))
+        own = own.model_copy(update={"root": arm.folder})
+        self.session = Session(own, results / arm.name)
+        self.launches = Launches(self.session, reporter)
+        self.launches.check()
 
     def launch(self, point: str, name: str) -> None:
-        with contextlib.chdir(self.arm.folder):
-            self.launches.launch(self.launches.states[point], name)
+        self.launches.launch(self.launches.states[point], name)
 
     def times(self) -> dict[str, dict[str, float]]:
         return {
@@ -121,13 +129,13 @@ def run(
         finally:
             reporter.end()
             for each in running.values():
-                with contextlib.chdir(each.arm.folder):
-                    each.session.collect()
+                each.session.collect()
     return Told(
         _judged(running, plan), number, stopped_by,
         [s for each in running.values() for s in each.launches.states.values() if s.rounds],
         [f"{each.arm.name}: {state.point.id}: {state.failures[-1].message}"
          for each in running.values() for state in each.launches.states.values() if state.failures],
+        {name: each.times() for name, each in running.items()},
     )  # fmt: skip
 
 

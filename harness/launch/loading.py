@@ -11,11 +11,6 @@ from typing import Any
 RESULTS = "HARNESS_RESULTS"
 
 
-def search_path(study_folder: Path) -> list[str]:
-    """Folders where a study's workload may stand, besides those of installed packages."""
-    return [str(study_folder), str(Path.cwd())]
-
-
 def shadows(path: list[str]) -> list[str]:
     """Files in these folders that are named like modules of Python itself, and are found first."""
     return [

@@ -26,7 +26,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import naming
-from harness.launch.loading import RESULTS, load_class, search_path, shadows
+from harness.launch.loading import RESULTS, load_class, shadows
 from harness.launch.process import MARK, die_with_parent, kill_tree
 from harness.study.points import Point, point_id
 from harness.study.study import Study
@@ -78,7 +78,7 @@ def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[di
     question = {
         "method": what,
         "workload": study.workload,
-        "search_path": search_path(study.folder),
+        "search_path": study.search_path,
         "points": [point.parameters for point in points],
     }
     answer = _answer(study, question, results)

@@ -15,7 +15,7 @@ from typing import Any
 from harness.files import write_whole
 from harness.launch import segments
 from harness.launch.interruption import Terminated, TimeLimit, undisturbed
-from harness.launch.loading import RESULTS, search_path
+from harness.launch.loading import RESULTS
 from harness.launch.process import Outcome, last_words, living_descendants
 from harness.launch.process import run as run_process
 from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
@@ -116,7 +116,7 @@ class Launch:
             "warmups": self.measure.warmups,
             "repetitions": self.measure.repetitions,
             "oversubscribed": point.source in ("oversubscribed", "emulated"),
-            "search_path": search_path(study.folder),
+            "search_path": study.search_path,
             "output": str(self.running / "repetitions.json"),
         }
         spec_file = self.running / "spec.json"

@@ -37,11 +37,18 @@ class Study(BaseModel):
     overridden: frozenset[str]
     emulated: Study | None = None
     """The same with the tables of [emulation] on top and its workload; None without that table."""
+    root: Path | None = None
+    """Where its workload's module is looked for besides `folder`; None is the current folder."""
 
     @property
     def folder(self) -> Path:
         """The folder of the study's file, where its workload's module may stand."""
         return self.source.path.resolve().parent
+
+    @property
+    def search_path(self) -> list[str]:
+        """Folders where its workload's module may stand, before installed packages."""
+        return [str(self.folder), str(self.root or Path.cwd())]
 
 
 def load_study(path: Path, preset: str | None = None, overrides: tuple[str, ...] = ()) -> Study:

@@ -7,7 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.selfcheck.alarms import Alarms, counted
 from harness.selfcheck.synthetic import METHODS, TRUTH, coverage, intervals, simulate
+from harness.tables.table import read_cells
+from tests.harness.studies import harness
 
 
 def test_without_noise_every_pair_tells_the_truth_but_for_the_drift():
@@ -42,3 +45,30 @@ def test_command_prints_a_row_for_each_interval():
     )
     assert told.exit_code == 0
     assert len(told.output.splitlines()) == 1 + 4 * 2 * len(METHODS)
+
+
+def test_false_alarms_are_counted_by_comparison():
+    random = np.random.default_rng(2)
+    arms = [
+        {"p": {str(r): float(np.exp(0.01 * random.standard_normal())) for r in range(12)}}
+        for _ in range(3)
+    ]
+    for r in range(6):  # of two comparisons the first is a false alarm, of code and null alike
+        arms[0]["p"][str(r)] *= 2.0
+        arms[2]["p"][str(r)] *= 3.0
+    told = counted(*arms, comparisons=2, rounds=6)
+    assert (told.comparisons, told.differences, told.void, told.verdicts) == (2, 1, 1, 0)
+
+
+def test_surprise_is_the_binomial_tail():
+    assert Alarms(20, 6, 0, 0, 0, 0.0).surprise == pytest.approx(1.0)
+    assert Alarms(1, 6, 1, 0, 0, 0.0).surprise == pytest.approx(0.05)
+    assert Alarms(20, 6, 6, 0, 0, 0.0).surprise < 0.001
+
+
+def test_a_code_is_compared_with_itself_on_this_machine(tmp_path):
+    told = harness("self-check", "--comparisons", 1, "--rounds", 6, cwd=tmp_path)
+    assert told.returncode == 0, told.stderr  # one alarm of one is no surprise
+    assert "1 comparisons of a code with itself, 6 rounds each" in told.stdout
+    (folder,) = (tmp_path / "results" / "comparisons").iterdir()
+    assert len(read_cells(folder / "newer" / "self_check.csv", ())[1]) == 12

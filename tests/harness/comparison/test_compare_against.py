@@ -47,9 +47,13 @@ def repository(tmp_path):
     (lab / "pause.py").write_text(PAUSE.format(seconds=0.02))
     (lab / "study.toml").write_text(STUDY)
     (tmp_path / ".gitignore").write_text("__pycache__\nresults\n")
+    (tmp_path / "harness").mkdir()  # as this project's own older code has one: it is not run
+    (tmp_path / "harness" / "__init__.py").write_text("raise ImportError('an older harness')")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "first")
+    (tmp_path / "harness" / "__init__.py").unlink()
+    (tmp_path / "harness").rmdir()
     return tmp_path
 
 
