@@ -52,6 +52,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.study.command import code_of
 from harness.study.study import Study
 
 if TYPE_CHECKING:  # importing MPI starts it, which only workers want
@@ -111,6 +112,8 @@ def inspect_workload(study: Study) -> WorkloadCode:
     Raises:
         InputError: if the module, the class or a declared module is not to be found.
     """
+    if study.command:
+        return WorkloadCode(version="", packages=(), code=code_of(study))
     module, _, class_name = study.workload.partition(":")
     with _on_path(study):
         origin, definition = _class_definition(study, module, class_name)

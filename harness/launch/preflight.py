@@ -28,6 +28,7 @@ from harness.errors import UserError
 from harness.files import naming
 from harness.launch.loading import RESULTS, load_class, shadows
 from harness.launch.process import MARK, die_with_parent, kill_tree
+from harness.study.command import check_command
 from harness.study.points import Point, point_id
 from harness.study.study import Study
 
@@ -44,6 +45,10 @@ def check_points(study: Study, points: Iterable[Point], results: Path) -> None:
         UserError: with the sentence of the first point that the workload refuses.
     """
     points = list(points)
+    if study.command:
+        for point in points:
+            check_command(study, point.parameters)
+        return
     _ask("check", study, [point for point in points if not point.emulates], results)
     if study.emulated:
         _ask("check", study.emulated, [point for point in points if point.emulates], results)

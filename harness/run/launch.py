@@ -22,6 +22,7 @@ from harness.launch.recovery import Verdict, begin, ended, finished_repetitions,
 from harness.noise.host import Look, between, look
 from harness.noise.marks import of_launch
 from harness.run.session import Session
+from harness.study.command import argv_of
 from harness.study.points import Point
 from harness.study.values import Measure
 from harness.tables import records
@@ -120,11 +121,28 @@ class Launch:
             "output": str(self.running / "repetitions.json"),
         }
         spec_file = self.running / "spec.json"
-        write_whole(spec_file, json.dumps(spec), durable=False)
-        program = [sys.executable, "-m", "harness.launch.worker", str(spec_file)]
         launcher = self.session.launcher
+
+        def launched(program: list[str]) -> list[str]:
+            return launcher.command(
+                point.processes, point.threads_per_process, program, point.nodes
+            )
+
+        if study.command:
+            argv, folder = argv_of(study.command, point.parameters), str(study.folder)
+            bound = [sys.executable, "-m", "harness.launch.bound", folder, *argv]
+            own = study.command.launcher
+            spec |= {
+                "command": launched(bound) if own else argv,
+                "folder": str(Path.cwd()) if own else folder,
+                "metrics": study.command.metrics,
+            }
+            command = [sys.executable, "-m", "harness.launch.program", str(spec_file)]
+        else:
+            command = launched([sys.executable, "-m", "harness.launch.worker", str(spec_file)])
+        write_whole(spec_file, json.dumps(spec), durable=False)
         return run_process(
-            launcher.command(point.processes, point.threads_per_process, program, point.nodes),
+            command,
             {
                 **launcher.variables(point.processes, point.threads_per_process),
                 RESULTS: str(self.session.results),

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import UserError
 from harness.study.toml_source import KeyPath, TomlSource
-from harness.study.values import Emulation, Measure, Preset, StudyFile, Sweep
+from harness.study.values import Command, Emulation, Measure, Preset, StudyFile, Sweep
 
 
 def fault(source: TomlSource, error: ValidationError, prefix: KeyPath) -> UserError:
@@ -69,6 +69,8 @@ def _known_keys(table: KeyPath) -> Iterable[str]:
         return StudyFile.model_fields
     if table[0] == "presets" and len(table) == 2:
         return Preset.model_fields
+    if table == ("command",):
+        return Command.model_fields
     if table[-1] == "emulation":
         return Emulation.model_fields
     return (Sweep if table[-1] == "sweep" else Measure).model_fields

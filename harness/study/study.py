@@ -16,8 +16,22 @@ from harness.errors import UserError
 from harness.study.faults import dotted, fault, reason_of
 from harness.study.overrides import merge, override
 from harness.study.toml_source import KeyPath, TomlSource, read_toml
-from harness.study.values import LAUNCH_PARAMETERS, NAME, Measure, Scalar, StudyFile, Sweep, places
-from harness.tables.table import POINT_COLUMNS, ROW_COLUMNS
+from harness.study.values import (
+    LAUNCH_PARAMETERS,
+    NAME,
+    Command,
+    Measure,
+    Scalar,
+    StudyFile,
+    Sweep,
+    places,
+)
+from harness.tables.table import (
+    LAUNCH_COLUMNS,
+    MORE_POINT_COLUMNS,
+    POINT_COLUMNS,
+    ROW_COLUMNS,
+)
 
 
 class Study(BaseModel):
@@ -37,6 +51,8 @@ class Study(BaseModel):
     overridden: frozenset[str]
     emulated: Study | None = None
     """The same with the tables of [emulation] on top and its workload; None without that table."""
+    command: Command | None = None
+    """What runs in the place of a workload, which is then called ``command``."""
     root: Path | None = None
     """Where its workload's module is looked for besides `folder`; None is the current folder."""
 
@@ -121,7 +137,8 @@ def _study(
             source=source,
             name=file.name,
             description=file.description,
-            workload=file.workload,
+            workload=file.workload or "command",
+            command=file.command,
             preset=name or "",
             parameters=merged["parameters"],
             sweep=Sweep.model_validate(merged["sweep"]),
@@ -141,6 +158,7 @@ def _validate(source: TomlSource) -> StudyFile:
     """Check the file as it stands, presets included, each fault at its own line."""
     try:
         file = StudyFile.model_validate(source.data)
+        _check_what_runs(source, file)
         _check_names(source, source.data, ())
         _check_names(source, source.data.get("emulation", {}), ("emulation",))
         for name, preset in source.data.get("presets", {}).items():
@@ -156,9 +174,34 @@ def _validate(source: TomlSource) -> StudyFile:
     return file
 
 
+def _check_what_runs(source: TomlSource, file: StudyFile) -> None:
+    """A workload or a command, and patterns that are some."""
+    if file.command is None:
+        if file.workload is None:
+            raise source.error(
+                (),
+                "the key 'workload' is missing; expected the class to run, as in "
+                'workload = "module:Class", or a table [command]',
+            )
+        return
+    if file.workload is not None or file.emulation is not None:
+        other = "workload" if file.workload is not None else "emulation"
+        raise source.error(("command",), f"'command' and '{other}' are there; expected one of them")
+    for name, pattern in file.command.metrics.items():
+        path = ("command", "metrics", name)
+        if not re.fullmatch(NAME, name) or name in {*ROW_COLUMNS, *LAUNCH_COLUMNS} - {"seconds"}:
+            raise source.error(path, f"{name!r}: expected letters, digits and underscores, and no "
+                                     "column of every table")  # fmt: skip
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise source.error(path, f"'{name}': {pattern!r} is no pattern ({error})") from None
+
+
 def _check_names(source: TomlSource, tables: dict[str, Any], prefix: KeyPath) -> None:
     """Parameter names must be able to stand in expressions and as columns."""
-    reserved = {*ROW_COLUMNS, *POINT_COLUMNS}.difference(LAUNCH_PARAMETERS)
+    columns = {*ROW_COLUMNS, *POINT_COLUMNS, *LAUNCH_COLUMNS, *MORE_POINT_COLUMNS}
+    reserved = columns.difference(LAUNCH_PARAMETERS)
     for place, name in places(tables):
         path = (*prefix, *place)
         if not re.fullmatch(NAME, name):

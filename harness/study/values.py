@@ -96,6 +96,25 @@ class Emulation(Overlay):
     workload: str = Field(pattern=WORKLOAD)
 
 
+class Command(_Table):
+    """A command line in the place of a workload.
+
+    Attributes:
+        run: the program and its arguments, split as a shell would, but run by none; ``{name}`` is
+            a parameter's value.
+        launcher: whether the harness's MPI launcher starts it on the point's processes; else it is
+            started once, as it stands, and may call a launcher of its own.
+        metrics: by name, regular expressions whose first group (or all) is searched for in what it
+            prints; ``seconds`` takes the place of the time from its start to its end.
+        files: that its results depend on besides the program itself, beside the study.
+    """
+
+    run: str = Field(min_length=1)
+    launcher: bool = True
+    metrics: dict[str, str] = {}
+    files: list[str] = []
+
+
 class Preset(_Table):
     """A named size of the study: its tables replace the study's, key by key."""
 
@@ -112,7 +131,8 @@ class StudyFile(_Table):
 
     name: str = Field(pattern=NAME, max_length=100)
     description: str = ""
-    workload: str = Field(pattern=WORKLOAD)
+    workload: str | None = Field(None, pattern=WORKLOAD)
+    command: Command | None = None
     default_preset: str | None = None
     parameters: dict[str, Scalar] = {}
     sweep: Sweep = Sweep()
