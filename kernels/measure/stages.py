@@ -34,7 +34,7 @@ from sparring.fused.machine import Isa
 from sparring.fused.network import Network
 
 #: As ``cpp/stages.hpp`` has it.
-STAGE_LAYERS = 32
+STAGE_LAYERS = 256
 #: How far the gradients of the two libraries may lie apart, over the largest.
 _SAME = 1e-4
 _SETTINGS = Settings(

@@ -61,12 +61,10 @@ class Engine:
         self.parameters = self._recognised.parameters
         self.only_attacks = self._recognised.only_attacks
         isa = machine_isa()
+        text = header(self.network, updates=not self.only_attacks)
         self.isa, self._kinds = isa.name, layouts_of(self.network, isa)
         paths = build_all(
-            [
-                Job(SOURCE, {"network.h": header(self.network)}, dict(kind.defines), isa)
-                for kind in self._kinds
-            ]
+            [Job(SOURCE, {"network.h": text}, dict(kind.defines), isa) for kind in self._kinds]
         )
         try:
             self._libraries = [Library(path) for path in paths]

@@ -1,8 +1,9 @@
-"""Batch normalisation in eval mode, folded into the layer before it.
+"""Batch normalisation in eval mode, folded into the layer before it or a layer of its own.
 
 There it is an affine map of each channel, ``gamma (x - mean) / sqrt(var + eps) + beta``, so a
-convolution or linear layer with other weights and another bias computes both. They are made anew
-of the model's present numbers whenever the kernels' weights are looked at.
+convolution or linear layer with other weights and another bias computes both. Where none stands
+before it, the map's two numbers are the weights. They are made anew of the model's present numbers
+whenever the kernels' weights are looked at.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Folding:
 
     Args:
         parameters: weight and bias of each layer, None where it has no bias.
-        norms: for each layer the batch normalisation that follows it, None where none does.
+        norms: for each layer the batch normalisation that follows it, or that it is, where it has
+            no parameters; None where none does.
     """
 
     def __init__(
@@ -52,10 +54,14 @@ class Folding:
         self.tensors = list(parameters)
         for number, norm in enumerate(norms):
             weight = parameters[2 * number]
-            if norm is not None and weight is not None:
+            if norm is not None:
                 # A tensor made in inference mode could not be written to outside of it.
                 with torch.inference_mode(mode=False):
-                    made = torch.empty_like(weight, requires_grad=False)
+                    made = (
+                        torch.empty(norm.num_features, dtype=torch.float32, device="cpu")
+                        if weight is None
+                        else torch.empty_like(weight, requires_grad=False)
+                    )
                     self.tensors[2 * number : 2 * number + 2] = made, made.new_empty(len(made))
                 self._folded.append((2 * number, norm))
 
@@ -70,7 +76,6 @@ class Folding:
     def _fold(self, place: int, norm: BatchNorm) -> None:
         weight, bias = self._parameters[place : place + 2]
         folded, folded_bias = self.tensors[place : place + 2]
-        assert weight is not None
         assert folded is not None
         assert folded_bias is not None
         mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
@@ -83,5 +88,9 @@ class Folding:
         shift *= scale
         if norm.bias is not None:
             shift += norm.bias
-        torch.mul(weight, scale.to(weight.dtype).view(-1, *[1] * (weight.dim() - 1)), out=folded)
+        if weight is None:
+            folded.copy_(scale)
+        else:
+            each = scale.to(weight.dtype).view(-1, *[1] * (weight.dim() - 1))
+            torch.mul(weight, each, out=folded)
         folded_bias.copy_(shift)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import astuple
 
 from sparring.fused.machine import BuildError
-from sparring.fused.network import Activation, Convolution, Curve, Dense, Front, Network, Pooling
+from sparring.fused.network import (
+    Activation,
+    Addition,
+    Affine,
+    Convolution,
+    Curve,
+    Dense,
+    Front,
+    Network,
+    Padding,
+    Pooling,
+)
 
 #: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
 POINTS = 8
@@ -76,20 +88,40 @@ def _activation(layer: Activation) -> str:
     return f"Activation<{_curve(layer.curve)}, {numbers}>"
 
 
-def _front(layers: tuple[Front, ...]) -> list[str]:
+def _simple(layer: Addition | Affine) -> str:
+    numbers = f"{layer.out_channels}, {layer.out_height}, {layer.out_width}"
+    return f"{type(layer).__name__}<{numbers}, {str(layer.relu).lower()}>"
+
+
+def _padding(layer: Padding) -> str:
+    return f"Padding<{', '.join(map(str, astuple(layer)))}>"
+
+
+def _front(network: Network) -> list[str]:
     parts: list[str] = []
-    maximum = False  # whether one follows, of whatever activations make of the layer
-    for layer in reversed(layers):
+    # Of whose outputs, whatever activations make of them, a maximum is taken.
+    maximum: set[int] = set()
+    layers = list(zip(network.front, network.taken(), strict=True))
+    for number, (layer, sources) in reversed([*enumerate(layers)]):
+        if isinstance(layer, Convolution):
+            # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
+            parts.append(_convolution(layer, tiles=number not in maximum))
+            continue
+        if isinstance(layer, Pooling):
+            parts.append(_pooling(layer))
+            maximum |= set() if layer.mean else {*sources}
+            continue
         if isinstance(layer, Activation):
             parts.append(_activation(layer))
-        elif isinstance(layer, Pooling):
-            parts.append(_pooling(layer))
-            maximum = not layer.mean
         else:
-            # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
-            parts.append(_convolution(layer, tiles=not maximum))
-            maximum = False
+            parts.append(_padding(layer) if isinstance(layer, Padding) else _simple(layer))
+        maximum |= {*sources} if number in maximum else set()
     return parts[::-1]
+
+
+def _sources(network: Network) -> str:
+    rows = [(*sources, "NO_VALUE")[:2] for sources in network.taken()] or [("NO_VALUE",) * 2]
+    return ", ".join(f"{{{one}, {other}}}" for one, other in rows)
 
 
 def tile_side(conv: Front) -> int:
@@ -133,8 +165,13 @@ def _numbers(values: list[float]) -> str:
     return ", ".join(f"{value.hex()}f" for value in values)
 
 
-def header(network: Network) -> str:
+def header(network: Network, updates: bool = True) -> str:
     """The text of ``network.h``, which ``cpp/layers.hpp`` includes.
+
+    Args:
+        network: its layers.
+        updates: whether gradients of the weights are wanted; without them the kernel is compiled
+            in half the time.
 
     Raises:
         BuildError: if what normalises the images is no number that a kernel can hold.
@@ -163,9 +200,11 @@ def header(network: Network) -> str:
     return f"""// Generated for one network.
 #pragma once
 #include "shapes.hpp"
+#define UPDATES {int(updates)}
 constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
 constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
 constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
-{_curves(network)}using Convolutions = List<{", ".join(_front(network.front))}>;
+{_curves(network)}using Convolutions = List<{", ".join(_front(network))}>;
+constexpr int SOURCES[][2] = {{{_sources(network)}}};
 using Denses = List<{denses}>;
 """

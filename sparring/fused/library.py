@@ -50,7 +50,7 @@ _SIGNATURES = {
 }
 
 
-_NO_MEMORY, _NO_CLASS, _MARKED = 1, 2, 3
+_NO_MEMORY, _NO_CLASS, _MARKED, _LEFT_OUT = 1, 2, 3, 4
 
 
 class LabelError(ValueError):
@@ -190,6 +190,8 @@ class Library:
             raise MemoryError("no memory for the fused engine's images")
         if outcome == _NO_CLASS:
             raise LabelError
+        if outcome == _LEFT_OUT:
+            raise ValueError("this kernel was compiled for attacks alone")
         return outcome == _MARKED
 
 

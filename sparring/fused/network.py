@@ -1,8 +1,8 @@
 """The networks that the fused engine computes, as plain numbers.
 
-A network is convolutions, poolings and activations, then dense layers. ReLU, and max-pooling by
-two, belong to the convolution before them, and activations to the dense layer before them; what
-normalises the images comes first. Nothing here knows torch or C++.
+A network is convolutions, poolings, activations and additions, then dense layers. ReLU, and
+max-pooling by two, belong to the convolution before them, and activations to the dense layer before
+them; what normalises the images comes first. Nothing here knows torch or C++.
 """
 
 from __future__ import annotations
@@ -125,6 +125,72 @@ class Activation:
     out_width: int
 
 
+@dataclass(frozen=True)
+class Addition:
+    """The sum of two layers' outputs, then ReLU if wanted.
+
+    Attributes:
+        out_channels, out_height, out_width: shape of one image, of both and of the sum.
+        relu: whether max(0, .) follows.
+    """
+
+    out_channels: int
+    out_height: int
+    out_width: int
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Each channel times a number and plus one, then ReLU if wanted.
+
+    Attributes:
+        out_channels, out_height, out_width: shape of one image, in and out.
+        relu: whether max(0, .) follows.
+    """
+
+    out_channels: int
+    out_height: int
+    out_width: int
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around an image.
+
+    Attributes:
+        channels, height, width: shape of one input image.
+        top, bottom, left, right: rows and columns of zeros.
+        before, after: channels of zeros, before the image's own and behind them.
+    """
+
+    channels: int
+    height: int
+    width: int
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+    before: int = 0
+    after: int = 0
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the output."""
+        return self.before + self.channels + self.after
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return self.top + self.height + self.bottom
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return self.left + self.width + self.right
+
+
 def places(size: int, kernel: int, stride: int, padding: int) -> int:
     """Where a kernel fits along a side of an image; 0 if nowhere."""
     return max(0, (size + 2 * padding - kernel) // stride + 1)
@@ -152,7 +218,10 @@ class Dense:
 
 
 #: A layer before the dense ones.
-Front = Convolution | Pooling | Activation
+Front = Convolution | Pooling | Activation | Addition | Affine | Padding
+
+#: What the first layers take: the image.
+IMAGE = -1
 
 
 @dataclass(frozen=True)
@@ -162,9 +231,11 @@ class Network:
     Attributes:
         shape: (channels, height, width) of an image, or (features,).
         mean, std: images become (x - mean) / std first, one number a channel; empty if not.
-        front: convolutions, poolings and activations, first to last; may be empty.
+        front: layers before the dense ones, each behind those whose outputs it takes; may be empty.
         dense: first to last, at least one; the first takes the flattened (channel, row, column)
             output of the last layer before, or the flattened image.
+        sources: for each layer of the front the layers whose outputs it takes, by their places
+            there, or `IMAGE`; empty for a chain, in which each takes that of the one before it.
     """
 
     shape: tuple[int, ...]
@@ -172,6 +243,11 @@ class Network:
     std: tuple[float, ...]
     front: tuple[Front, ...]
     dense: tuple[Dense, ...]
+    sources: tuple[tuple[int, ...], ...] = ()
+
+    def taken(self) -> tuple[tuple[int, ...], ...]:
+        """`sources`, of a chain, too."""
+        return self.sources or tuple((number - 1,) for number in range(len(self.front)))
 
     @property
     def convolutions(self) -> tuple[Convolution, ...]:

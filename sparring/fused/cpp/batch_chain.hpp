@@ -1,17 +1,22 @@
 // The layers of the network joined: a block of LANES images up to its logits and back.
 //
 // Depth first: every layer hands each finished row on at once, so that a row is still in cache
-// when the next layer reads it, forward and backward alike.
+// when the next layer reads it, forward and backward alike. A value that two layers take goes to
+// both of them, row by row, and the rows of its gradient wait for each other (`graph.hpp`).
 #pragma once
 
 #include <tuple>
 #include <utility>
 
+#include "addition_layer.hpp"
+#include "affine_layer.hpp"
 #include "ascent.hpp"
 #include "curve_layer.hpp"
 #include "dense_layer.hpp"
 #include "direct_convolution.hpp"
+#include "graph.hpp"
 #include "layers.hpp"
+#include "padding_layer.hpp"
 #include "pooling_layer.hpp"
 #include "strided_convolution.hpp"
 #include "winograd_convolution.hpp"
@@ -31,6 +36,18 @@ template <class CURVE, int C, int HI, int WI>
 struct RowLayer<Activation<CURVE, C, HI, WI>> {
   using type = CurveLayer<Activation<CURVE, C, HI, WI>>;
 };
+template <int C, int HI, int WI, bool RELU>
+struct RowLayer<Addition<C, HI, WI, RELU>> {
+  using type = AdditionLayer<Addition<C, HI, WI, RELU>>;
+};
+template <int C, int HI, int WI, bool RELU>
+struct RowLayer<Affine<C, HI, WI, RELU>> {
+  using type = AffineLayer<Affine<C, HI, WI, RELU>>;
+};
+template <int C, int HI, int WI, int... SIDES>
+struct RowLayer<Padding<C, HI, WI, SIDES...>> {
+  using type = PaddingLayer<Padding<C, HI, WI, SIDES...>>;
+};
 template <class S>
 using ConvolutionOf = typename RowLayer<S>::type;
 
@@ -46,6 +63,29 @@ struct Parts<List<C...>, List<D...>> {
                             typename DenseLayer<D>::template Layer<TRAIN>...>;
 };
 using Network = Parts<Convolutions, Denses>;
+
+// Rows of value V, and the numbers of each. Without convolutions the whole image is one row.
+template <int V>
+struct RowsOf {
+  using S = typename At<Convolutions, V>::type;
+  static constexpr int COUNT = S::HO, ROW = S::WO * S::CO;
+};
+template <>
+struct RowsOf<-1> {
+  static constexpr int COUNT = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / COUNT;
+};
+
+// Where the gradients of value V meet, if it is taken twice.
+struct NoJoin {};
+template <int V>
+using JoinOf = std::conditional_t<takers(V) == 2, Join<RowsOf<V>::COUNT, RowsOf<V>::ROW>, NoJoin>;
+template <class Numbers>
+struct JoinsOf;
+template <int... N>
+struct JoinsOf<std::integer_sequence<int, N...>> {
+  using type = std::tuple<JoinOf<N - 1>...>;
+};
+using Joins = JoinsOf<std::make_integer_sequence<int, CONVOLUTIONS + 1>>::type;
 
 // One thread's state for one block of images. TRAIN keeps what the weights' gradients need.
 // All of it begins as zero bytes.
@@ -78,14 +118,14 @@ class Chain {
   void forward(const Network::Weights& weights) {
     weights_ = &weights;
     first_dense().begin(std::get<CONVOLUTIONS>(weights));
-    // Without convolutions the whole image is one row.
-    constexpr int ROWS = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / ROWS;
-    for (int y = 0; y < ROWS; y++) {
-      Vec* slot = std::get<0>(layers_).slot(y);
+    constexpr int ROW = RowsOf<-1>::ROW;
+    Below<-1> first{*this};
+    for (int y = 0; y < RowsOf<-1>::COUNT; y++) {
+      Vec* slot = first.slot(y);
       for (int i = 0; i < ROW; i++)
         slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image_[y * ROW + i] + SHIFT[i % CHANNELS]
                              : image_[y * ROW + i];
-      forward_row<0>(y);
+      first.arrived(y);
     }
     forward_denses<0>();
   }
@@ -100,27 +140,61 @@ class Chain {
  private:
   auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
 
-  template <int I>
+  // Where value V goes.
+  template <int V>
   struct Below {
+    static constexpr Taker FIRST = taker(V, 0), SECOND = taker(V, 1);
     Chain& chain;
-    Vec* slot(int y) const { return std::get<I>(chain.layers_).slot(y); }
-    void arrived(int y) const { chain.template forward_row<I>(y); }
+    Vec* slot(int y) const { return chain.template slot_of<FIRST.layer, FIRST.port>(y); }
+    void arrived(int y) const {
+      if constexpr (takers(V) == 2)
+        std::memcpy((void*)chain.template slot_of<SECOND.layer, SECOND.port>(y), (const void*)slot(y),
+                    sizeof(Vec) * RowsOf<V>::ROW);
+      chain.template forward_row<FIRST.layer, FIRST.port>(y);
+      if constexpr (takers(V) == 2) chain.template forward_row<SECOND.layer, SECOND.port>(y);
+    }
   };
 
+  // Where the gradient of what layer I takes goes.
   template <int I>
   struct Above {
-    static constexpr bool WANTED = I >= 0 || !TRAIN;
+    static constexpr int ONE = source(I, 0), OTHER = source(I, 1);
+    static constexpr bool WANTED = !TRAIN || ONE >= 0 || OTHER >= 0;
     Chain& chain;
-    void arrived(int y, const Vec* row) const { chain.template backward_row<I>(y, row); }
+    void arrived(int y, const Vec* row) const {
+      chain.template deliver<I, ONE>(y, row);
+      if constexpr (OTHER != NO_VALUE) chain.template deliver<I, OTHER>(y, row);
+    }
   };
 
-  template <int I>
+  template <int I, int PORT>
+  Vec* slot_of(int y) {
+    if constexpr (is_addition(I)) return std::get<I>(layers_).slot(PORT, y);
+    else return std::get<I>(layers_).slot(y);
+  }
+
+  // Row y of what layer I takes is in its slot.
+  template <int I, int PORT = 0>
   void forward_row(int y) {
     Stage stage(I + 1, STAGE_FORWARD);
-    if constexpr (I < CONVOLUTIONS)
-      std::get<I>(layers_).forward(y, std::get<I>(*weights_), Below<I + 1>{*this});
+    if constexpr (is_addition(I)) std::get<I>(layers_).forward(PORT, y, Below<I>{*this});
+    else if constexpr (I < CONVOLUTIONS)
+      std::get<I>(layers_).forward(y, std::get<I>(*weights_), Below<I>{*this});
     else
       std::get<I>(layers_).arrived(y, std::get<I>(*weights_));
+  }
+
+  // Row y of the gradient of value V, or of the part of it that layer I gives.
+  template <int I, int V>
+  void deliver(int y, const Vec* row) {
+    if constexpr (V < 0 && TRAIN) return;
+    else if constexpr (takers(V) == 1) backward_row<V>(y, row);
+    else {
+      auto& join = std::get<V + 1>(joins_);
+      constexpr int STREAM = I == taker(V, 0).layer ? 0 : 1;
+      std::memcpy((void*)join.slot(STREAM, y), (const void*)row, sizeof(Vec) * RowsOf<V>::ROW);
+      if (join.arrived(STREAM, y)) backward_row<V>(y, join.sum(y));
+    }
   }
 
   template <int D>
@@ -140,6 +214,7 @@ class Chain {
   template <int D>
   void backward_denses() {
     constexpr int I = CONVOLUTIONS + D;
+    constexpr bool WANTED = I > 0 || !TRAIN;
     using S = typename At<Denses, D>::type;
     auto& layer = std::get<I>(layers_);
     typename DenseLayer<S>::Gradient* gradient = nullptr;
@@ -151,14 +226,15 @@ class Chain {
         if constexpr (TRAIN) layer.gradient_row(y, gradient);
         if constexpr (D > 0)
           layer.backward_row(0, std::get<I>(*weights_), std::get<I - 1>(layers_).value);
-        else if constexpr (Above<I - 1>::WANTED)
+        else if constexpr (WANTED)
           layer.backward_row(y, std::get<I>(*weights_), row_);
       }
-      if constexpr (D == 0 && Above<I - 1>::WANTED) backward_row<I - 1>(y, row_);
+      if constexpr (D == 0 && WANTED) deliver<I, I - 1>(y, row_);
     }
     if constexpr (D > 0) backward_denses<D - 1>();
   }
 
+  // The gradient of value I is complete in row y.
   template <int I>
   void backward_row(int y, const Vec* row) {
     if constexpr (I >= 0) {
@@ -167,9 +243,9 @@ class Chain {
       typename ConvolutionOf<S>::Gradient* gradient = nullptr;
       if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
       std::get<I>(layers_).backward(y, row, std::get<I>(*weights_), gradient,
-                                    Above<I - 1>{*this});
+                                    Above<I>{*this});
     } else {
-      constexpr int ROW = PIXELS / (CONVOLUTIONS ? HEIGHT : 1);
+      constexpr int ROW = RowsOf<-1>::ROW;
       for (int i = 0; i < ROW; i++)
         gradient_[y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
     }
@@ -198,5 +274,6 @@ class Chain {
   const Network::Weights* weights_;
   Network::Gradients* gradients_;
   typename Network::template Layers<TRAIN> layers_;
+  Joins joins_;
   Vec row_[At<Denses, 0>::type::ROW];  // of the gradient, below the first dense layer
 };

@@ -62,6 +62,7 @@ void take_all(Chain<false>::Weights& weights, const float* packed) {
   }
 }
 
+#if UPDATES
 // What layers add up until `finish_all` is to stand in their segments then, which they may use
 // before.
 template <int I = 0>
@@ -81,6 +82,8 @@ void finish_all(Chain<true>::Gradients& gradients) {
     finish_all<I + 1>(gradients);
   }
 }
+
+#endif
 
 constexpr int WIDTH = Chain<false>::WIDTH;
 static_assert(LAYERS < STAGE_LAYERS, "a stage has no place to be counted");
@@ -149,6 +152,7 @@ bool ready_to_attack(Thread& t) {
   return t.attack;
 }
 
+#if UPDATES
 bool ready_to_train(Thread& t) {
   if (!t.train) t.train = zeroed<Chain<true>>();
   if (!t.gradients) t.gradients = zeroed<Chain<true>::Gradients>();
@@ -164,6 +168,7 @@ void add_sums(const std::vector<const float*>& sums, float* out, int threads) {
     for (const float* sum : sums)
       for (size_t i = first; i < std::min(first + PIECE, PACKED); i++) out[i] += sum[i];
 }
+#endif
 
 }  // namespace
 
@@ -243,8 +248,9 @@ EXPORT void engine_use(void* engine, const float* packed) {
 }
 
 // What calls return: done; no memory; a label that is no class (nothing is done then); done, but some
-// image is marked by pixels that are no numbers.
-enum Outcome { DONE, NO_MEMORY, NO_CLASS, MARKED };
+// image is marked by pixels that are no numbers. And what only a caller in error sees: the kernel was
+// compiled without what was asked for.
+enum Outcome { DONE, NO_MEMORY, NO_CLASS, MARKED, LEFT_OUT };
 
 static bool are_classes(const int64_t* labels, int64_t n) {
   bool all = true;
@@ -309,6 +315,7 @@ EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t 
 // cross-entropy; writes that sum, unscaled, to `loss`.
 EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
                      float scale, float* out, int add, double* loss, int threads) {
+#if UPDATES
   Engine& e = *static_cast<Engine*>(engine);
   if (!are_classes(labels, n)) return NO_CLASS;
   std::vector<double> losses(n);  // of blocks, at their first images
@@ -338,6 +345,11 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
   *loss = 0;
   for (double l : losses) *loss += l;
   return 0;
+#else
+  (void)engine, (void)images, (void)labels, (void)n, (void)scale, (void)out, (void)add, (void)loss;
+  (void)threads;
+  return LEFT_OUT;
+#endif
 }
 
 #ifdef STAGE_TIMES

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <type_traits>
 
+constexpr int NO_VALUE = -2;  // what a layer of one input takes besides
+
 enum class Algorithm { direct, winograd };
 
 // The last of `windows` windows that ends at row y of `rows` or above it, or below the image if y is
@@ -36,7 +38,7 @@ template <bool MEAN_, int CHANNELS, int HEIGHT, int WIDTH, int KERNEL_ROWS, int 
           bool PADDING_COUNTS_>
 struct Pooling {
   static constexpr bool MEAN = MEAN_, PADDING_COUNTS = PADDING_COUNTS_;
-  static constexpr int C = CHANNELS, HI = HEIGHT, WI = WIDTH, KH = KERNEL_ROWS, KW = KERNEL_COLUMNS;
+  static constexpr int C = CHANNELS, CO = C, HI = HEIGHT, WI = WIDTH, KH = KERNEL_ROWS, KW = KERNEL_COLUMNS;
   static constexpr int SH = STRIDE_ROWS, SW = STRIDE_COLUMNS, PH = PADDING_ROWS, PW = PADDING_COLUMNS;
   static constexpr int HO = (HI + 2 * PH - KH) / SH + 1, WO = (WI + 2 * PW - KW) / SW + 1;
   static constexpr size_t WEIGHTS = 0;
@@ -48,7 +50,36 @@ struct Pooling {
 template <class CURVE_, int CHANNELS, int HEIGHT, int WIDTH>
 struct Activation {
   using CURVE = CURVE_;
-  static constexpr int C = CHANNELS, HI = HEIGHT, WI = WIDTH, HO = HI, WO = WI;
+  static constexpr int C = CHANNELS, CO = C, HI = HEIGHT, WI = WIDTH, HO = HI, WO = WI;
+  static constexpr size_t WEIGHTS = 0;
+  static constexpr int BIASES = 0;
+};
+
+// The sum of two values, then ReLU if wanted.
+template <int CHANNELS, int HEIGHT, int WIDTH, bool RELU_>
+struct Addition {
+  static constexpr int C = CHANNELS, CO = C, HI = HEIGHT, WI = WIDTH, HO = HI, WO = WI;
+  static constexpr bool RELU = RELU_;
+  static constexpr size_t WEIGHTS = 0;
+  static constexpr int BIASES = 0;
+};
+
+// Each channel times a number and plus one, then ReLU if wanted.
+template <int CHANNELS, int HEIGHT, int WIDTH, bool RELU_>
+struct Affine {
+  static constexpr int C = CHANNELS, CO = C, HI = HEIGHT, WI = WIDTH, HO = HI, WO = WI;
+  static constexpr bool RELU = RELU_;
+  static constexpr size_t WEIGHTS = C;
+  static constexpr int BIASES = C;
+};
+
+// Zeros around an image: rows, columns, and whole channels before and after its own.
+template <int CHANNELS, int HEIGHT, int WIDTH, int TOP_, int BOTTOM_, int LEFT_, int RIGHT_,
+          int BEFORE_, int AFTER_>
+struct Padding {
+  static constexpr int C = CHANNELS, HI = HEIGHT, WI = WIDTH, TOP = TOP_, BOTTOM = BOTTOM_;
+  static constexpr int LEFT = LEFT_, RIGHT = RIGHT_, BEFORE = BEFORE_, AFTER = AFTER_;
+  static constexpr int CO = BEFORE + C + AFTER, HO = TOP + HI + BOTTOM, WO = LEFT + WI + RIGHT;
   static constexpr size_t WEIGHTS = 0;
   static constexpr int BIASES = 0;
 };

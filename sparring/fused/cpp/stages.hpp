@@ -8,7 +8,7 @@
 
 enum StageKind { STAGE_OTHER, STAGE_TRANSFORM, STAGE_MULTIPLY, STAGE_WEIGHTS, STAGE_KINDS };
 enum StageDirection { STAGE_FORWARD, STAGE_BACKWARD, STAGE_DIRECTIONS };
-constexpr int STAGE_LAYERS = 32;  // layer 0 is what belongs to none: steps, objective, images
+constexpr int STAGE_LAYERS = 256;  // layer 0 is what belongs to none: steps, objective, images
 constexpr int STAGES = STAGE_LAYERS * STAGE_DIRECTIONS * STAGE_KINDS;
 
 #ifdef STAGE_TIMES

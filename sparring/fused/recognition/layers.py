@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sparring.fused.folding import BatchNorm, problem_of
-from sparring.fused.network import Convolution, Dense
+from sparring.fused.network import IMAGE, Affine, Convolution, Dense
 from sparring.fused.recognition import operations
 from sparring.fused.recognition.chain import Chain, Link, Shape
 from sparring.fused.recognition.operations import pair
@@ -65,16 +65,20 @@ def _batch_norm(chain: Chain, input: Value, layer: BatchNorm) -> Shape:
     problem = problem_of(layer)
     if problem:
         raise UnsupportedError(problem)
-    if chain.bare_shape() != input.shape or chain.norms[-1] is not None:
-        raise UnsupportedError(
-            "does not directly follow a convolution or a linear layer, into which the fused engine "
-            "folds it"
-        )
     images = isinstance(layer, nn.BatchNorm2d)
     if len(input.shape) != (3 if images else 1) or layer.num_features != input.shape[0]:
         raise UnsupportedError(f"has {layer.num_features} features and is given {input.shape}")
+    if chain.takes_norm(input):
+        chain.norms[input.layer] = layer
+        return input.shape
+    if not images:
+        raise UnsupportedError(
+            "does not directly follow a linear layer, into which the fused engine folds it"
+        )
+    channels, rows, columns = input.shape
+    shape = chain.append(Affine(channels, rows, columns), input)
     chain.norms[-1] = layer
-    return input.shape
+    return shape
 
 
 def _max_pool(chain: Chain, input: Value, layer: nn.MaxPool2d) -> Shape:
@@ -101,12 +105,16 @@ def _adaptive_average_pool(chain: Chain, input: Value, layer: nn.AdaptiveAvgPool
     return operations.adaptive_avg_pool2d(chain, input, layer.output_size)
 
 
+def _zero_pad(chain: Chain, input: Value, layer: nn.ZeroPad2d) -> Shape:
+    return operations.pad(chain, input, layer.padding)
+
+
 def _flatten(chain: Chain, input: Value, layer: nn.Flatten) -> Shape:
     return operations.flatten(chain, input, layer.start_dim, layer.end_dim)
 
 
 def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
-    if chain.front or chain.dense or chain.mean or len(input.shape) != 3:
+    if input.layer != IMAGE or IMAGE in chain.shared or chain.mean or len(input.shape) != 3:
         raise UnsupportedError("is not the first layer")
     channels = input.shape[0]
     for name, buffer in (("mean", layer.mean), ("std", layer.std)):
@@ -159,7 +167,7 @@ def _conv(chain: Chain, input: Value, layer: nn.Conv2d) -> Shape:
     )  # fmt: skip
     if min(convolution.conv_height, convolution.conv_width) < 1:
         raise UnsupportedError(f"has a kernel too large for {height}x{width} pixels")
-    chain.front.append(convolution)
+    chain.link(convolution, input)
     return (convolution.out_channels, convolution.out_height, convolution.out_width)
 
 
@@ -167,6 +175,8 @@ def _linear(chain: Chain, input: Value, layer: nn.Linear) -> Shape:
     if len(input.shape) != 1:
         raise UnsupportedError(f"is given images of shape {input.shape}, not flattened")
     chain.take_parameters(layer, (layer.out_features, layer.in_features))
+    if not chain.dense and input.layer != chain.last:
+        raise UnsupportedError("takes a value that isn't that of the layer before it")
     if (layer.in_features,) != input.shape:
         raise UnsupportedError(f"takes {layer.in_features} inputs and is given {input.shape[0]}")
     chain.dense.append(Dense(layer.in_features, layer.out_features, relu=False))
@@ -209,6 +219,7 @@ LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
         nn.MaxPool2d: _max_pool,
         nn.AvgPool2d: _average_pool,
         nn.AdaptiveAvgPool2d: _adaptive_average_pool,
+        nn.ZeroPad2d: _zero_pad,
         nn.Flatten: _flatten,
         nn.Identity: _identity,
         nn.Dropout: _dropout,

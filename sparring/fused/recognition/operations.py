@@ -6,6 +6,7 @@ as PyTorch binds them. They return the shape of one image's share of the result.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
@@ -15,10 +16,17 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
-from sparring.fused.network import Activation, Convolution, Curve, Pooling
+from sparring.fused.network import (
+    Addition,
+    Affine,
+    Convolution,
+    Curve,
+    Padding,
+    Pooling,
+)
 from sparring.fused.recognition.chain import Chain, Link, Shape
 from sparring.fused.recognition.unsupported import UnsupportedError
-from sparring.fused.recognition.values import BatchSize, Value
+from sparring.fused.recognition.values import BatchSize, Storage, Value
 
 
 def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
@@ -29,13 +37,13 @@ def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
         chain.dense[-1] = replace(chain.dense[-1], relu=True)
         return input.shape
     # After poolings or before: the maximum of ReLUs is the ReLU of the maximum.
-    for number, layer in reversed([*enumerate(chain.front)]):
-        if isinstance(layer, Convolution):
-            chain.front[number] = replace(layer, relu=True)
-            return input.shape
-        if isinstance(layer, Activation) or layer.mean:
-            break
-    chain.activate(Curve("Relu"))
+    place = input
+    while isinstance(layer := chain.own(place), Pooling) and not layer.mean:
+        place = Value(place.shape, Storage(chain.sources[place.layer][0]))
+    if isinstance(layer, Convolution | Addition | Affine):
+        chain.front[place.layer] = replace(layer, relu=True)
+    else:
+        chain.activate(Curve("Relu"), input)
     return input.shape
 
 
@@ -82,7 +90,7 @@ def _activate(chain: Chain, input: Value, curve: Curve) -> Shape:
     """An activation other than ReLU."""
     if curve.parameter is not None and not 1e-6 < curve.parameter < 1e6:
         raise UnsupportedError(f"has the parameter {curve.parameter}")
-    chain.activate(curve)
+    chain.activate(curve, input)
     return input.shape
 
 
@@ -102,13 +110,13 @@ def max_pool2d(
     if return_indices:
         raise UnsupportedError("has return_indices; the fused engine doesn't take it")
     pooling = _pooling(False, input, kernel_size, stride, padding, ceil_mode)
-    last = chain.front[-1] if chain.front else None
+    last = chain.own(input)
     # The commonest is done together with the convolution before it.
     halves = pooling.kernel == pooling.stride == (2, 2) and pooling.padding == (0, 0)
     if halves and isinstance(last, Convolution) and not last.pool:
-        chain.front[-1] = last = replace(last, pool=True)
+        chain.front[input.layer] = last = replace(last, pool=True)
         return (last.out_channels, last.out_height, last.out_width)
-    return chain.append(pooling)
+    return chain.append(pooling, input)
 
 
 def avg_pool2d(
@@ -125,7 +133,7 @@ def avg_pool2d(
     if divisor_override is not None:
         raise UnsupportedError("has divisor_override; the fused engine doesn't take it")
     pooling = _pooling(True, input, kernel_size, stride, padding, ceil_mode)
-    return chain.append(replace(pooling, padding_counts=count_include_pad))
+    return chain.append(replace(pooling, padding_counts=count_include_pad), input)
 
 
 def adaptive_avg_pool2d(chain: Chain, input: Value, output_size: Any) -> Shape:
@@ -142,7 +150,70 @@ def adaptive_avg_pool2d(chain: Chain, input: Value, output_size: Any) -> Shape:
     if wanted == size:
         return input.shape
     window = (size[0] // wanted[0], size[1] // wanted[1])
-    return chain.append(_pooling(True, input, window, None, 0, False))
+    return chain.append(_pooling(True, input, window, None, 0, False), input)
+
+
+def mean(chain: Chain, input: Value, dim: Any, keepdim: bool = False) -> Shape:
+    """torch.mean of all pixels, as global average pooling is written without a layer."""
+    _check_images(input)
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    if not all(type(d) is int for d in dims) or sorted(d % 4 for d in dims) != [2, 3]:
+        raise UnsupportedError(f"is over dimensions {dim}; the fused engine takes (2, 3)")
+    shape = chain.append(_pooling(True, input, input.shape[1:], None, 0, False), input)
+    return shape if keepdim else shape[:1]
+
+
+def index(chain: Chain, input: Value, place: Any) -> Shape:
+    """``x[:, :, ::2, ::2]``: pooling by windows of one pixel."""
+    whole = slice(None)
+    given = place if isinstance(place, tuple) else (place,)
+    steps = [s.step or 1 for s in given if isinstance(s, slice) and s in (whole, _every(s.step))]
+    if len(input.shape) != 3 or len(steps) != len(given) or len(given) > 4 or steps[:2] != [1, 1]:
+        raise UnsupportedError("takes part of a value; the fused engine takes [:, :, ::2, ::2]")
+    strides = [*steps[2:], 1, 1][:2]
+    if any(type(step) is not int or step < 1 for step in strides):
+        raise UnsupportedError("has steps that aren't understood")
+    return chain.append(_pooling(True, input, 1, tuple(strides), 0, False), input)
+
+
+def _every(step: object) -> slice:
+    return slice(None, None, step)
+
+
+def pad(
+    chain: Chain, input: Value, pad: Any, mode: str = "constant", value: float | None = None
+) -> Shape:
+    """F.pad with zeros."""
+    _check_images(input)
+    if mode != "constant" or value not in (None, 0):
+        raise UnsupportedError(f"has mode {mode!r} and value {value}; the fused engine takes zeros")
+    sides = (*pad, 0, 0, 0, 0, 0, 0)[:6] if isinstance(pad, (tuple, list)) else ()
+    if len(sides) != 6 or len(pad) > 6 or any(type(side) is not int or side < 0 for side in sides):
+        raise UnsupportedError(
+            f"has padding {pad}; the fused engine takes 0 or more, of columns, rows and channels"
+        )
+    left, right, top, bottom, before, after = sides
+    if not any(sides):
+        return input.shape
+    channels, rows, columns = input.shape
+    padding = Padding(channels, rows, columns, top, bottom, left, right, before, after)
+    return chain.append(padding, input)
+
+
+def add(chain: Chain, input: Value, other: Any, alpha: float = 1) -> Shape:
+    """The sum of two values: where a branch ends."""
+    if not isinstance(other, Value):
+        raise UnsupportedError("adds what is not another layer's output")
+    if alpha != 1:
+        raise UnsupportedError(f"has alpha {alpha}; the fused engine takes 1")
+    if len(input.shape) != 3 or input.shape != other.shape:
+        raise UnsupportedError(
+            f"adds {other.shape} to {input.shape}; the fused engine takes images of one shape"
+        )
+    if input.layer == other.layer:
+        raise UnsupportedError("adds a value to itself")
+    channels, rows, columns = input.shape
+    return chain.append(Addition(channels, rows, columns), input, other)
 
 
 def _pooling(
@@ -250,6 +321,14 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
         F.dropout3d: dropout,
         F.alpha_dropout: alpha_dropout,
         F.feature_alpha_dropout: alpha_dropout,
+        torch.mean: mean,
+        "mean": mean,
+        F.pad: pad,
+        operator.add: add,
+        operator.iadd: add,
+        torch.add: add,
+        "add": add,
+        "add_": add,
         torch.flatten: flatten,
         "flatten": flatten,
         torch.reshape: reshape,
@@ -257,6 +336,9 @@ OPERATIONS: Mapping[Any, Link] = MappingProxyType(
         "view": view,
     }
 )
+
+#: Those that write their result where their first argument stood.
+IN_PLACE = frozenset((torch.relu_, "relu_", operator.iadd, "add_"))
 
 
 def pair(value: Any) -> tuple[Any, ...]:

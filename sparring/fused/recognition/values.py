@@ -12,11 +12,27 @@ class BatchSize(Enum):
     ANY = "the batch size"
 
 
+@dataclass
+class Storage:
+    """What a tensor and its views have in common.
+
+    Attributes:
+        layer: whose output stands there; an operation in place puts another one's there.
+    """
+
+    layer: int
+
+
 class Value:
     """A tensor that the forward computes; ``shape`` is that of one image's share."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], storage: Storage) -> None:
+        self.shape, self.storage = shape, storage
+
+    @property
+    def layer(self) -> int:
+        """The layer whose output it is."""
+        return self.storage.layer
 
     @property
     def sizes(self) -> tuple[int | BatchSize, ...]:

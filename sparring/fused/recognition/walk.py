@@ -1,4 +1,4 @@
-"""The graph of a forward, walked as one chain of layers."""
+"""The graph of a forward, walked layer by layer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import fx, nn
 
-from sparring.fused.network import Network
+from sparring.fused.network import IMAGE, Network
+from sparring.fused.recognition import operations
 from sparring.fused.recognition.chain import Chain, Link
 from sparring.fused.recognition.layers import LAYERS, title
-from sparring.fused.recognition.operations import OPERATIONS
+from sparring.fused.recognition.operations import IN_PLACE, OPERATIONS
 from sparring.fused.recognition.unsupported import UnsupportedError, operation_name
-from sparring.fused.recognition.values import Attribute, Value
+from sparring.fused.recognition.values import Attribute, Storage, Value
 
 #: What computes sizes of tensors.
 _SIZES = frozenset((builtins.getattr, "size", operator.getitem, operator.mul))
@@ -30,7 +31,7 @@ class Walk:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._chain = Chain(shape)
-        self._last = Value(shape)
+        self._image = Value(shape, Storage(IMAGE))
         self._output: object = None
         self._values: dict[fx.Node, object] = {}
 
@@ -38,7 +39,7 @@ class Walk:
         """The network, and what it was made of, once all nodes have been visited."""
         if not isinstance(self._output, Value):
             raise UnsupportedError("the model's forward doesn't return one tensor")
-        if self._output is not self._last:
+        if self._output.layer != self._chain.last:
             raise UnsupportedError("the model's forward returns another value than its last")
         return self._chain.network(), self._chain
 
@@ -51,7 +52,7 @@ class Walk:
         if node.op == "placeholder":
             if self._values:
                 raise UnsupportedError("the model's forward takes more than one argument")
-            value = self._last
+            value = self._image
         elif node.op == "output":
             self._output = value = args[0]
         elif node.op == "get_attr":
@@ -60,19 +61,27 @@ class Walk:
             name = str(node.target)
             module = model.get_submodule(name)
             value = self._computed(title(name, module), _layer(name, module), args, kwargs)
+            if getattr(module, "inplace", False):
+                _put(args[0], value)
+        elif node.target is operator.getitem and isinstance(args[0], Value):
+            value = self._computed("operation getitem", operations.index, args, kwargs)
         elif node.target in _SIZES:
             value = _size(node.target, args, kwargs)
         elif node.target in OPERATIONS:
             name = f"operation {operation_name(node.target)}"
             value = self._computed(name, OPERATIONS[node.target], args, kwargs)
+            if node.target in IN_PLACE or kwargs.get("inplace"):
+                _put(args[0] if args else kwargs["input"], value)
         else:
             raise _refusal(operation_name(node.target), args, kwargs)
         self._values[node] = value
+        if isinstance(value, Value) and sum(map(_uses, node.users)) > 1:
+            self._chain.shared.add(value.layer)
 
     def _computed(
         self, name: str, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Value:
-        """The value that an operation makes of the last one; it then is the last."""
+        """The value that an operation makes of others."""
         try:
             bound = signature(link).bind(self._chain, *args, **kwargs)
         except TypeError as error:
@@ -80,17 +89,32 @@ class Walk:
         _, given, *_ = bound.arguments.values()
         if not isinstance(given, Value):
             raise UnsupportedError(f"{name} is applied to something else than the layers' output")
-        if given is not self._last:
+        if self._chain.dense and (
+            given.layer != self._chain.last or given.layer in self._chain.shared
+        ):
             raise UnsupportedError(
-                f"{name} takes a value that isn't that of the layer before it; the fused engine "
-                "takes one chain of layers without branches"
+                f"{name} takes a value that isn't that of the layer before it; behind the first "
+                "linear layer the fused engine takes one chain without branches"
             )
+        before = self._chain.last
         try:
             shape = link(self._chain, *args, **kwargs)
         except UnsupportedError as error:
             raise UnsupportedError(f"{name} {error}") from None
-        self._last = Value(shape)
-        return self._last
+        appended = self._chain.last > before
+        return Value(shape, Storage(self._chain.last) if appended else given.storage)
+
+
+def _put(written: Value, result: Value) -> None:
+    """What was written in place is the result from now on."""
+    written.storage.layer = result.layer
+
+
+def _uses(node: fx.Node) -> bool:
+    """Whether a node uses more of its argument than its sizes."""
+    if node.op == "call_function" and node.target is builtins.getattr:
+        return False
+    return not (node.op == "call_method" and node.target == "size")
 
 
 def _layer(name: str, module: nn.Module) -> Link:

@@ -173,14 +173,131 @@ CURVE_NETWORKS = {
     ),
 }  # fmt: skip
 
-ALL = NETWORKS | POOLING_NETWORKS | CURVE_NETWORKS | EVAL_NETWORKS
+
+class Block(nn.Module):
+    """A residual block: ``after(body(x) + skip(x))``."""
+
+    def __init__(self, body, skip=None, after=None):
+        super().__init__()
+        self.body, self.skip = nn.Sequential(*body), skip or nn.Identity()
+        self.after = after or nn.Identity()
+
+    def forward(self, x):
+        return self.after(self.body(x) + self.skip(x))
+
+
+class PreActivation(nn.Module):
+    """Normalised and cut off first; where the shape changes, the skip begins behind that."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.first = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs),
+            nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        )  # fmt: skip
+        if stride > 1 or inputs != outputs:
+            self.skip = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        out = self.first(x)
+        skip = self.skip(out) if hasattr(self, "skip") else x
+        return self.body(out) + skip
+
+
+class OptionA(nn.Module):
+    """Every second pixel, with channels of zeros."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.sides = (0, 0, 0, 0, before, after)
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], self.sides)
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+#: The same, with branches; those that a train mode changes come second.
+GRAPH_NETWORKS = {
+    "residual": (
+        (2, 10, 11),
+        lambda: [
+            *conv(2, 8, 3, padding=1),
+            Block([*conv(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)], after=nn.ReLU()),
+            Block(
+                [*conv(8, 18, 3, stride=2, padding=1), nn.Conv2d(18, 18, 3, padding=1)],
+                nn.Conv2d(8, 18, 1, stride=2), nn.ReLU(),
+            ),
+            Block([*conv(18, 6, 1), nn.Conv2d(6, 18, 1)]),
+            *head(18 * 5 * 6, 5),
+        ],
+    ),
+    "option-a": (
+        (3, 9, 8),
+        lambda: [
+            Block([*conv(3, 3, 3, padding=1)]),
+            Block(
+                [*conv(3, 17, 3, stride=2, padding=1), nn.Conv2d(17, 17, 3, padding=1)],
+                OptionA(6, 8), nn.ReLU(),
+            ),
+            nn.ZeroPad2d((1, 0, 2, 1)), *conv(17, 8, 3), Mean(), nn.Linear(8, 3),
+        ],
+    ),
+    "nested": (  # a skip over skips, and branches that end in different orders
+        (2, 8, 7),
+        lambda: [
+            nn.Conv2d(2, 4, 3, padding=1),
+            Block(
+                [
+                    nn.Tanh(), Block([*conv(4, 4, 5, padding=2)], nn.Conv2d(4, 4, 1)),
+                    Block([nn.Sigmoid()], nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()),
+                ],
+                nn.Sequential(nn.AvgPool2d(3, 1, padding=1), nn.Conv2d(4, 4, 5, padding=2)),
+            ),
+            nn.ReLU(), nn.MaxPool2d(2), *head(4 * 4 * 3, 4),
+        ],
+    ),
+}  # fmt: skip
+EVAL_GRAPH_NETWORKS = {
+    "pre-activation": (
+        (3, 9, 9),
+        lambda: [
+            nn.Conv2d(3, 8, 3, padding=1, bias=False), PreActivation(8, 8, 1),
+            PreActivation(8, 16, 2), PreActivation(16, 16, 1), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), *head(16, 4),
+        ],
+    ),
+    "norms": (  # of the image, behind an activation and a pooling, and of a value taken twice
+        (2, 8, 9),
+        lambda: [
+            nn.BatchNorm2d(2), *conv(2, 6, 3, padding=1), nn.BatchNorm2d(6, affine=False),
+            nn.AvgPool2d(2), nn.BatchNorm2d(6),
+            Block([nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1)]),
+            Block([nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1)], nn.BatchNorm2d(6), nn.ReLU()),
+            *head(6 * 4 * 4, 3),
+        ],
+    ),
+}  # fmt: skip
+
+ALL = (
+    GRAPH_NETWORKS
+    | EVAL_GRAPH_NETWORKS
+    | NETWORKS
+    | POOLING_NETWORKS
+    | CURVE_NETWORKS
+    | EVAL_NETWORKS
+)
 
 
 def network(name, seed=0):
     """A network of `ALL` with random weights and statistics."""
     torch.manual_seed(seed)
     model = nn.Sequential(*ALL[name][1]())
-    for layer in model:
+    for layer in model.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer.running_mean.uniform_(-0.5, 0.5)
             layer.running_var.uniform_(0.2, 2)
@@ -200,21 +317,27 @@ def margins(model, x):
     Beyond a kink the gradient is another one, and which side float32 sees is a matter of rounding.
     """
     least = torch.full((len(x),), float("inf"), dtype=torch.float64)
+
+    def look(layer, inputs):
+        (x,) = inputs
+        if isinstance(layer, nn.ReLU | nn.LeakyReLU):
+            least.copy_(torch.minimum(least, x.abs().flatten(1).amin(1) / x.abs().max()))
+            return
+        rows, columns = _pair(layer.padding)
+        padded = F.pad(x.flatten(0, 1)[:, None], (columns, columns, rows, rows), value=-1e9)
+        windows = F.unfold(padded, layer.kernel_size, stride=layer.stride)
+        if windows.shape[1] > 1:
+            best, second = windows.topk(2, dim=1).values.unbind(1)
+            gap = torch.where((best == 0) & (second == 0), float("inf"), best - second)
+            gap = gap.reshape(len(x), -1).amin(1)
+            least.copy_(torch.minimum(least, gap / x.abs().max()))
+
+    kinks = [m for m in model.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU | nn.MaxPool2d)]
+    hooks = [layer.register_forward_pre_hook(look) for layer in kinks]
     with torch.no_grad():
-        for layer in model:
-            if isinstance(layer, nn.ReLU | nn.LeakyReLU):
-                least = torch.minimum(least, x.abs().flatten(1).amin(1) / x.abs().max())
-            elif isinstance(layer, nn.MaxPool2d):
-                rows, columns = _pair(layer.padding)
-                padded = F.pad(x.flatten(0, 1)[:, None], (columns, columns, rows, rows), value=-1e9)
-                windows = F.unfold(padded, layer.kernel_size, stride=layer.stride)
-                if windows.shape[1] == 1:
-                    x = layer(x)
-                    continue
-                best, second = windows.topk(2, dim=1).values.unbind(1)
-                gap = torch.where((best == 0) & (second == 0), float("inf"), best - second)
-                least = torch.minimum(least, gap.reshape(len(x), -1).amin(1) / x.abs().max())
-            x = layer(x)
+        model(x)
+    for hook in hooks:
+        hook.remove()
     return least
 
 
@@ -297,11 +420,12 @@ def kernels(names, isas, flags=("-O1",)):
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:
-        found = recognise(network(name), shape_of(name)).network
+        recognised = recognise(network(name), shape_of(name))
+        found = recognised.network
         for isa in isas:
             for kind in layouts_of(found, isa):
                 keys.append((name, isa, kind))
-                headers = {"network.h": header(found)}
+                headers = {"network.h": header(found, updates=not recognised.only_attacks)}
                 jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))
     return {
         (name, isa.name, kind.name): Kernel(path)

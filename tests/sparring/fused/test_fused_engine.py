@@ -285,6 +285,8 @@ for path in sys.argv[4:]:
             library.input_gradient(x, y, out, 1, threads)
             library.logits(x, logits, threads)
             assert np.isfinite(logits.array).all()
+            if "ATTACKS" in os.environ:  # batch normalisation, whose numbers nobody trains
+                continue
             gradients = [s and Shim(np.zeros(s, np.float32)) for s in shapes]
             assert library.gradients(x, y, 1.0, sums, threads) > 0
             assert library.gradients(x, y, 1.0, sums, threads, add=True) > 0
@@ -332,14 +334,15 @@ def test_sanitizers_find_nothing():
         for name, kinds in (
             (MIXED, layouts(isa)), ("dense", layouts(isa)[-1:]), ("strides", layouts(isa)[:1]),
             ("pools", layouts(isa)[:1]), ("curves", layouts(isa)[:1]),
+            ("option-a", layouts(isa)[:1]), ("norms", layouts(isa)[:1]),
         )
-        for text in [header(recognise(network(name), shape_of(name)).network)]
+        for text in [header(recognise(network(name), shape_of(name)).network, name != "norms")]
     }  # fmt: skip
     paths = build_all([job for group in jobs.values() for job in group])
     built = iter(paths)
     libraries = {name: [next(built) for _ in group] for name, group in jobs.items()}
     for name, some in libraries.items():
-        result = run_sanitized(some, name)
+        result = run_sanitized(some, name, **({"ATTACKS": "1"} if name == "norms" else {}))
         assert result.returncode == 0, result.stderr[-3000:]
         assert result.stdout == "CLEAN\n"
         assert "runtime error" not in result.stderr

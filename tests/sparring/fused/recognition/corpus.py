@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
 
 
 def lenet5():
@@ -198,6 +199,84 @@ def cnn_silu():
     )  # fmt: skip
 
 
+class BasicBlock(nn.Module):
+    """He and others, CVPR 2016: where the size halves, every second pixel and channels of zeros."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.zeros = stride, (outputs - inputs) // 2
+
+    def forward(self, x):
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        if self.stride > 1:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.zeros, self.zeros))
+        out += x
+        return F.relu(out)
+
+
+class PreActBlock(nn.Module):
+    """He and others, ECCV 2016: normalised and cut off before each convolution.
+
+    Where the shape changes, the skip is a convolution of what has been cut off.
+    """
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        changes = stride > 1 or inputs != outputs
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
+
+    def forward(self, x):
+        out = F.relu(self.bn1(x))
+        x = x if self.shortcut is None else self.shortcut(out)
+        out = self.conv1(out)
+        out = self.conv2(F.relu(self.bn2(out)))
+        return out + x
+
+
+def stages(block, inputs, widths, count):
+    """So many blocks of each width, the size halved before each width but the first."""
+    blocks: list[nn.Module] = []
+    for number, width in enumerate(widths):
+        for first in range(count):
+            blocks.append(block(inputs, width, 2 if number and not first else 1))
+            inputs = width
+    return blocks
+
+
+def resnet20(widths=(16, 32, 64), blocks=3):
+    """He and others, CVPR 2016, section 4.2, with n = 3."""
+    return nn.Sequential(
+        *conv_bn_relu(3, widths[0]), *stages(BasicBlock, widths[0], widths, blocks),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10),
+    )  # fmt: skip
+
+
+def preact_resnet18(widths=(64, 128, 256, 512)):
+    """The network of 18 layers with He and others' (ECCV 2016) blocks, at CIFAR's size."""
+    return nn.Sequential(
+        nn.Conv2d(3, widths[0], 3, padding=1, bias=False),
+        *stages(PreActBlock, widths[0], widths, 2), nn.BatchNorm2d(widths[-1]), nn.ReLU(),
+        nn.AvgPool2d(4), nn.Flatten(), nn.Linear(widths[-1], 10),
+    )  # fmt: skip
+
+
+def wide_resnet10_1():
+    """Zagoruyko and Komodakis, BMVC 2016, of depth 10 and widening factor 1."""
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, bias=False), *stages(PreActBlock, 16, (16, 32, 64), 1),
+        nn.BatchNorm2d(64), nn.ReLU(), nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 
 #: Name to (an image's shape, the network).
@@ -216,6 +295,9 @@ CORPUS = {
     "overlapping pools": (CIFAR, overlapping_pools),
     "VGG-11": (CIFAR, vgg11_plain),
     "VGG-11 BN": (CIFAR, vgg11_bn),
+    "ResNet-20": (CIFAR, resnet20),
+    "PreActResNet-18": (CIFAR, preact_resnet18),
+    "WideResNet-10-1": (CIFAR, wide_resnet10_1),
     "MLP, two layers": (MNIST, mlp_two),
     "MLP, five layers": (MNIST, mlp_five),
     "MLP, 41 features": ((41,), mlp_tabular),

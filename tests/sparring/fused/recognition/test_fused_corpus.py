@@ -18,6 +18,9 @@ ONLY_ATTACKS = {
     "all-convolutional": "layer 0 (Dropout) is active, with p=0.2",
     "CNN, SiLU and BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
     "conv-BN-ReLU": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
+    "ResNet-20": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
+    "PreActResNet-18": "layer 1.bn1 (BatchNorm2d) normalises by the minibatch in train mode",
+    "WideResNet-10-1": "layer 1.bn1 (BatchNorm2d) normalises by the minibatch in train mode",
     "VGG-11 BN": "layer 1 (BatchNorm2d) normalises by the minibatch in train mode",
 }
 

@@ -17,7 +17,17 @@ from torch.nn.utils import parametrizations, prune
 
 from sparring.errors import SparringError
 from sparring.fused.folding import Folding
-from sparring.fused.network import Activation, Convolution, Dense, Network, Pooling
+from sparring.fused.network import (
+    IMAGE,
+    Activation,
+    Addition,
+    Affine,
+    Convolution,
+    Dense,
+    Network,
+    Padding,
+    Pooling,
+)
 from sparring.fused.recognise import Recognised, UnsupportedError, fingerprint, recognise
 from sparring.networks import MadryCNN, Normalize, StudyCNN
 
@@ -34,6 +44,40 @@ def curved(curve, x):
     return functions[curve.name](x, *([] if curve.parameter is None else [curve.parameter]))
 
 
+def link(layer, weight, bias, x, *others):
+    """What a layer of the front makes of the values that it takes."""
+    shape = (layer.out_channels, layer.out_height, layer.out_width)
+    if isinstance(layer, Pooling):
+        assert x.shape[1:] == (layer.channels, layer.height, layer.width)
+        assert weight is bias is None
+        x = (
+            F.avg_pool2d(
+                x, layer.kernel, layer.stride, layer.padding,
+                count_include_pad=layer.padding_counts,
+            )
+            if layer.mean
+            else F.max_pool2d(x, layer.kernel, layer.stride, layer.padding)
+        )  # fmt: skip
+    elif isinstance(layer, Padding):
+        sides = (layer.left, layer.right, layer.top, layer.bottom, layer.before, layer.after)
+        x = F.pad(x, sides)
+    elif isinstance(layer, Activation):
+        assert weight is bias is None
+        x = curved(layer.curve, x)
+    elif isinstance(layer, Addition | Affine):
+        x = x + others[0] if others else weight.view(-1, 1, 1) * x + bias.view(-1, 1, 1)
+        x = torch.relu(x) if layer.relu else x
+    else:
+        assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
+        assert weight.numel() == layer.weights
+        x = F.conv2d(x, weight, bias, layer.stride, layer.padding)
+        assert x.shape[1:] == (layer.out_channels, layer.conv_height, layer.conv_width)
+        x = torch.relu(x) if layer.relu else x
+        x = F.max_pool2d(x, 2) if layer.pool else x
+    assert x.shape[1:] == shape
+    return x
+
+
 def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
     """What the fused engine is to compute, from the description alone."""
     network, parameters = recognised.network, iter(recognised.parameters)
@@ -45,33 +89,11 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
     folding.look()
     if any(recognised.norms):
         parameters = iter(folding.tensors)
-    for layer in network.front:
+    values = {IMAGE: x}
+    for number, (layer, sources) in enumerate(zip(network.front, network.taken(), strict=True)):
         weight, bias = next(parameters), next(parameters)
-        if isinstance(layer, Pooling):
-            assert x.shape[1:] == (layer.channels, layer.height, layer.width)
-            assert weight is bias is None
-            x = (
-                F.avg_pool2d(
-                    x, layer.kernel, layer.stride, layer.padding,
-                    count_include_pad=layer.padding_counts,
-                )
-                if layer.mean
-                else F.max_pool2d(x, layer.kernel, layer.stride, layer.padding)
-            )  # fmt: skip
-            assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
-            continue
-        if isinstance(layer, Activation):
-            assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
-            assert weight is bias is None
-            x = curved(layer.curve, x)
-            continue
-        assert x.shape[1:] == (layer.in_channels, layer.height, layer.width)
-        assert weight.numel() == layer.weights
-        x = F.conv2d(x, weight, bias, layer.stride, layer.padding)
-        assert x.shape[1:] == (layer.out_channels, layer.conv_height, layer.conv_width)
-        x = torch.relu(x) if layer.relu else x
-        x = F.max_pool2d(x, 2) if layer.pool else x
-        assert x.shape[1:] == (layer.out_channels, layer.out_height, layer.out_width)
+        values[number] = link(layer, weight, bias, *(values[source] for source in sources))
+    x = values[len(network.front) - 1]
     x = x.flatten(1)
     for layer in network.dense:
         assert x.shape[1] == layer.inputs
@@ -501,7 +523,149 @@ def test_gradients_are_those_of_the_model(drawn):
         torch.testing.assert_close(a, b)
 
 
+# Branches.
+
+
+def _residual(self, x):
+    y = self.conv(x)
+    return self.fc((F.relu(y) + y).flatten(1))
+
+
+def _residual_in_place(self, x):
+    y = self.conv(x)
+    z = torch.tanh(y)
+    z += y
+    return self.fc(F.relu(z).flatten(1))
+
+
+def _cut_off_in_place_for_both(self, x):
+    y = torch.tanh(self.conv(x))
+    z = torch.sigmoid(F.relu(y, inplace=True))
+    return self.fc(torch.add(z, y).flatten(1))
+
+
+def _written_where_it_stood(self, x):
+    y = self.conv(x)
+    y.relu_()
+    return self.fc(y.flatten(1))
+
+
+def _added_to_in_place(self, x):
+    y = self.conv(x)
+    z = torch.tanh(y)
+    y.add_(z)
+    return self.fc(torch.sigmoid(y).add(self.pool(y)).flatten(1))
+
+
+def _identities(self, x):
+    y = self.nothing(self.conv(x))
+    return self.fc((torch.tanh(self.nothing(y)) + y).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("forward", "sources"),
+    [
+        (_residual, ((-1,), (0,), (1, 0))),
+        (_residual_in_place, ((-1,), (0,), (1, 0))),
+        (_cut_off_in_place_for_both, ((-1,), (0,), (1,), (2,), (3, 2))),
+        (_written_where_it_stood, ((-1,), (0,))),
+        (_added_to_in_place, ((-1,), (0,), (0, 1), (2,), (2,), (3, 4))),
+        (_identities, ((-1,), (0,), (1, 0))),
+    ],
+)
+def test_branches(forward, sources):
+    pool = nn.MaxPool2d(3, 1, padding=1)
+    found = check(Net(forward, nothing=nn.Identity(), pool=pool)).network
+    assert found.taken() == sources
+
+
+def test_a_branch_of_the_image():
+    def forward(self, x):
+        return self.fc((self.same(x) + x).flatten(1))
+
+    found = check(Net(forward, same=nn.Conv2d(2, 2, 3, padding=1), fc=nn.Linear(128, 4), conv=None))
+    assert found.network.sources == ((-1,), (0, -1))
+
+
+def test_nothing_becomes_part_of_a_layer_whose_output_is_taken_twice():
+    def forward(self, x):
+        y = self.conv(x)
+        return self.fc((F.max_pool2d(F.relu(self.norm(y)), 1) + y).flatten(1))
+
+    found = check(Net(forward, norm=nn.BatchNorm2d(3)).eval()).network
+    assert [type(layer) for layer in found.front] == [Convolution, Affine, Pooling, Addition]
+    assert not found.front[0].relu
+    assert found.front[1].relu
+
+
+@pytest.mark.parametrize("dims", [(2, 3), [-1, -2], (-2, 3)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_global_average_pooling_as_a_mean(dims, keep):
+    model = Net(lambda self, x: self.head(self.conv(x).mean(dims, keepdim=keep).flatten(1)))
+    model.head, model.fc = nn.Linear(3, 4), nn.Identity()
+    assert check(model).network.front[1] == Pooling(True, 3, 6, 6, (6, 6), (6, 6))
+
+
+@pytest.mark.parametrize(
+    ("operation", "size", "layer"),
+    [
+        (lambda x: x[:, :, ::2, ::2], 27, Pooling(True, 3, 6, 6, (1, 1), (2, 2))),
+        (lambda x: x[:, :, ::4], 36, Pooling(True, 3, 6, 6, (1, 1), (4, 1))),
+        (lambda x: F.pad(x, (0, 0, 0, 0, 1, 2)), 216, Padding(3, 6, 6, before=1, after=2)),
+        (lambda x: F.pad(x, (1, 2)), 162, Padding(3, 6, 6, left=1, right=2)),
+    ],
+)
+def test_parts_of_a_skip(operation, size, layer):
+    model = between(operation)
+    model.fc = nn.Linear(size, 4)
+    assert check(model).network.front[1] == layer
+
+
 # What is refused.
+
+
+def _three_branches(self, x):
+    y = self.conv(x)
+    return self.fc((torch.tanh(y) + (torch.sigmoid(y) + F.elu(y))).flatten(1))
+
+
+def _two_additions(self, x):
+    y = self.conv(x)
+    z = torch.tanh(self.conv2(x))
+    return self.fc(((z + y) + y).flatten(1))
+
+
+def _unused(self, x):
+    y = self.conv(x)
+    self.conv2(x)
+    return self.fc(y.flatten(1))
+
+
+def _branch_of_rows(self, x):
+    y = self.fc(self.conv(x).flatten(1))
+    return F.relu(y) + y
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (_three_branches, "a value is taken by 3 layers"),
+        (_two_additions, "a value takes part in two additions"),
+        (_unused, "a value that isn't that of the layer before"),
+        (_branch_of_rows, "without branches"),
+        (lambda self, x: self.fc((self.conv(x) + 1).flatten(1)), "adds what is not another"),
+        (lambda self, x: self.fc((self.conv(x) + x).flatten(1)), "adds (2, 8, 8) to (3, 6, 6)"),
+        (lambda self, x: F.pad(self.conv(x), (1, -1)), "has padding (1, -1)"),
+        (lambda self, x: F.pad(self.conv(x), (1, 1), value=2.0), "value 2.0; the fused engine"),
+        (lambda self, x: F.pad(self.conv(x), (1, 1), "reflect"), "has mode 'reflect'"),
+        (lambda self, x: self.conv(x).mean(1), "is over dimensions 1"),
+        (lambda self, x: self.conv(x)[:, :, 1::2], "takes part of a value"),
+        (lambda self, x: self.conv(x)[:, ::2], "takes part of a value"),
+        (lambda self, x: self.conv(x)[0], "takes part of a value"),
+    ],
+)
+def test_other_branches(forward, reason):
+    assert reason in refused(Net(forward, conv2=nn.Conv2d(2, 3, 3)))
 
 
 def test_the_error_is_meant_to_be_read():
@@ -584,7 +748,6 @@ def test_pooling(pool, reason):
             [nn.Flatten(), nn.Linear(128, 4), nn.ReLU(), nn.ELU()],
             "layer 3 (ELU) is the second activation after one linear layer",
         ),
-        ([nn.Conv2d(2, 3, 3), nn.Tanh(), nn.BatchNorm2d(3)], "does not directly follow"),
         ([nn.Conv2d(2, 3, 8), nn.MaxPool2d(2)], "nothing to pool in 1x1 pixels"),
         ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.MaxPool2d(2)], "follows a flattening"),
         ([nn.Flatten(), nn.Linear(128, 4), nn.MaxPool2d(2)], "follows a flattening"),
@@ -596,10 +759,8 @@ def test_pooling(pool, reason):
         ([nn.Flatten(), nn.Linear(128, 4), nn.LogSoftmax(1)], "layer 2 (LogSoftmax) is not"),
         ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], "doesn't end in a linear layer"),
         ([], "doesn't end in a linear layer"),
-        ([nn.BatchNorm2d(2)], "layer 0 (BatchNorm2d) does not directly follow"),
-        ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)], "(BatchNorm2d) does not directly"),
-        ([nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.BatchNorm2d(3)], "does not directly follow"),
-        ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)], "layer 2 (BatchNorm2d) does"),
+        ([nn.Conv2d(2, 3, 8), nn.Flatten(), nn.BatchNorm1d(3)], "does not directly follow"),
+        ([nn.Flatten(), nn.Linear(128, 4), nn.ReLU(), nn.BatchNorm1d(4)], "does not directly"),
         ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(108)], "does not directly follow"),
         ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(4)], "has 4 features and is given (3, 6, 6)"),
         ([nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3)], "has 3 features and is given (3, 6, 6)"),
@@ -630,7 +791,7 @@ def test_chains(layers, reason):
     [
         (lambda x: x * 2, "operation mul is not one"),
         (lambda x: 1 - x, "operation sub is not one"),
-        (lambda x: x + x, "operation add is not one"),
+        (lambda x: x + x, "operation add adds a value to itself"),
         (lambda x: -x, "operation neg is not one"),
         (lambda x: torch.cat([x, x]), "operation cat is not one"),
         (lambda x: x.tan(), "operation tan is not one"),
@@ -639,7 +800,7 @@ def test_chains(layers, reason):
         (lambda x: x.clamp(min=0), "operation clamp is not one"),
         (lambda x: x.detach(), "operation detach is not one"),
         (lambda x: x.double(), "operation double is not one"),
-        (lambda x: x[:, :2], "operation getitem is not one"),
+        (lambda x: x[:, :2], "operation getitem takes part of a value"),
         (lambda x: x.mT, "operation .mT is not one"),
         (lambda x: F.avg_pool2d(x, 7), "operation avg_pool2d has nothing to pool"),
         (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], "is not one"),
@@ -674,20 +835,9 @@ def test_softmax_at_the_end():
     assert refused(model) == "operation log_softmax is not one that the fused engine takes"
 
 
-def _residual(self, x):
-    y = self.conv(x)
-    return self.fc((F.relu(y) + y).flatten(1))
-
-
 def _value_used_again(self, x):
     y = self.conv(x)
     F.relu(y)
-    return self.fc(y.flatten(1))
-
-
-def _in_place_but_result_unused(self, x):
-    y = self.conv(x)
-    y.relu_()
     return self.fc(y.flatten(1))
 
 
@@ -700,10 +850,8 @@ def _earlier_output(self, x):
 @pytest.mark.parametrize(
     ("forward", "reason"),
     [
-        (_residual, "operation add is not one"),
-        (_value_used_again, "operation flatten takes a value that isn't that of the layer before"),
-        (_in_place_but_result_unused, "without branches"),
-        (_earlier_output, "returns another value than its last"),
+        (_value_used_again, "layer fc (Linear) takes a value that isn't that of the layer before"),
+        (_earlier_output, "without branches"),
         (lambda self, x: (self.fc(self.conv(x).flatten(1)), x), "doesn't return one tensor"),
         (lambda self, x: None, "doesn't return one tensor"),
         (lambda self, x: self.fc(self.fc.bias), "applied to something else"),

@@ -1,0 +1,47 @@
+// The sum of two values, row by row, as soon as a row of both is there; ReLU as it leaves.
+#pragma once
+
+#include "graph.hpp"
+#include "shapes.hpp"
+
+template <class S>
+struct AdditionLayer : Weightless {
+  template <bool TRAIN>
+  class Layer {
+   public:
+    Vec* slot(int port, int y) { return join_.slot(port, y); }
+
+    template <class Below>
+    void forward(int port, int y, Below&& below) {
+      if (!join_.arrived(port, y)) return;
+      Vec* out = below.slot(y);
+      for (int i = 0; i < ROW; i++) {
+        const Vec sum = join_.sum(y, i);
+        if constexpr (S::RELU) {
+          mask_[y][i] = positive(sum);
+          out[i] = keep(mask_[y][i], sum);
+        } else {
+          out[i] = sum;
+        }
+      }
+      below.arrived(y);
+    }
+
+    template <class Above>
+    void backward(int y, const Vec* up, const Weights&, Gradient*, Above&& above) {
+      if constexpr (!std::decay_t<Above>::WANTED) return;
+      if constexpr (S::RELU) {
+        for (int i = 0; i < ROW; i++) gradient_[i] = keep(mask_[y][i], up[i]);
+        above.arrived(y, gradient_);
+      } else {
+        above.arrived(y, up);
+      }
+    }
+
+   private:
+    static constexpr int ROW = S::WI * S::C;
+    Join<S::HI, ROW> join_;
+    Mask mask_[S::RELU ? S::HI : 1][ROW];
+    Vec gradient_[S::RELU ? ROW : 1];
+  };
+};
