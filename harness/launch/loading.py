@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,25 @@ from typing import Any
 RESULTS = "HARNESS_RESULTS"
 
 
-def shadows(path: list[str]) -> list[str]:
-    """Files in these folders that are named like modules of Python itself, and are found first."""
-    return [
-        str(file)
-        for folder in dict.fromkeys(path)
-        for file in sorted(Path(folder).glob("*"))
-        if file.stem in sys.stdlib_module_names
-        and (file.suffix == ".py" or (file / "__init__.py").is_file())
-    ]
+class _OwnFirst:
+    """Finds Python's own modules where they are, whatever stands in the folders of a study.
+
+    A file named ``signal.py`` beside a study, or in the current folder, would else stand in for
+    Python's own, also for libraries that know nothing of it.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The module if it is one of Python's own, at its top level."""
+        if path is not None or name not in sys.stdlib_module_names:
+            return None
+        own = str(Path(os.__file__).parent)
+        return PathFinder.find_spec(name, [own, f"{own}/lib-dynload"])
 
 
 def load_class(workload: str, path: list[str]) -> Any:
-    """Import ``module:Class``, looking into the folders of ``path`` first."""
+    """Import ``module:Class``, looking into the folders of ``path`` first, after Python's own."""
     sys.path[:0] = path
+    sys.meta_path.insert(0, _OwnFirst)
     module, _, name = workload.partition(":")
     return getattr(importlib.import_module(module), name)

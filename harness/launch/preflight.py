@@ -26,7 +26,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import naming
-from harness.launch.loading import RESULTS, load_class, shadows
+from harness.launch.loading import RESULTS, load_class
 from harness.launch.process import MARK, die_with_parent, kill_tree
 from harness.study.command import check_command
 from harness.study.points import Point, point_id
@@ -155,7 +155,7 @@ def main(answered: int) -> None:
 def _answer_to(question: dict[str, Any]) -> dict[str, Any]:
     name, method, points = question["workload"], question["method"], question["points"]
     try:
-        workload = _imported(name, question["search_path"])
+        workload = load_class(name, question["search_path"])
         for required in ("setup", "run", "teardown"):
             if not callable(getattr(workload, required, None)):
                 raise ValueError(f"{name} has no method '{required}'; expected one")
@@ -172,16 +172,6 @@ def _answer_to(question: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # whatever it is, it becomes a sentence
         return {"refused": _sentence(error)}
     return {"answers": answers}
-
-
-def _imported(workload: str, path: list[str]) -> Any:
-    try:
-        return load_class(workload, path)
-    except Exception as error:
-        if hiding := shadows(path):
-            raise ValueError(f"{_sentence(error)} (does {hiding[0]} hide Python's own module "
-                             f"'{Path(hiding[0]).stem}'?)") from None  # fmt: skip
-        raise
 
 
 def _sentence(error: Exception) -> str:
