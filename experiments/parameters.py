@@ -30,7 +30,7 @@ class Parameters(BaseModel):
 
     dataset: str = "mnist-5k"
     normalize: bool = True
-    network: Literal["study", "madry"] = "study"
+    network: Literal["study", "madry", "resnet20"] = "study"
     batch_size: int = Field(64, ge=1)
     updates: int = Field(ge=1)
     warmup_updates: int = Field(2, ge=1)
@@ -63,6 +63,7 @@ class Parameters(BaseModel):
     overlap: bool = False
     refresh_steps: int = 0
     refresh_scale: float = 1.0
+    batch_norm: str = "synchronized"
     reduction: str = "auto"
     trainer_share: float = 1.0
     broadcast: str = "shared_memory"

@@ -19,7 +19,6 @@ from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.batches import Batches
 from sparring.compute.fused import compute_for
-from sparring.compute.pytorch import mixes_images
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
@@ -85,12 +84,6 @@ class Training:
         self.model = networks.build(chosen.network, chosen.seed, getattr(torch, chosen.dtype))
         self.strategy = build_strategy(chosen)
         self.strategy.check(comm.size)
-        mixing = mixes_images(self.model)
-        if mixing and self.strategy.splits_batches and comm.size > 1:
-            raise SparringError(
-                f"strategy '{chosen.strategy}' splits minibatches, which would change what "
-                f"{mixing} computes; expected a network without batch normalisation"
-            )
         self.compute = compute_for(
             chosen.backend,
             self.model,

@@ -1,4 +1,4 @@
-"""The networks that are trained: the study's CNN, Madry's CNN, and normalisation as a layer.
+"""The networks that are trained by name, and normalisation as a layer.
 
 All are plain ``torch.nn.Module`` classes that take images ``(n, 1, 28, 28)`` and return raw
 logits ``(n, 10)``. Nothing else in the library asks for more, so any module works in their place.
@@ -7,6 +7,7 @@ logits ``(n, 10)``. Nothing else in the library asks for more, so any module wor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 
 import torch
@@ -67,6 +68,60 @@ class MadryCNN(nn.Module):
         return logits
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch normalisation, added to their input.
+
+    Where the size halves, the input is every second pixel, with channels of zeros (option A).
+
+    Source: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.zeros = stride, (outputs - inputs) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``(n, outputs, h / stride, w / stride)`` of ``(n, inputs, h, w)``."""
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.zeros, self.zeros))
+        return F.relu(out + x)
+
+
+class ResNet20(nn.Module):
+    """The residual network of 20 layers for small images: 16, 32 and 64 channels.
+
+    Args:
+        channels: of an image.
+
+    Source: He, Zhang, Ren and Sun, CVPR 2016, section 4.2, with n = 3; 269,434 parameters for
+    images of one channel.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = (16, 16, 16, 32, 32, 32, 64, 64, 64)
+        self.blocks = nn.Sequential(
+            *(
+                ResidualBlock(inputs, outputs, 1 if inputs == outputs else 2)
+                for inputs, outputs in pairwise((16, *widths))
+            )
+        )
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw logits ``(n, 10)`` of images ``(n, channels, h, w)``."""
+        x = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        logits: Tensor = self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        return logits
+
+
 class Normalize(nn.Module):
     """Normalisation ``(x - mean) / std`` as the first layer of a model.
 
@@ -98,7 +153,7 @@ class Normalize(nn.Module):
 
 #: The networks that ``build`` knows by name.
 NETWORKS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
-    {"study": StudyCNN, "madry": MadryCNN}
+    {"study": StudyCNN, "madry": MadryCNN, "resnet20": ResNet20}
 )
 
 
@@ -109,7 +164,7 @@ def build(name: str, seed: int, dtype: torch.dtype = torch.float32) -> nn.Module
     begin at the same point. The global generators are left as they were.
 
     Args:
-        name: ``"study"`` or ``"madry"``.
+        name: one of `NETWORKS`.
         seed: seed of the initial weights, 0 .. 2**64 - 1.
         dtype: the dtype of all weights.
 

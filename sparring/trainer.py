@@ -20,8 +20,8 @@ from sparring import outputs
 from sparring.attacks.base import Attack
 from sparring.backends import BACKENDS
 from sparring.batches import Batches
+from sparring.compute.batch_norm import problem_of_splitting
 from sparring.compute.fused import compute_for
-from sparring.compute.pytorch import mixes_images
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
@@ -114,11 +114,11 @@ class Trainer:
         self.comm, self.model, self.optimizer, self.attack = comm, model, optimizer, attack
         self.data, self.seed, self.updates = data, seed, 0
         self.strategy = _choose(strategy, comm.size)
-        mixing = mixes_images(model)
-        if mixing and self.strategy.splits_batches and comm.size > 1:
+        problem = problem_of_splitting(model)
+        if problem and self.strategy.splits_batches and comm.size > 1:
             raise SparringError(
-                f"this strategy splits minibatches, which would change what {mixing} computes; "
-                "expected a model without batch normalisation, or strategy 'sharded' or 'pipeline'"
+                f"this strategy splits minibatches, and {problem}; expected strategy 'sharded', or "
+                "'pipeline' with one trainer"
             )
         split = as_split(data.train if isinstance(data, Dataset) else data)
         if backend not in BACKENDS:

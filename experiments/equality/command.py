@@ -74,14 +74,21 @@ def difference(weights: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
     "--dtype", type=click.Choice(["float32", "float64"]), default="float64", show_default=True
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-def main(processes: tuple[int, ...], updates: int, steps: int, dtype: str, batch_size: int) -> None:
-    """Train the study's network sequentially and data-parallel; print how far the weights part.
+@click.option(
+    "--network", type=click.Choice(["study", "madry", "resnet20"]), default="study",
+    show_default=True, help="resnet20 has batch normalisation.",
+)  # fmt: skip
+@click.option(
+    "--batch-norm", type=click.Choice(["synchronized", "local"]), default="synchronized",
+    show_default=True, help="Statistics of the whole minibatch, or of each rank's share.",
+)  # fmt: skip
+def main(processes: tuple[int, ...], dtype: str, **chosen: Any) -> None:
+    """Train a network sequentially and data-parallel; print how far the weights part.
 
     Exit code 1 if float64 weights part by more than 1e-9 of the largest weight.
     """
-    common = {
-        "updates": updates, "adversary_steps": steps, "dtype": dtype, "batch_size": batch_size,
-    }  # fmt: skip
+    chosen["adversary_steps"] = chosen.pop("steps")
+    common = {"dtype": dtype, **chosen}
     with tempfile.TemporaryDirectory() as folder:
         initial = train("sequential", 1, Path(folder), **(common | {"updates": 0}))
         reference = train("sequential", 1, Path(folder), **common)
@@ -93,7 +100,8 @@ def main(processes: tuple[int, ...], updates: int, steps: int, dtype: str, batch
             parted = parted or (dtype == "float64" and gap > TOLERANCE)
             told = " (oversubscribed)" if count > machine_cores() else ""
             click.echo(
-                f"data_parallel on {count}{told}, {dtype}, {updates} updates of {steps} steps: "
+                f"data_parallel on {count}{told}, {dtype}, {chosen['updates']} updates of "
+                f"{chosen['adversary_steps']} steps: "
                 f"largest weight difference to sequential, relative to the largest weight: "
                 f"{gap:.3g}"
             )

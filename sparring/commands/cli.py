@@ -74,7 +74,10 @@ main.add_command(calibrate)
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the four IDX files.")
 @click.option(
-    "--network", type=click.Choice(["study", "madry"]), default="study", show_default=True
+    "--network",
+    type=click.Choice(["study", "madry", "resnet20"]),
+    default="study",
+    show_default=True,
 )
 @click.option(
     "--attack",

@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
 
 def _network_options(command: Any) -> Any:
     for option in reversed((
-        click.option("--network", type=click.Choice(["study", "madry"]),
+        click.option("--network", type=click.Choice(["study", "madry", "resnet20"]),
                      help="[default: what the checkpoint tells, else study]"),
         click.option("--dataset", help="mnist-5k, mnist or fashion-mnist "
                      "[default: what the checkpoint tells, else mnist-5k]."),

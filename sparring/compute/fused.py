@@ -71,10 +71,10 @@ class FusedCompute(TorchCompute):
         """What computes."""
         return self._engine
 
-    def loss(self, batch: Batch) -> float:
+    def loss(self, batch: Batch, *, joint: bool = False) -> float:
         """See `Compute`."""
-        if not self._serves():
-            return super().loss(batch)
+        if len(batch.labels) == 0 or not self._serves():
+            return super().loss(batch, joint=joint)
         self._engine.refresh()
         logits = self._engine.logits(torch.from_numpy(batch.images))
         return float(functional.cross_entropy(logits, torch.from_numpy(batch.labels)))

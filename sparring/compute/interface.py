@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,20 @@ class Batch:
     rows: int
     images: Array
     labels: npt.NDArray[np.int64]
+
+
+class Ranks(Protocol):
+    """The ranks that update on one minibatch, each on its share of it."""
+
+    def gather(self, own: Array) -> Array:
+        """Every rank's array ``(k,)``, a row for each, in the order of ranks. Collective."""
+
+    def take_first(self, array: Array) -> None:
+        """Rank 0's array ``(k,)`` takes the place of every other's. Collective."""
+
+
+#: How a batch normalisation sees a minibatch that is spread over ranks.
+Statistics = Literal["synchronized", "local"]
 
 
 class Compute(Protocol):
@@ -96,8 +110,27 @@ class Compute(Protocol):
     def labels(self, number: int) -> npt.NDArray[np.int64]:
         """The labels of a whole minibatch, int64 ``(rows,)``."""
 
-    def loss(self, batch: Batch) -> float:
-        """Mean loss of the given images (at least one) at the present weights."""
+    @property
+    def mixes_images(self) -> bool:
+        """Whether an image's loss depends on the images beside it: by a batch normalisation."""
+
+    def join(self, ranks: Ranks | None, statistics: Statistics = "synchronized") -> None:
+        """From now on `gradients` are of shares of minibatches, made with these ranks; or alone.
+
+        Called where `mixes_images` alone. `gradients` is collective then.
+
+        Args:
+            ranks: all that update, or None for this one alone.
+            statistics: of all ranks' images, so that the sum of their gradients is that of the
+                whole minibatch; or each rank's of its own images, and rank 0's are kept, as
+                PyTorch's DistributedDataParallel does.
+        """
+
+    def loss(self, batch: Batch, *, joint: bool = False) -> float:
+        """Mean loss of the given images (at least one) at the present weights.
+
+        ``joint``: among the images of the ranks that were joined; collective, and 0 of no images.
+        """
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """Write this part's share of the minibatch's mean gradient to ``out``; return its loss.

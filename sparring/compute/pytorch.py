@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,7 +19,8 @@ from torch.nn import functional
 from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
-from sparring.compute.interface import Array, Batch, OnReady, OnStep
+from sparring.compute.batch_norm import keep_first, layers_of, synchronized
+from sparring.compute.interface import Array, Batch, OnReady, OnStep, Ranks, Statistics
 from sparring.data.arrays import Images, check_images
 from sparring.data.dataset import Which
 from sparring.errors import SparringError, diverged
@@ -95,6 +96,8 @@ class TorchCompute:
         self.attack_steps = getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
         self.epoch_length = batches.epoch_length
         self._initial = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self._ranks: Ranks | None = None
+        self._statistics: Statistics = "synchronized"
         self._learning_rate: Schedule | None = None
         self._epsilon: Schedule | None = None
         self.reset()
@@ -179,17 +182,36 @@ class TorchCompute:
         check_images(images)
         return torch.from_numpy(images).to(self._torch_dtype)
 
-    def loss(self, batch: Batch) -> float:
+    @property
+    def mixes_images(self) -> bool:
         """See `Compute`."""
+        return bool(layers_of(self.model))
+
+    def join(self, ranks: Ranks | None, statistics: Statistics = "synchronized") -> None:
+        """See `Compute`."""
+        self._ranks, self._statistics = ranks, statistics
+
+    def loss(self, batch: Batch, *, joint: bool = False) -> float:
+        """See `Compute`."""
+        together = joint and self._ranks is not None and self._statistics == "synchronized"
+        if len(batch.labels) == 0 and not together:
+            return 0.0
         # Measuring must change nothing: in train mode, batch normalisation would count the batch
         # in its statistics, and dropout draw from the generator that training draws from.
         with (
             _buffers_kept(self.model),
             mode(self.model, self.modes),
+            self._joined() if together else nullcontext(),
             torch.no_grad(),
             torch.random.fork_rng(devices=[]),
         ):
-            return self._summed_loss(batch).item() / len(batch.labels)
+            return self._summed_loss(batch).item() / max(1, len(batch.labels))
+
+    def _joined(self) -> AbstractContextManager[None]:
+        """With statistics of all ranks' images, if they are wanted; modes are set before."""
+        if self._ranks is None or self._statistics != "synchronized":
+            return nullcontext()
+        return synchronized(self.model, self._ranks)
 
     def check_weights(self) -> None:
         """See whether the present weights are any good; an update's own loss is of those before it.
@@ -209,7 +231,24 @@ class TorchCompute:
 
     def gradients(self, batch: Batch, out: Array, on_ready: OnReady | None = None) -> float:
         """See `Compute`."""
-        if len(batch.labels) == 0:  # a rank without a share of a small minibatch
+        if self._ranks is None or self._statistics == "synchronized":
+            return self._own_gradients(batch, out, on_ready)
+        try:
+            loss = self._own_gradients(batch, out, on_ready)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise SparringError(
+                f"batch_norm 'local' needs more than one value a channel in each rank's share, and "
+                f"one of batch {batch.number} has {len(batch.labels)} of {batch.rows} images; "
+                "'synchronized' does not"
+            ) from None
+        keep_first(self.model, self._ranks)
+        return loss
+
+    def _own_gradients(self, batch: Batch, out: Array, on_ready: OnReady | None) -> float:
+        together = self._ranks is not None and self._statistics == "synchronized"
+        if len(batch.labels) == 0 and not together:  # a rank without a share of a small minibatch
             out[:] = 0
             if on_ready is not None:
                 for part in reversed(self._parts):
@@ -217,7 +256,7 @@ class TorchCompute:
             return 0.0
         # Also inside an attack's on_step, which has the parameters frozen and the model in eval
         # mode: a trainer that generates updates in the middle of its own attack.
-        with self._trainable():
+        with self._trainable(), self._joined():
             loss = self._summed_loss(batch) / batch.rows
             if on_ready is None:
                 # A parameter that the model does not use has the gradient 0.
@@ -406,15 +445,3 @@ def scaled(attack: Attack, factor: float) -> Attack:
     return cast(
         Attack, replace(changed, **{name: factor * getattr(attack, name) for name in names})
     )
-
-
-def mixes_images(model: nn.Module) -> str | None:
-    """The first module that makes an image's output depend on its batch, or None.
-
-    Batch normalisation in train mode does: splitting a minibatch over ranks would change what it
-    computes.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            return f"{name or 'model'} ({type(module).__name__})"
-    return None

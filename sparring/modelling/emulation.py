@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparring.compute.interface import Array, Batch, OnReady, OnStep
+from sparring.compute.interface import Array, Batch, OnReady, OnStep, Ranks, Statistics
 from sparring.modelling.calibration.calibration import Calibration, Duration, Work
 from sparring.strategies.waiting import SilentRankError, Waiting
 
@@ -210,7 +210,14 @@ class EmulatedCompute:
         """See `Compute`; zeros."""
         return np.zeros(self.rows(number), np.int64)
 
-    def loss(self, batch: Batch) -> float:
+    #: See `Compute`.
+    mixes_images = False
+
+    def join(self, ranks: Ranks | None, statistics: Statistics = "synchronized") -> None:
+        """See `Compute`; never called."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, *, joint: bool = False) -> float:
         """See `Compute`; 0."""
         if count := len(batch.labels):
             self._take(self._times(count).loss, _Draw.LOSS, batch.number)

@@ -14,8 +14,7 @@ from sparring.data import Dataset
 from sparring.errors import SparringError
 
 #: The networks that a checkpoint may name, by their classes.
-_BY_CLASS = {kind.__name__: name for name, kind in (("study", networks.StudyCNN),
-                                                    ("madry", networks.MadryCNN))}  # fmt: skip
+_BY_CLASS = {getattr(kind, "__name__", ""): name for name, kind in networks.NETWORKS.items()}
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Trained:
 
     Attributes:
         model: in eval mode.
-        network: ``study`` or ``madry``.
+        network: one of `sparring.networks.NETWORKS`.
         dataset: in the units that the network takes.
         normalized: whether these are normalised pixels.
         updates: that it was trained for.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from sparring.compute.interface import Compute
+from sparring.compute.interface import Compute, Statistics
 from sparring.strategies.telemetry import BatchRecord, RankLog
 from sparring.strategies.waiting import Waiting, choose_waiting, patient
 
@@ -133,6 +133,17 @@ def check_types(strategy: Any) -> None:
             names = [f" or '{name}'" for other in kinds[1:] for name in get_args(other)]
             told = _KINDS[kind] + "".join(names)
             raise ValueError(f"{option.name} must be {told}, not {value!r}")
+
+
+def check_statistics(batch_norm: str) -> None:
+    """See whether the option ``batch_norm`` is one.
+
+    Raises:
+        ValueError: if not.
+    """
+    if batch_norm not in get_args(Statistics):
+        expected = " or ".join(f"'{value}'" for value in get_args(Statistics))
+        raise ValueError(f"batch_norm must be {expected}, not {batch_norm!r}")
 
 
 def check_refresh_options(steps: int, scale: float) -> None:

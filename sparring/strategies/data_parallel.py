@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparring.strategies.base import Run, Strategy, check_types, shard
+from sparring.compute.interface import Statistics
+from sparring.strategies.base import Run, Strategy, check_statistics, check_types, shard
 from sparring.strategies.joint_update import REDUCTIONS, JointUpdate
 from sparring.strategies.telemetry import ALL_RANKS, BatchRecord, RankLog
 
@@ -25,6 +26,11 @@ class DataParallel(Strategy):
             share; ``"auto"``, which is shared memory unless gradients go early or a node has not
             enough of it.
 
+        batch_norm: ``"synchronized"``: a batch normalisation in train mode takes the statistics of
+            the whole minibatch, so that the numbers stay sequential's; ``"local"``: each rank those
+            of its share, and rank 0's running statistics are kept, as PyTorch's
+            DistributedDataParallel does (fewer messages, another network).
+
     Raises:
         ValueError: if an option is not one of these, or gradients are to go early through shared
             memory.
@@ -32,9 +38,11 @@ class DataParallel(Strategy):
 
     overlap: bool = False
     reduction: str = "auto"
+    batch_norm: Statistics = "synchronized"
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_statistics(self.batch_norm)
         if self.reduction not in REDUCTIONS:
             raise ValueError(
                 f"reduction must be one of {', '.join(REDUCTIONS)}, not {self.reduction!r}"
@@ -60,15 +68,16 @@ class DataParallel(Strategy):
         log, waiting = run.begin("both")
         comm, compute = run.comm, run.compute
         joint = JointUpdate(
-            comm, compute, log, waiting, reduction=self.reduction, overlap=self.overlap
-        )
+            comm, compute, log, waiting, reduction=self.reduction, overlap=self.overlap,
+            batch_norm=self.batch_norm,
+        )  # fmt: skip
         for number in range(run.start, run.updates):
             log.batch = number
             rows = compute.rows(number)
             with log.phase("generate"):
                 batch = compute.attack(number, shard(rows, comm.size, comm.rank))
                 share = len(batch.labels) / rows
-                made = compute.loss(batch) * share if run.record_strength and share else 0.0
+                made = compute.loss(batch, joint=True) * share if run.record_strength else 0.0
             loss, made = joint.make(batch, made, f"the other ranks' part of batch {number}")
             log.batches += 1
             run.updated(

@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparring.compute.interface import Batch, Compute
+import numpy as np
+
+from sparring.compute.interface import Array, Batch, Compute, Statistics
 from sparring.strategies.node_memory import NodeMemory, NoRoomError
 from sparring.strategies.reduction import (
     MessageReduction,
@@ -38,6 +40,7 @@ class JointUpdate:
         log, waiting: of this rank.
         reduction: one of `REDUCTIONS`.
         overlap: see `DataParallel`.
+        batch_norm: how a batch normalisation sees the minibatch.
 
     Raises:
         SparringError: if the reduction is ``"shared_memory"`` and a node cannot share it.
@@ -45,8 +48,12 @@ class JointUpdate:
 
     def __init__(
         self, comm: MPI.Intracomm, compute: Compute, log: RankLog, waiting: Waiting, *,
-        reduction: str = "auto", overlap: bool = False,
+        reduction: str = "auto", overlap: bool = False, batch_norm: Statistics = "synchronized",
     ) -> None:  # fmt: skip
+        self._ranks = None
+        if comm.size > 1 and compute.mixes_images:
+            self._ranks = _Ranks(comm, compute, waiting)
+            compute.join(self._ranks, batch_norm)
         self._comm, self._compute, self._log, self._waiting = comm, compute, log, waiting
         self._sums = self._open(reduction, messages=overlap or comm.size == 1)
         self._divided = _Divided.among(comm, compute, self._sums, waiting)
@@ -114,6 +121,30 @@ class JointUpdate:
         if self._divided:
             self._divided.close()
         self._sums.close()
+        if self._ranks is not None:
+            self._compute.join(None)
+            self._ranks.close()
+
+
+class _Ranks:
+    """`sparring.compute.interface.Ranks` by messages, apart from all others."""
+
+    def __init__(self, comm: MPI.Intracomm, compute: Compute, waiting: Waiting) -> None:
+        self._comm, self._compute, self._waiting = comm.Dup(), compute, waiting
+
+    def gather(self, own: Array) -> Array:
+        """See `Ranks`."""
+        rows = np.empty((self._comm.size, own.size), own.dtype)
+        self._waiting.finish(self._comm.Iallgather(own, rows), "the others' statistics")
+        return rows
+
+    def take_first(self, array: Array) -> None:
+        """See `Ranks`."""
+        self._waiting.finish(self._comm.Ibcast(array), "rank 0's statistics")
+
+    def close(self) -> None:
+        """Free the communicator. Collective."""
+        self._comm.Free()
 
 
 @dataclass

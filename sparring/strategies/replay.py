@@ -49,7 +49,8 @@ class Replay(Strategy):
             and ``receive = "probe"``: a partial batch leaves rows of the batch before behind it.
         refresh_steps, refresh_scale: of the run, as in `Pipeline` and `Sharded`.
         trainers: ranks that updated together, each on its share, as in `Pipeline`. Bit for bit if
-            they were on one node, where their gradients are added up in the order of their ranks.
+            they were on one node, where their gradients are added up in the order of their ranks;
+            up to rounding if they synchronised a batch normalisation, not if theirs was local.
         room_bytes: weights that are still needed are kept in memory up to this size, beyond it in
             a temporary file.
 
@@ -135,8 +136,10 @@ class Replay(Strategy):
 
     def _gradients(self, compute: Compute, batch: Batch, total: Array, own: Array) -> float:
         """Gradients and, behind them, the loss, of all trainers' shares; see `JointUpdate`."""
-        for trainer in range(self.trainers):
-            part = shard(len(batch.labels), self.trainers, trainer)
+        # Trainers that synchronise a batch normalisation see the whole batch as one.
+        shares = 1 if compute.mixes_images else self.trainers
+        for trainer in range(shares):
+            part = shard(len(batch.labels), shares, trainer)
             share = Batch(batch.number, batch.rows, batch.images[part], batch.labels[part])
             if self.refresh_steps:
                 share = compute.refresh(share, part, self.refresh_steps, self.refresh_scale)

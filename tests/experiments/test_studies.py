@@ -1,5 +1,6 @@
 """The studies that ship: every preset expands, on small and large machines."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harness.study.study import load_study
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 STUDIES = ["strong_scaling", "weak_scaling", "strategies", "staleness"]
+OTHERS = [("batch_norm", "smoke"), ("batch_norm", "laptop")]
 PRESETS = ["smoke", "laptop", "node", "paper"]
 
 
@@ -20,8 +22,7 @@ def cores(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(("name", "preset"), [*itertools.product(STUDIES, PRESETS), *OTHERS])
 def test_every_point_can_be_run(name, preset, cores):
     study = load_study(FOLDER / f"{name}.toml", preset)
     found = expand(study)

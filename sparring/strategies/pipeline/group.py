@@ -44,7 +44,7 @@ class Group:
         self, options: Pipeline, run: Run, comm: MPI.Intracomm, log: RankLog, waiting: Waiting
     ) -> None:
         self._options, self._run, self._comm, self._log = options, run, comm, log
-        self._joint = JointUpdate(comm, run.compute, log, waiting)
+        self._joint = JointUpdate(comm, run.compute, log, waiting, batch_norm=options.batch_norm)
         self._buffers: dict[int, BatchBuffer] = {}
         if comm.size > 1:
             size = 8 + BatchBuffer(run.compute).bytes.nbytes

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sparring.compute.interface import Compute
+from sparring.compute.interface import Compute, Statistics
 from sparring.errors import SparringError
 from sparring.strategies.base import (
     Run,
     Strategy,
     check_refresh,
     check_refresh_options,
+    check_statistics,
     check_types,
 )
 from sparring.strategies.telemetry import RankLog
@@ -65,6 +66,7 @@ class Pipeline(Strategy):
             that it then updates, 0 or more: a batch may be old, but it fits the newest weights
             again. They cost the trainer time.
         refresh_scale: length of such a step, in steps of the attack; above 0.
+        batch_norm: of several trainers, see `DataParallel`.
         study_partial_batches: train on all rows of the receive buffer, also on those that a
             partial batch left from the batch before: the study's defect, for the record.
 
@@ -89,10 +91,12 @@ class Pipeline(Strategy):
     staleness_policy: Policy = "wait"
     refresh_steps: int = 0
     refresh_scale: float = 1.0
+    batch_norm: Statistics = "synchronized"
     study_partial_batches: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_statistics(self.batch_norm)
         if self.trainers != "auto" and self.trainers < 1:
             raise ValueError(f"trainers must be at least 1, or 'auto', not {self.trainers}")
         for name in ("receive_interval", "send_interval", "credits", "max_probes"):
