@@ -48,6 +48,8 @@ class Versions:
         images = np.full((rows, 1), number, np.float32)
         return Batch(number, rows, images, np.full(rows, number, np.int64))
 
+    mixes_images = False
+
     def refresh(self, batch, part, steps, scale):
         if part.stop:  # else it is only asked whether that can be
             assert part == slice(0, len(batch.labels))
@@ -55,7 +57,7 @@ class Versions:
             self.refreshed.append((batch.number, steps, scale))
         return batch
 
-    def loss(self, batch):
+    def loss(self, batch, *, joint=False):
         return 0.0
 
     def gradients(self, batch, out, on_ready=None):

@@ -58,6 +58,8 @@ class Bookkeeping:
         self.attacked.append(number)
         return Batch(number, self.rows(number), images, rows.astype(np.int64))
 
+    mixes_images = False
+
     def refresh(self, batch, part, steps, scale):
         assert batch.labels.tolist() == np.arange(batch.rows)[part].tolist()
         assert (self.weights == self.weights[0]).all(), "torn weights"
@@ -70,7 +72,7 @@ class Bookkeeping:
     def labels(self, number):
         return np.arange(self.rows(number))
 
-    def loss(self, batch):
+    def loss(self, batch, *, joint=False):
         """How old the weights would be by now if they had made the batch at version 0."""
         return float(self.weights[0])
 
