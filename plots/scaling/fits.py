@@ -3,9 +3,10 @@
 The laws are those of `plots.scaling.laws`.
 
 Each model predicts T_p / T_1 and is fitted by least squares on the launches' times, the error of
-each launch being relative to the median time at its p. T_1 is the measured one: an anchor at p = 1
-and no parameter. Models are compared by AICc (Burnham and Anderson, "Model Selection and Multimodel
-Inference", 2nd ed., 2002, section 2.4).
+each launch being relative to the median time at its p; where there are rounds, on the ratios within
+them (`plots.scaling.times`). T_1 is the measured one: an anchor at p = 1 and no parameter.
+Models are compared by AICc (Burnham and Anderson, "Model Selection and Multimodel Inference", 2nd
+ed., 2002, section 2.4).
 """
 
 from __future__ import annotations
@@ -18,17 +19,11 @@ from typing import Any
 import numpy as np
 
 from plots.scaling.laws import Model
-from plots.scaling.speedup import (
-    DRAWS,
-    Cell,
-    Floats,
-    Point,
-    generator,
-    percentile_interval,
-    resampled_medians,
-    series_name,
-)
+from plots.scaling.speedup import Floats, Point, percentile_interval, series_name
+from plots.scaling.times import Data, common_rounds, measured, ratios_of, resampled, scale
 
+#: A fit is none whose bounded parameter has an interval over more than this share of its bounds.
+IDENTIFIED = 0.9
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 STEPS = 60  # 0.618^60 = 3e-13 of the range
 
@@ -80,6 +75,16 @@ class Fit:
         """Which points: series and source."""
         return self.series, self.source
 
+    @property
+    def correlation(self) -> float | None:
+        """Of two parameters over the bootstrap draws; None with fewer, or where one never varies.
+
+        Near 1 or -1 the times tell of both together, and of neither alone.
+        """
+        if self.draws is None or self.draws.shape[1] != 2 or not self.draws.std(axis=0).all():
+            return None
+        return float(np.corrcoef(self.draws[:, 0], self.draws[:, 1])[0, 1])
+
     def speedups(self, p: Floats) -> Floats:
         """The fitted speed-up at each p."""
         return np.asarray(1.0 / self.model.times(p, np.array([self.estimates]))[0])
@@ -90,15 +95,6 @@ class Fit:
             return None
         low, high = np.percentile(1.0 / self.model.times(p, self.draws), [2.5, 97.5], axis=0)
         return np.asarray(low), np.asarray(high)
-
-
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """Per p (a column each): times over T_1, one row per draw; and the weights of the columns."""
-
-    p: Floats
-    means: Floats
-    weights: Floats
 
 
 def fit_models(models: Sequence[Model], points: Sequence[Point], anchored: bool) -> list[Fit]:
@@ -125,12 +121,17 @@ def fit_models(models: Sequence[Model], points: Sequence[Point], anchored: bool)
         fitted = {} if refusal else _fit(model, used, count)
         extent = max(distinct)
         return Fit(
-            model, cell.strategy, cell.source, len(distinct), count, refusal,
-            threads=cell.threads, extent=extent, **fitted,
+            model, cell.strategy, cell.source, len(distinct), count,
+            fitted.pop("refusal", refusal), threads=cell.threads, extent=extent, **fitted,
         )  # fmt: skip
 
     law = one(models[0])
     return [law] if law.refusal else [law, *(one(model) for model in models[1:])]
+
+
+def _spans(interval: tuple[float, float], bounds: tuple[float, float]) -> bool:
+    """Whether an interval leaves a parameter next to all values that it may have."""
+    return interval[1] - interval[0] > IDENTIFIED * (bounds[1] - bounds[0])
 
 
 def _refusal(model: Model, points: Sequence[Point], distinct: int) -> str | None:
@@ -145,11 +146,16 @@ def _refusal(model: Model, points: Sequence[Point], distinct: int) -> str | None
 
 
 def _fit(model: Model, points: Sequence[Point], count: int) -> dict[str, Any]:
-    theta = _solve(model, _measured(points))[0]
+    """What `Fit` has of a fit, or the reason why the times do not tell its parameter."""
+    theta = _solve(model, measured(points))[0]
     intervals, draws = None, None
     if all(point.cell.has_interval and point.baseline.has_interval for point in points):
-        draws = _solve(model, _resampled(points))
+        draws = _solve(model, resampled(points))
         intervals = tuple(percentile_interval(column) for column in draws.T)
+        if model.parameter and _spans(intervals[0], model.bounds):
+            low, high = intervals[0]
+            told = f"{model.parameter} between {low:.2g} and {high:.2g}"
+            return {"refusal": f"no fit: the times leave {told}"}
     error, largest = _prediction_error(model, points)
     return {
         "estimates": tuple(float(value) for value in theta),
@@ -161,43 +167,7 @@ def _fit(model: Model, points: Sequence[Point], count: int) -> dict[str, Any]:
     }
 
 
-def _scale(point: Point) -> float:
-    return point.factor * point.baseline.seconds.median
-
-
-def _weight(point: Point) -> float:
-    """Relative errors of n launches: n (T_1 / median T_p)^2, for means in units of T_1."""
-    return len(point.cell.launches) * (_scale(point) / point.cell.seconds.median) ** 2
-
-
-def _axis(points: Sequence[Point]) -> tuple[Floats, Floats]:
-    cores = np.array([point.cell.cores for point in points], dtype=np.float64)
-    return cores, np.array([_weight(point) for point in points])
-
-
-def _measured(points: Sequence[Point]) -> _Data:
-    p, weights = _axis(points)
-    means = [float(np.mean(point.cell.launches)) / _scale(point) for point in points]
-    return _Data(p, np.array([means]), weights)
-
-
-def _resampled(points: Sequence[Point]) -> _Data:
-    p, weights = _axis(points)
-    random = generator("fit", points[0].cell.strategy, points[0].cell.source)
-    baselines: dict[Cell, Floats] = {}
-    columns = []
-    for point in points:
-        if point.baseline not in baselines:
-            launches = point.baseline.launches
-            baselines[point.baseline] = resampled_medians(launches, DRAWS, random)
-        samples = np.asarray(point.cell.launches)
-        picks = random.integers(0, len(samples), size=(DRAWS, len(samples)))
-        means = samples[picks].mean(axis=1)
-        columns.append(means / (point.factor * baselines[point.baseline]))
-    return _Data(p, np.stack(columns, axis=1), weights)
-
-
-def _solve(model: Model, data: _Data) -> Floats:
+def _solve(model: Model, data: Data) -> Floats:
     """Least squares for each draw: golden sections over the bounded parameter, c in closed form."""
     draws, extra = len(data.means), data.p[None, :] - 1.0
     norm = float((data.weights * extra**2).sum())
@@ -227,13 +197,22 @@ def _aicc(model: Model, theta: Floats, points: Sequence[Point], count: int) -> f
     k = len(model.parameters) + 1
     if count - k - 1 <= 0:
         return None
-    p, _ = _axis(points)
+    rounds = common_rounds(points)
+    p = np.array([point.cell.cores for point in points], dtype=np.float64)
     predicted = model.times(p, theta[None, :])[0]
-    rss = sum(
-        ((seconds - ratio * _scale(point)) / point.cell.seconds.median) ** 2
-        for point, ratio in zip(points, predicted, strict=True)
-        for seconds in point.cell.launches
-    )
+    if rounds:
+        count = len(rounds) * len(points)
+        columns = [ratios_of(point, rounds) for point in points]
+        rss = sum(
+            float((((column - ratio) / np.median(column)) ** 2).sum())
+            for column, ratio in zip(columns, predicted, strict=True)
+        )
+    else:
+        rss = sum(
+            ((seconds - ratio * scale(point)) / point.cell.seconds.median) ** 2
+            for point, ratio in zip(points, predicted, strict=True)
+            for seconds in point.cell.launches
+        )
     floor = count * 1e-24  # exact tables: no time is known better than 1e-12 of itself
     variance = math.log(max(float(rss), floor) / count)
     return count * variance + 2 * k + 2 * k * (k + 1) / (count - k - 1)
@@ -245,10 +224,12 @@ def _prediction_error(model: Model, points: Sequence[Point]) -> tuple[float | No
     smaller = [point for point in points if 1 < point.cell.cores < largest]
     if len({point.cell.cores for point in smaller}) < max(1, len(model.parameters)):
         return None, None
-    theta = _solve(model, _measured([point for point in points if point.cell.cores < largest]))
+    theta = _solve(model, measured([point for point in points if point.cell.cores < largest]))
+    predicted = float(model.times(np.array([float(largest)]), theta)[0, 0])
+    rounds = common_rounds(points)
     errors = [
-        float(model.times(np.array([float(largest)]), theta)[0, 0]) * _scale(point)
-        / point.cell.seconds.median - 1.0
+        predicted / float(np.median(ratios_of(point, rounds))) - 1.0 if rounds
+        else predicted * scale(point) / point.cell.seconds.median - 1.0
         for point in points if point.cell.cores == largest
     ]  # fmt: skip
     return errors[0], largest

@@ -2,6 +2,9 @@
 
 * Amdahl, "Validity of the single processor approach", AFIPS 1967: T_p = T_1 (f + (1 - f) / p).
 * Gustafson, "Reevaluating Amdahl's law", CACM 31(5), 1988: scaled S = p - s (p - 1).
+* Gunther, "Guerrilla Capacity Planning", 2007, chapter 4, the Universal Scalability Law:
+  S = p / (1 + sigma (p - 1) + kappa p (p - 1)). It is Amdahl's law with f = sigma and a
+  communication term c (p - 1) with c = kappa: the model "amdahl+communication".
 * Their simple alternatives: ideal scaling, a communication term that grows with p, a power of p.
 """
 

@@ -12,7 +12,7 @@ from plots.scaling.table import Analysis, Panel
 FIT_COLUMNS = (
     "study", "configuration", "definition", "strategy", "source", "model", "parameter", "estimate",
     "low", "high", "distinct_p", "observations", "aicc", "delta_aicc", "largest_p",
-    "prediction_error_percent", "status",
+    "prediction_error_percent", "status", "correlation",
 )  # fmt: skip
 POINT_HEADER = (
     "strategy", "source", "p", "threads", "n", "median [s]", "95 % interval [s]", "T_1 [s]",
@@ -21,6 +21,8 @@ POINT_HEADER = (
 FIT_HEADER = (
     "strategy", "source", "model", "parameters", "AICc", "above best", "error at largest p",
 )  # fmt: skip
+#: Two parameters whose bootstrap draws correlate more than this are told only together.
+CORRELATED = 0.9
 TOO_SMALL = "n too small"
 
 
@@ -85,6 +87,7 @@ def fits_table(analysis: Analysis) -> str:
                     None if fit.prediction_error is None else 100.0 * fit.prediction_error
                 ),
                 "status": fit.refusal or "fitted",
+                "correlation": fit.correlation,
             }
             for i, name in enumerate(fit.model.parameters or ("",)):
                 interval = fit.intervals[i] if fit.intervals else (None, None)
@@ -106,6 +109,9 @@ def parameters_in_words(fit: Fit) -> str:
             f" [{fit.intervals[i][0]:.3g}, {fit.intervals[i][1]:.3g}]" if fit.intervals else ""
         )
         words.append(f"{name} = {value:.3g}{interval}")
+    if fit.correlation is not None and abs(fit.correlation) > CORRELATED:
+        names = " and ".join(fit.model.parameters)
+        words.append(f"{names} told only together (correlation {fit.correlation:.2f})")
     return ", ".join(words) or "no parameter"
 
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from plots.scaling.coverage import covered
 from plots.scaling.fits import above_best, fit_models
 from plots.scaling.laws import AMDAHL, GUSTAFSON, STRONG_MODELS, WEAK_MODELS
 from plots.scaling.speedup import Cell, compare
+from plots.scaling.text import parameters_in_words
 
 
 def cells(law, processes, launches=6, source="measured", total=100.0, spread=0.0, size=None):
@@ -134,3 +136,64 @@ def test_aicc_by_hand():
     ]  # fmt: skip
     ideal = fit_models((STRONG_MODELS[2], AMDAHL), [compare(c, base) for c in others], True)[0]
     assert ideal.aicc == pytest.approx(4 * np.log(0.01) + 2 + 4 / 2)
+
+
+def wandering(law, processes, rounds=8, spread=0.003):
+    """Points of one host that doubles its pace from round to round, all of them together."""
+    random = np.random.default_rng(11)
+    slowness = 2.0 ** (np.arange(rounds) % 2)
+
+    def one(p):
+        values = 100 * law(p) * slowness * np.exp(spread * random.normal(size=rounds))
+        rows = tuple(
+            {"point": str(p), "launch": str(i), "repetition": 0, "seconds": float(value),
+             "launch_round": f"r{i}"}
+            for i, value in enumerate(values)
+        )  # fmt: skip
+        return Cell("sequential" if p == 1 else "data_parallel", "measured", p, 1, None, rows)
+
+    base = one(1)
+    return [compare(one(p), base) for p in processes]
+
+
+def test_rounds_are_drawn_whole_so_that_what_they_share_is_no_error():
+    fit = fit_models(STRONG_MODELS, wandering(amdahl(0.05), [2, 4, 8, 16]), True)[0]
+    (low, high) = fit.intervals[0]
+    assert low <= 0.05 <= high
+    assert high - low < 0.003
+    assert fit.prediction_error == pytest.approx(0.0, abs=0.02)
+
+
+def test_universal_scalability_law_is_amdahl_with_communication():
+    sigma, kappa = 0.03, 0.002
+
+    def usl(p):
+        return (1 + sigma * (p - 1) + kappa * p * (p - 1)) / p
+
+    fits = fit_models(STRONG_MODELS, wandering(usl, [2, 4, 8, 16], spread=0.0), True)
+    assert fits[1].model.name == "amdahl+communication"
+    assert fits[1].estimates == pytest.approx((sigma, kappa), abs=1e-8)
+
+
+def test_parameters_that_are_told_only_together_are_said_to_be():
+    few = fit_models(STRONG_MODELS, wandering(amdahl(0.05, 0.01), [2, 3, 4], spread=0.02), True)[1]
+    assert abs(few.correlation) > 0.9
+    assert "told only together" in parameters_in_words(few)
+    law = fit_models(STRONG_MODELS, wandering(amdahl(0.05), [2, 4, 8]), True)[0]
+    assert law.correlation is None
+
+
+def test_what_the_times_do_not_tell_is_not_fitted():
+    loud = wandering(amdahl(0.2), [2, 4], rounds=6, spread=1.0)
+    (fit,) = fit_models(STRONG_MODELS, loud, True)
+    assert fit.refusal.startswith("no fit: the times leave f between ")
+    assert fit.estimates == ()
+
+
+def test_intervals_of_synthetic_studies_hold_the_truth():
+    """Of 12; `python -m plots.scaling.coverage` counts 1,000."""
+    found = list(covered(12, 12, 0.01, 0.05, seed=1, pairings=(True,)))
+    assert [(told.model, told.parameter) for told in found] == [
+        ("amdahl", "f"), ("amdahl+communication", "f"), ("amdahl+communication", "c"),
+    ]  # fmt: skip
+    assert min(told.share for told in found) >= 0.75
