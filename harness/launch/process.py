@@ -47,6 +47,7 @@ def run(
     heartbeat: Callable[[float], None] = lambda elapsed: None,
     grace_seconds: float = 0.0,
     lost: Callable[[int], bool] = lambda pid: False,
+    dying: Callable[[int], object] = lambda pid: None,
 ) -> Outcome:
     """Run a command, its output in ``log``; kill all its processes at the limit or on an error.
 
@@ -61,9 +62,10 @@ def run(
             no signal of ours reaches.
         lost: asked now and then with the command's process whether it waits for what will never
             come; where it says so twice in a row, everything is killed.
+        dying: told of each process of the command that is about to be killed.
     """
     started = asked = time.monotonic()
-    doubts = 0
+    doubts, code = 0, None
     with log.open("wb") as output, _adopting():
         process = subprocess.Popen(
             command,
@@ -92,6 +94,9 @@ def run(
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(grace_seconds)
+            if code != 0:
+                for victim in _marked({mark}):
+                    dying(victim.pid)
             kill_tree(process, mark)
 
 
@@ -166,15 +171,20 @@ def kill_tree(process: subprocess.Popen[bytes], mark: str) -> None:
 def kill_marked(marks: set[str]) -> None:
     """Kill every process that carries one of these marks, also those born while we look."""
     for _ in range(5):
-        victims = []
-        for other in psutil.process_iter():
-            # Processes of other users hide their environment, and ours may end while we look.
-            with contextlib.suppress(psutil.Error, OSError):
-                if other.pid != os.getpid() and other.environ().get(MARK) in marks:
-                    victims.append(other)
+        victims = _marked(marks)
         if not victims:
             return
         _kill(victims)
+
+
+def _marked(marks: set[str]) -> list[psutil.Process]:
+    found = []
+    for other in psutil.process_iter():
+        # Processes of other users hide their environment, and ours may end while we look.
+        with contextlib.suppress(psutil.Error, OSError):
+            if other.pid != os.getpid() and other.environ().get(MARK) in marks:
+                found.append(other)
+    return found
 
 
 def living_descendants(pid: int, word: str) -> int:

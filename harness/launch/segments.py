@@ -19,9 +19,12 @@ _NOTE = "shared-memory"
 _BYTES_A_RANK = 1_061_440
 
 
-def note(folder: Path) -> None:
-    """Note which segments this process has, for `remove`; call it when MPI has started."""
-    for segment in _mapped(Path("/proc/self/maps")):
+def note(folder: Path, process: int | str = "self") -> None:
+    """Note which segments a process has, for `remove`; a rank calls it when MPI has started.
+
+    Who ends ranks calls it for each before: they may not have come so far.
+    """
+    for segment in _mapped(Path(f"/proc/{process}/maps")):
         (folder / f"{_NOTE}:{socket.gethostname()}:{segment}").touch()
 
 

@@ -154,6 +154,7 @@ class Launch:
             heartbeat=self.heartbeat,
             grace_seconds=launcher.grace_seconds,
             lost=self._lost,
+            dying=lambda process: segments.note(self.running, process),
         )
 
     def _keep(self, verdict: Verdict) -> LaunchRecord:
