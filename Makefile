@@ -47,7 +47,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
-  openmp roofline simulation virtual report bench peers self-check test test-slurm check format clean
+  openmp roofline simulation virtual report bench peers self-check test torture test-slurm check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -64,6 +64,7 @@ help:
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
+	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
 	@echo "make check            lint, formatting, types"
@@ -175,6 +176,10 @@ test: $(DEV)
 
 self-check: $(READY)
 	@$(BIN)/python -m harness self-check --results $(results)
+
+# Takes half an hour; PRESET=smoke some minutes.
+torture: $(DEV)
+	@$(BIN)/python -m tests.torture $(with_preset)
 
 test-slurm: $(DEV)
 	@$(BIN)/python -m pytest -m slurm tests/slurm

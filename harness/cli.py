@@ -64,6 +64,11 @@ class _Group(click.Group):
             place = error.filename or nameless
             complain(f"error: {place}{': ' if place else ''}{error.strerror or error}")
             sys.exit(2)
+        except MemoryError:
+            complain(
+                "error: no memory is left; what was finished is kept, and the next run goes on"
+            )
+            sys.exit(2)
         except Terminated:
             complain("terminated; what was finished is in the tables")
             sys.exit(143)

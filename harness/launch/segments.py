@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 PLACE = Path("/dev/shm")
@@ -19,23 +20,29 @@ _NOTE = "shared-memory"
 _BYTES_A_RANK = 1_061_440
 
 
-def note(folder: Path, process: int | str = "self") -> None:
-    """Note which segments a process has, for `remove`; a rank calls it when MPI has started.
-
-    Who ends ranks calls it for each before: they may not have come so far.
-    """
-    for segment in _mapped(Path(f"/proc/{process}/maps")):
+def note(folder: Path) -> None:
+    """Note which segments this process has, for `remove`; call it when MPI has started."""
+    for segment in _mapped(Path("/proc/self/maps")):
         (folder / f"{_NOTE}:{socket.gethostname()}:{segment}").touch()
 
 
-def remove(folder: Path) -> None:
+def segments_of(process: int) -> set[str]:
+    """Which segments a process has: who ends ranks asks, since they may not have noted theirs."""
+    return _mapped(Path(f"/proc/{process}/maps"))
+
+
+def remove(folder: Path, seen: Iterable[str] = ()) -> None:
     """Remove this host's segments that are noted in the folder of a launch that has ended.
 
     One that any process still has is left alone, whatever the note says.
+
+    Args:
+        folder: of the launch.
+        seen: further ones, that its ranks were seen to have.
     """
     noted = {path.name.rpartition(":")[2] for path in
              folder.glob(f"{_NOTE}:{socket.gethostname()}:{_PREFIX}*")}  # fmt: skip
-    left = {segment for segment in noted if (PLACE / segment).exists()}
+    left = {segment for segment in noted.union(seen) if (PLACE / segment).exists()}
     if not left:
         return
     for maps in Path("/proc").glob("[0-9]*/maps"):

@@ -61,6 +61,7 @@ class Launch:
     heartbeat: Callable[[float], None]
     _looks: list[Look] = field(default_factory=list)
     _padding: int = field(default_factory=lambda: secrets.randbelow(_MOST_PADDING))
+    _segments: set[str] = field(default_factory=set)  # of ranks that were killed
     _seen: list[int] = field(default_factory=lambda: [0])  # the most ranks at a time
 
     @property
@@ -154,7 +155,7 @@ class Launch:
             heartbeat=self.heartbeat,
             grace_seconds=launcher.grace_seconds,
             lost=self._lost,
-            dying=lambda process: segments.note(self.running, process),
+            dying=lambda process: self._segments.update(segments.segments_of(process)),
         )
 
     def _keep(self, verdict: Verdict) -> LaunchRecord:
@@ -174,7 +175,7 @@ class Launch:
         return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})
 
     def _tidy_up(self) -> None:
-        segments.remove(self.running)
+        segments.remove(self.running, self._segments)
         shutil.rmtree(self.running, ignore_errors=True)
 
     def _went_well(self, outcome: Outcome) -> bool:

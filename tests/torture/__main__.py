@@ -37,7 +37,10 @@ def alone() -> None:
         return
     mount = "mount -t tmpfs tmpfs /dev/shm"
     tool = shutil.which("unshare")
-    if tool and subprocess.run([tool, "-m", "sh", "-c", mount], capture_output=True).returncode == 0:
+    if (
+        tool
+        and subprocess.run([tool, "-m", "sh", "-c", mount], capture_output=True).returncode == 0
+    ):
         os.environ[ALONE] = "yes"
         again = [sys.executable, "-m", "tests.torture", *sys.argv[1:]]
         os.execv(tool, [tool, "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *again])

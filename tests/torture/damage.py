@@ -68,7 +68,10 @@ def _changed(folder: Path) -> Tally:
     good = json.loads(min(launches.glob("p*.json")).read_text())
     wrong = ["two", None, 3, -1, [], {}, [None], {"a": {}}, True, 1e300, float("nan")]
     number = 0
-    for place in [*({"key": key} for key in good), *({"in": key} for key in good["repetitions"][0])]:
+    for place in [
+        *({"key": key} for key in good),
+        *({"in": key} for key in good["repetitions"][0]),
+    ]:
         for value in wrong:
             item = json.loads(json.dumps(good))
             if "key" in place:

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, out of inodes or lacking shared memory: before, during, at the end.
+"""Disks that are full, read-only or out of inodes: before, during, at the end.
 
 With root a small tmpfs of our own (mount(8)); else a limit on the size of files (setrlimit(2),
 RLIMIT_FSIZE), which knows no read-only disks and no inodes.

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 90.0
 #: How long processes may take to notice that their runner was killed.
 _GRACE_SECONDS = 10.0
 
-WORKLOAD = '''
+WORKLOAD = """
 import os, sys, time
 
 class Work:
@@ -41,7 +41,7 @@ class Work:
 
     def teardown(self):
         pass
-'''
+"""
 
 STUDY = """
 name = "work"
@@ -118,7 +118,8 @@ class Room:
         self.tally.runs += 1
         with (self.folder / "said").open("wb") as said:
             given = {"cwd": self.folder, "env": self.environment(), "stdout": said,
-                     "stderr": said, "stdin": subprocess.DEVNULL, "start_new_session": True}  # fmt: skip
+                     "stderr": said, "stdin": subprocess.DEVNULL,
+                     "start_new_session": True}  # fmt: skip
             return subprocess.Popen(command, **{**given, **options})  # type: ignore[call-overload]
 
     def finish(self, process: subprocess.Popen[bytes]) -> int:
@@ -140,7 +141,8 @@ class Room:
     @property
     def said(self) -> str:
         """What the last command said, on both of its streams."""
-        return (self.folder / "said").read_text(encoding="utf-8", errors="replace")
+        said = self.folder / "said"
+        return said.read_text(encoding="utf-8", errors="replace") if said.exists() else ""
 
     def expect(self, holds: bool, what: str) -> None:
         """Count what ought to hold and does not as a row lost: something was not told, or done."""
