@@ -179,6 +179,7 @@ self-check: $(READY)
 
 # Takes half an hour; PRESET=smoke some minutes.
 torture: $(DEV)
+	@SPARRING_EXAMPLES=2000 $(BIN)/python -m pytest --quiet tests/harness/study/test_fuzz.py
 	@$(BIN)/python -m tests.torture $(with_preset)
 
 test-slurm: $(DEV)

@@ -51,6 +51,16 @@ def test_table_of_commands_names_them_and_loads_none():
     assert not {"pydantic", "rich", "psutil", "mpi4py", "harness.commands"}.intersection(loaded)
 
 
+def test_memory_that_is_lacking_is_a_sentence(tmp_path, monkeypatch):
+    def lacking(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("harness.run.session.expand", lacking)
+    result = call("plan", write_study(tmp_path, STUDY))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: no memory is left")
+
+
 def test_plan_for_programs(tmp_path):
     study = write_study(tmp_path, STUDY)
     result = harness("plan", study, "--json", "--set", "measure.launches=3", cwd=tmp_path)

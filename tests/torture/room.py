@@ -165,7 +165,7 @@ class Room:
         """The launch files that ended well, by name."""
         found = {}
         for path in (self.results / "launches" / "work").glob("p*.json"):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
                 if path.is_file():
                     record = json.loads(path.read_text(encoding="utf-8"))
                     if isinstance(record, dict) and record.get("status") == "ok":

@@ -129,6 +129,14 @@ def test_daemon_that_clears_its_environment_is_found_as_it_comes_to_us(tmp_path,
         ours.wait()
 
 
+@pytest.mark.parametrize(("code", "told"), [("time.sleep(600)", True), ("", False)])
+def test_who_is_about_to_be_killed_is_told_of_while_it_lives(log, code, told):
+    seen = []
+    run(python(f"import time; {code}"), {}, "m-dying", log, 1.5,
+        dying=lambda pid: seen.append(gone(pid)))  # fmt: skip
+    assert seen == [False] * told
+
+
 def test_error_in_the_heartbeat_leaves_nothing_running(log):
     def interrupt(elapsed):
         raise KeyboardInterrupt
