@@ -32,10 +32,10 @@ class BackendError(SparringError, ValueError):
 def compile(model: nn.Module, image_shape: tuple[int, ...] = (1, 28, 28)) -> Engine:
     """Compile a model for this machine, or fetch what was compiled before.
 
-    Networks of Conv2d (any channels, square kernels, any stride, any padding below the kernel's
-    size), ReLU and other activations, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, residual additions,
-    Flatten and Linear are supported, written as a Sequential or as any Module that torch.fx can
-    trace, with `sparring.networks.Normalize` in front if wanted; float32, on the CPU. BatchNorm and
+    Networks of Conv2d (depthwise and grouped ones, too), ReLU and other activations, MaxPool2d,
+    AvgPool2d, AdaptiveAvgPool2d, residual additions, Flatten and Linear are supported, written as
+    a Sequential or as any Module that torch.fx can trace, with `sparring.networks.Normalize` in
+    front if wanted; float32, on the CPU. BatchNorm and
     Dropout are taken as they are in eval mode: attacks are served then, and updates are PyTorch's.
     Attacks and trainers with ``backend="auto"`` call this by themselves.
 

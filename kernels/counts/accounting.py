@@ -8,6 +8,7 @@ from kernels.counts.sparsity import Alive
 from kernels.counts.tile import attack as tile_work
 from kernels.counts.wide import attack as batch_work
 from kernels.counts.work import ALL, ATTACK_STEP, FLOAT, STEP, Shape, Work, nominal, objective
+from sparring.errors import SparringError
 from sparring.fused.network import Convolution, Dense, Network
 
 
@@ -22,7 +23,11 @@ def attack_step(
         images: in the batch.
         steps: of one call, over which the loading of images is spread.
         alive: what matters of each dense layer; the kernels leave out the rest.
+
+    Raises:
+        SparringError: if the network has layers whose operations nobody has counted.
     """
+    _check_counted(network)
     counts = batch_work if shape.layout == "wide" else tile_work
     # What is counted at a time: a block, or an image.
     together = shape.block if shape.layout == "wide" else 1
@@ -54,6 +59,19 @@ def attack_step(
         sum(total.flops_nominal or 0 for total in totals),
     )  # fmt: skip
     return [work.times(blocks) for work in (*stages, *totals, step)]
+
+
+def _check_counted(network: Network) -> None:
+    """Counts are of chains of convolutions of stride 1 and dense layers, with ReLU."""
+    for layer in network.front:
+        if not isinstance(layer, Convolution) or layer.stride > 1:
+            kind = "Convolution with strides" if isinstance(layer, Convolution) else None
+            raise SparringError(
+                f"operations of a {kind or type(layer).__name__} are not counted: chains of "
+                "convolutions of stride 1 and linear layers are, with ReLU"
+            )
+    if any(dense.curve for dense in network.dense):
+        raise SparringError("operations of activations other than ReLU are not counted")
 
 
 def _total(parts: Sequence[Work], size: float, direct: float) -> Work:

@@ -11,6 +11,7 @@ from sparring.fused.network import (
     Activation,
     Addition,
     Affine,
+    AnyConvolution,
     Convolution,
     Curve,
     Dense,
@@ -77,9 +78,18 @@ def _convolution(conv: Convolution, tiles: bool) -> str:
     return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}{stride}>"
 
 
+def _any_convolution(conv: AnyConvolution) -> str:
+    numbers = (
+        conv.in_channels, conv.height, conv.width, conv.out_channels, *conv.kernel, *conv.stride,
+        *conv.padding, *conv.dilation, conv.groups,
+    )  # fmt: skip
+    flags = f"{str(conv.relu).lower()}, {str(conv.pool).lower()}"
+    return f"AnyConvolution<{', '.join(map(str, numbers))}, {flags}>"
+
+
 def _pooling(pool: Pooling) -> str:
     numbers = (pool.channels, pool.height, pool.width, *pool.kernel, *pool.stride, *pool.padding)
-    counts = str(pool.padding_counts).lower()
+    counts = str(pool.padding_counts).lower() + (", true" if pool.ceil else "")
     return f"Pooling<{str(pool.mean).lower()}, {', '.join(map(str, numbers))}, {counts}>"
 
 
@@ -106,6 +116,9 @@ def _front(network: Network) -> list[str]:
         if isinstance(layer, Convolution):
             # Tiles round equal pixels apart, and a maximum of its own has no bound to tell them by.
             parts.append(_convolution(layer, tiles=number not in maximum))
+            continue
+        if isinstance(layer, AnyConvolution):
+            parts.append(_any_convolution(layer))
             continue
         if isinstance(layer, Pooling):
             parts.append(_pooling(layer))

@@ -62,6 +62,59 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class AnyConvolution:
+    """Any other convolution, then ReLU and 2x2 max-pooling if wanted; see `Convolution`.
+
+    Attributes:
+        in_channels, height, width: shape of one input image.
+        out_channels: channels of the output.
+        kernel, stride, padding, dilation: (rows, columns).
+        groups: of channels; an output sees the inputs of its own group alone.
+        relu: whether max(0, .) follows.
+        pool: whether 2x2 max-pooling of stride 2 follows.
+    """
+
+    in_channels: int
+    height: int
+    width: int
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    relu: bool = False
+    pool: bool = False
+
+    @property
+    def conv_height(self) -> int:
+        """Rows of the convolution's output, before pooling."""
+        reach = (self.kernel[0] - 1) * self.dilation[0] + 1
+        return places(self.height, reach, self.stride[0], self.padding[0])
+
+    @property
+    def conv_width(self) -> int:
+        """Columns of the convolution's output, before pooling."""
+        reach = (self.kernel[1] - 1) * self.dilation[1] + 1
+        return places(self.width, reach, self.stride[1], self.padding[1])
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the layer's output."""
+        return self.conv_height // 2 if self.pool else self.conv_height
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the layer's output."""
+        return self.conv_width // 2 if self.pool else self.conv_width
+
+    @property
+    def weights(self) -> int:
+        """Elements of the weight tensor ``(out_channels, in_channels / groups, rows, columns)``."""
+        return self.out_channels * self.in_channels // self.groups * prod(self.kernel)
+
+
+@dataclass(frozen=True)
 class Pooling:
     """Pooling as a layer of its own.
 
@@ -70,6 +123,7 @@ class Pooling:
         channels, height, width: shape of one input image.
         kernel, stride, padding: (rows, columns); padding is at most half the kernel.
         padding_counts: whether a mean is that of its padding, too.
+        ceil: whether a last window may reach beyond the image and its padding.
     """
 
     mean: bool
@@ -80,6 +134,7 @@ class Pooling:
     stride: tuple[int, int]
     padding: tuple[int, int] = (0, 0)
     padding_counts: bool = True
+    ceil: bool = False
 
     @property
     def out_channels(self) -> int:
@@ -89,12 +144,20 @@ class Pooling:
     @property
     def out_height(self) -> int:
         """Rows of the output."""
-        return places(self.height, self.kernel[0], self.stride[0], self.padding[0])
+        return self._windows(self.height, 0)
 
     @property
     def out_width(self) -> int:
         """Columns of the output."""
-        return places(self.width, self.kernel[1], self.stride[1], self.padding[1])
+        return self._windows(self.width, 1)
+
+    def _windows(self, size: int, side: int) -> int:
+        kernel, stride, padding = self.kernel[side], self.stride[side], self.padding[side]
+        if not self.ceil:
+            return places(size, kernel, stride, padding)
+        # As PyTorch has it: the last window does not begin beyond the image.
+        count = places(size + stride - 1, kernel, stride, padding)
+        return count - 1 if (count - 1) * stride >= size + padding else count
 
 
 @dataclass(frozen=True)
@@ -218,7 +281,7 @@ class Dense:
 
 
 #: A layer before the dense ones.
-Front = Convolution | Pooling | Activation | Addition | Affine | Padding
+Front = Convolution | AnyConvolution | Pooling | Activation | Addition | Affine | Padding
 
 #: What the first layers take: the image.
 IMAGE = -1

@@ -12,8 +12,10 @@ from kernels.counts.sparsity import alive
 from kernels.counts.tile import groups
 from kernels.counts.weight_work import gradients
 from kernels.counts.work import ALL, TILE_BLOCK, Shape, objective
+from sparring.errors import SparringError
 from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import layouts
+from sparring.fused.recognise import recognise
 from sparring.networks import Normalize
 from tests.kernels.counted import Counting, generic
 from tests.sparring.fused.fused_networks import conv, head
@@ -103,3 +105,17 @@ def test_wide_convolutions_do_what_is_counted(name, lanes):
     expected[0, "forward", "other"] -= 2 * lanes * objective(network.classes)
     found = counted.step()
     assert {key: found[key] for key in found if key[0] <= len(network.convolutions)} == expected
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [*conv(1, 3, 3, stride=2), *head(27, 3)],
+        [*conv(1, 4, 3, padding=1), nn.AvgPool2d(2), *head(36, 3)],
+        [nn.Flatten(), nn.Linear(49, 4), nn.Tanh(), nn.Linear(4, 3)],
+    ],
+)
+def test_what_is_not_counted_is_said_to_be(layers):
+    network = recognise(nn.Sequential(*layers), (1, 7, 7)).network
+    with pytest.raises(SparringError, match="are not counted"):
+        attack_step(network, Shape("wide", 8, 8), 8, 1, [])

@@ -14,6 +14,7 @@
 #include "curve_layer.hpp"
 #include "dense_layer.hpp"
 #include "direct_convolution.hpp"
+#include "general_convolution.hpp"
 #include "graph.hpp"
 #include "layers.hpp"
 #include "padding_layer.hpp"
@@ -35,6 +36,12 @@ struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
 template <class CURVE, int C, int HI, int WI>
 struct RowLayer<Activation<CURVE, C, HI, WI>> {
   using type = CurveLayer<Activation<CURVE, C, HI, WI>>;
+};
+template <int CI, int HI, int WI, int CO, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW,
+          int GROUPS, bool RELU, bool POOL>
+struct RowLayer<AnyConvolution<CI, HI, WI, CO, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS, RELU, POOL>> {
+  using type = GeneralConvolution<
+      AnyConvolution<CI, HI, WI, CO, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS, RELU, POOL>>;
 };
 template <int C, int HI, int WI, bool RELU>
 struct RowLayer<Addition<C, HI, WI, RELU>> {

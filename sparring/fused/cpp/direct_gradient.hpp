@@ -2,6 +2,7 @@
 //
 //   dw[co][ci][ky][kx] = sum over y, x of g[y][x][co] * in[y + ky - P][x + kx - P][ci]
 //
+// (with strides and dilations, and ci within the group of co).
 // Rows of g come one by one. They are taken in groups, so that a block of sums is fetched from
 // cache once a group and not once a row; the lanes are added up once, at the very end.
 #pragma once
@@ -13,7 +14,7 @@ template <class S>
 struct GradientRows {
   static constexpr int GROUP = 4;
   // Rows of the convolution's gradient that must stay available.
-  static constexpr int COUNT = S::K > GROUP ? S::K : GROUP;
+  static constexpr int COUNT = S::KH > GROUP ? S::KH : GROUP;
 };
 
 template <class S>
@@ -35,46 +36,49 @@ class DirectGradient {
     for (int r = first; r <= y; r++)
       for (int x = 0; x < S::WC; x++)
         for (int c = 0; c < S::CO; c++) biases_[c] += g_row(r)[x * S::CO + c];
-    over_blocks<S::CO, WIDTH>([&](int c, auto width_) {
-      constexpr int width = decltype(width_)::value;
-      for (int ky = 0; ky < S::K; ky++)
-        for (int ci = 0; ci < S::CI; ci++) {
-          Vec* at = sums_ + (((size_t)ky * S::CI + ci) * S::CO + c) * S::K;
-          Vec sums[width][S::K];
-          UNROLL for (int i = 0; i < width; i++)
-            UNROLL for (int k = 0; k < S::K; k++) sums[i][k] = at[i * S::K + k];
-          for (int r = first; r <= y; r++) {
-            int yi = S::STRIDE * r + ky - S::P;
-            if (yi < 0 || yi >= S::HI) continue;
-            const Vec *g = g_row(r) + c, *in = in_row(yi) - S::P * S::CI + ci;
-            for (int x = 0; x < S::WC; x++, g += S::CO, in += S::STRIDE * S::CI) {
-              Vec v[width];
-              UNROLL for (int i = 0; i < width; i++) v[i] = g[i];
-              UNROLL for (int k = 0; k < S::K; k++) {
-                Vec pixel = in[k * S::CI];
-                UNROLL for (int i = 0; i < width; i++) sums[i][k] += pixel * v[i];
+    for (int group = 0; group < S::GROUPS; group++)
+      over_blocks<GO, WIDTH>([&](int block, auto width_) {
+        constexpr int width = decltype(width_)::value;
+        const int c = group * GO + block;
+        for (int ky = 0; ky < S::KH; ky++)
+          for (int ci = 0; ci < GI; ci++) {
+            Vec* at = sums_ + (((size_t)ky * GI + ci) * S::CO + c) * S::KW;
+            Vec sums[width][S::KW];
+            UNROLL for (int i = 0; i < width; i++)
+              UNROLL for (int k = 0; k < S::KW; k++) sums[i][k] = at[i * S::KW + k];
+            for (int r = first; r <= y; r++) {
+              int yi = S::SH * r + ky * S::DH - S::PH;
+              if (yi < 0 || yi >= S::HI) continue;
+              const Vec *g = g_row(r) + c, *in = in_row(yi) - S::PW * S::CI + group * GI + ci;
+              for (int x = 0; x < S::WC; x++, g += S::CO, in += S::SW * S::CI) {
+                Vec v[width];
+                UNROLL for (int i = 0; i < width; i++) v[i] = g[i];
+                UNROLL for (int k = 0; k < S::KW; k++) {
+                  Vec pixel = in[k * S::DW * S::CI];
+                  UNROLL for (int i = 0; i < width; i++) sums[i][k] += pixel * v[i];
+                }
               }
             }
+            UNROLL for (int i = 0; i < width; i++)
+              UNROLL for (int k = 0; k < S::KW; k++) at[i * S::KW + k] = sums[i][k];
           }
-          UNROLL for (int i = 0; i < width; i++)
-            UNROLL for (int k = 0; k < S::K; k++) at[i * S::K + k] = sums[i][k];
-        }
-    });
+      });
   }
 
   void finish() {
     const Vec* sums = sums_;
-    for (int ky = 0; ky < S::K; ky++)
-      for (int ci = 0; ci < S::CI; ci++)
+    for (int ky = 0; ky < S::KH; ky++)
+      for (int ci = 0; ci < GI; ci++)
         for (int co = 0; co < S::CO; co++)
-          for (int kx = 0; kx < S::K; kx++)
-            weight_[((co * S::CI + ci) * S::K + ky) * S::K + kx] = sum_of_lanes(*sums++);
+          for (int kx = 0; kx < S::KW; kx++)
+            weight_[((co * GI + ci) * S::KH + ky) * S::KW + kx] = sum_of_lanes(*sums++);
     for (int co = 0; co < S::CO; co++) bias_[co] = sum_of_lanes(biases_[co]);
   }
 
  private:
-  static constexpr int FIT = (REGISTERS - 1) / (S::K + 1);
-  static constexpr int WIDTH = FIT < 1 ? 1 : (FIT > S::CO ? S::CO : FIT);
+  static constexpr int GI = S::CI / S::GROUPS, GO = S::CO / S::GROUPS;  // channels of a group
+  static constexpr int FIT = (REGISTERS - 1) / (S::KW + 1);
+  static constexpr int WIDTH = FIT < 1 ? 1 : (FIT > GO ? GO : FIT);
   float *weight_, *bias_;
   Vec sums_[S::WEIGHTS];
   Vec biases_[S::CO];

@@ -4,6 +4,8 @@
 // lead? The last one to do so has won. Of equal pixels the first wins, as in PyTorch.
 #pragma once
 
+#include <algorithm>
+
 #include "lanes.hpp"
 #include "shapes.hpp"
 
@@ -48,16 +50,17 @@ struct PoolingLayer : Weightless {
 
     // The part of window (y, x) that lies in the image.
     struct Span {
-      int top, bottom, left, right;
+      int top, bottom, left, right, whole;  // `whole` counts what lies in the padding, too
       Span(int y, int x)
           : top(S::SH * y - S::PH), bottom(top + S::KH), left(S::SW * x - S::PW), right(left + S::KW) {
+        whole = (std::min(bottom, S::HI + S::PH) - top) * (std::min(right, S::WI + S::PW) - left);
         if (top < 0) top = 0;
         if (left < 0) left = 0;
         if (bottom > S::HI) bottom = S::HI;
         if (right > S::WI) right = S::WI;
       }
       float share() const {
-        return 1.0f / (S::PADDING_COUNTS ? WINDOW : (bottom - top) * (right - left));
+        return 1.0f / (S::PADDING_COUNTS ? whole : (bottom - top) * (right - left));
       }
     };
 

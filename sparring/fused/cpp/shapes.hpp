@@ -20,6 +20,9 @@ template <int IN_CHANNELS, int HEIGHT, int WIDTH, int OUT_CHANNELS, int KERNEL, 
 struct Convolution {
   static constexpr int CI = IN_CHANNELS, HI = HEIGHT, WI = WIDTH, CO = OUT_CHANNELS, K = KERNEL;
   static constexpr int P = PADDING, STRIDE = STRIDE_;
+  // As a `AnyConvolution` has them.
+  static constexpr int KH = K, KW = K, SH = STRIDE, SW = STRIDE, PH = P, PW = P, DH = 1, DW = 1;
+  static constexpr int GROUPS = 1;
   static constexpr bool RELU = RELU_, POOL = POOL_;
   static constexpr Algorithm ALGORITHM = ALGORITHM_;
   // Before pooling, and after it.
@@ -31,16 +34,45 @@ struct Convolution {
   static constexpr int last_row(int y) { return last_window(y, HI, HC, K, STRIDE, P); }
 };
 
+// Any other convolution: rows and columns each have a kernel, stride, padding and dilation; outputs of
+// a group see the inputs of that group alone.
+template <int IN_CHANNELS, int HEIGHT, int WIDTH, int OUT_CHANNELS, int KERNEL_ROWS,
+          int KERNEL_COLUMNS, int STRIDE_ROWS, int STRIDE_COLUMNS, int PADDING_ROWS,
+          int PADDING_COLUMNS, int DILATION_ROWS, int DILATION_COLUMNS, int GROUPS_, bool RELU_,
+          bool POOL_>
+struct AnyConvolution {
+  static constexpr int CI = IN_CHANNELS, HI = HEIGHT, WI = WIDTH, CO = OUT_CHANNELS;
+  static constexpr int KH = KERNEL_ROWS, KW = KERNEL_COLUMNS, SH = STRIDE_ROWS, SW = STRIDE_COLUMNS;
+  static constexpr int PH = PADDING_ROWS, PW = PADDING_COLUMNS;
+  static constexpr int DH = DILATION_ROWS, DW = DILATION_COLUMNS, GROUPS = GROUPS_;
+  static constexpr bool RELU = RELU_, POOL = POOL_;
+  // From the first pixel under the kernel to the last.
+  static constexpr int REACH_ROWS = (KH - 1) * DH + 1, REACH_COLUMNS = (KW - 1) * DW + 1;
+  static constexpr int HC = (HI + 2 * PH - REACH_ROWS) / SH + 1;
+  static constexpr int WC = (WI + 2 * PW - REACH_COLUMNS) / SW + 1;
+  static constexpr int HO = POOL ? HC / 2 : HC, WO = POOL ? WC / 2 : WC;
+  static constexpr size_t WEIGHTS = (size_t)CO * (CI / GROUPS) * KH * KW;
+  static constexpr int BIASES = CO;
+  static constexpr int last_row(int y) { return last_window(y, HI, HC, REACH_ROWS, SH, PH); }
+};
+
+// How many windows of a pooling there are along a side. With `ceil` the last may reach beyond the
+// padding, but not begin there.
+constexpr int pooled(int size, int kernel, int stride, int padding, bool ceil) {
+  int count = (size + 2 * padding - kernel + (ceil ? stride - 1 : 0)) / stride + 1;
+  return ceil && (count - 1) * stride >= size + padding ? count - 1 : count;
+}
+
 // Pooling as a layer of its own: the mean of each window, or its maximum. Of a mean, PADDING_COUNTS
 // tells whether it is that of the padding, too.
 template <bool MEAN_, int CHANNELS, int HEIGHT, int WIDTH, int KERNEL_ROWS, int KERNEL_COLUMNS,
           int STRIDE_ROWS, int STRIDE_COLUMNS, int PADDING_ROWS, int PADDING_COLUMNS,
-          bool PADDING_COUNTS_>
+          bool PADDING_COUNTS_, bool CEIL = false>
 struct Pooling {
   static constexpr bool MEAN = MEAN_, PADDING_COUNTS = PADDING_COUNTS_;
   static constexpr int C = CHANNELS, CO = C, HI = HEIGHT, WI = WIDTH, KH = KERNEL_ROWS, KW = KERNEL_COLUMNS;
   static constexpr int SH = STRIDE_ROWS, SW = STRIDE_COLUMNS, PH = PADDING_ROWS, PW = PADDING_COLUMNS;
-  static constexpr int HO = (HI + 2 * PH - KH) / SH + 1, WO = (WI + 2 * PW - KW) / SW + 1;
+  static constexpr int HO = pooled(HI, KH, SH, PH, CEIL), WO = pooled(WI, KW, SW, PW, CEIL);
   static constexpr size_t WEIGHTS = 0;
   static constexpr int BIASES = 0;
   static constexpr int last_row(int y) { return last_window(y, HI, HO, KH, SH, PH); }

@@ -12,6 +12,7 @@ from sparring.fused.folding import BatchNorm
 from sparring.fused.network import (
     IMAGE,
     Activation,
+    AnyConvolution,
     Convolution,
     Curve,
     Dense,
@@ -118,7 +119,7 @@ class Chain:
             bare = not (dense.relu or dense.curve)
             return bare and value.layer == self.last and self.norms[-1] is None
         layer = self.own(value)
-        bare = isinstance(layer, Convolution) and not layer.relu and not layer.pool
+        bare = isinstance(layer, Convolution | AnyConvolution) and not layer.relu and not layer.pool
         return bare and len(value.shape) == 3 and self.norms[value.layer] is None
 
     def append(self, layer: Front, *inputs: Value) -> Shape:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sparring.fused.folding import BatchNorm, problem_of
-from sparring.fused.network import IMAGE, Affine, Convolution, Dense
+from sparring.fused.network import IMAGE, Affine, AnyConvolution, Convolution, Dense
 from sparring.fused.recognition import operations
 from sparring.fused.recognition.chain import Chain, Link, Shape
 from sparring.fused.recognition.operations import pair
@@ -138,37 +138,41 @@ def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
 def _conv(chain: Chain, input: Value, layer: nn.Conv2d) -> Shape:
     if len(input.shape) != 3:
         raise UnsupportedError("follows a flattening or a linear layer")
-    for name in ("dilation", "groups"):
-        value = getattr(layer, name)
-        if pair(value) != (1, 1):
-            raise UnsupportedError(f"has {name} {value}; the fused engine takes {name} 1")
-    stride, other = cast("tuple[int, int]", pair(layer.stride))
-    if stride != other:
-        raise UnsupportedError(
-            f"has stride {layer.stride}; the fused engine takes the same both ways"
-        )
     if layer.padding_mode != "zeros":
         raise UnsupportedError(
             f"has padding mode {layer.padding_mode!r}; the fused engine takes 'zeros'"
         )
     channels, height, width = input.shape
-    kernel = layer.kernel_size[0]
-    if tuple(layer.kernel_size) != (kernel, kernel):
-        raise UnsupportedError(
-            f"has a kernel of size {layer.kernel_size}; the fused engine takes square ones"
-        )
-    padding = _padding(layer.padding, kernel)
-    chain.take_parameters(layer, (layer.out_channels, layer.in_channels, kernel, kernel))
+    kernel, stride, dilation = (
+        cast("tuple[int, int]", pair(sizes))
+        for sizes in (layer.kernel_size, layer.stride, layer.dilation)
+    )
+    padding = _padding(layer.padding, kernel, dilation)
+    if layer.in_channels % layer.groups or layer.out_channels % layer.groups:
+        raise UnsupportedError(f"has {layer.groups} groups that do not divide its channels")
+    chain.take_parameters(layer, (layer.out_channels, layer.in_channels // layer.groups, *kernel))
     if layer.in_channels != channels:
         raise UnsupportedError(f"takes {layer.in_channels} channels and is given {channels}")
-    convolution = Convolution(
-        channels, height, width, layer.out_channels, kernel, padding, relu=False, pool=False,
-        stride=stride,
-    )  # fmt: skip
+    convolution = AnyConvolution(
+        channels, height, width, layer.out_channels, kernel, stride, padding, dilation, layer.groups
+    )
     if min(convolution.conv_height, convolution.conv_width) < 1:
         raise UnsupportedError(f"has a kernel too large for {height}x{width} pixels")
-    chain.link(convolution, input)
+    chain.link(_plain(convolution), input)
     return (convolution.out_channels, convolution.out_height, convolution.out_width)
+
+
+def _plain(conv: AnyConvolution) -> Convolution | AnyConvolution:
+    """The commonest convolutions are described by less, and computed by kernels of their own."""
+    side, stride, padding = conv.kernel[0], conv.stride[0], conv.padding[0]
+    square = conv.kernel == (side, side) and conv.stride == (stride, stride)
+    square &= conv.padding == (padding, padding) and padding < side
+    if not square or conv.dilation != (1, 1) or conv.groups > 1:
+        return conv
+    return Convolution(
+        conv.in_channels, conv.height, conv.width, conv.out_channels, side, padding, relu=False,
+        pool=False, stride=stride,
+    )  # fmt: skip
 
 
 def _linear(chain: Chain, input: Value, layer: nn.Linear) -> Shape:
@@ -183,24 +187,21 @@ def _linear(chain: Chain, input: Value, layer: nn.Linear) -> Shape:
     return (layer.out_features,)
 
 
-def _padding(padding: object, kernel: int) -> int:
-    """A convolution's zero pixels on each side."""
-    if padding == "same" and kernel % 2 == 0:
+def _padding(
+    padding: object, kernel: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[int, int]:
+    """A convolution's zero rows and columns on each side."""
+    if padding == "valid":
+        return (0, 0)
+    if padding != "same":
+        rows, columns = cast("tuple[int, int]", pair(padding))
+        return (rows, columns)
+    reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    if any(size % 2 for size in reach):
         raise UnsupportedError(
-            f"has padding 'same' and a kernel of size {kernel}; the fused engine takes odd ones"
+            f"has padding 'same' and a kernel of size {kernel}, which is not the same on all sides"
         )
-    side = {"same": kernel // 2, "valid": 0}.get(padding) if isinstance(padding, str) else None
-    if side is None:
-        side, other = cast("tuple[int, int]", pair(padding))
-        if side != other:
-            raise UnsupportedError(
-                f"has padding {padding}; the fused engine takes the same on all sides"
-            )
-    if not 0 <= side < kernel:
-        raise UnsupportedError(
-            f"has padding {side}; the fused engine takes less than the kernel's size, {kernel}"
-        )
-    return side
+    return (reach[0] // 2, reach[1] // 2)
 
 
 #: How each layer acts on a `Chain`; no class derived from these is taken.

@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812  (the field's own abbreviatio
 from sparring.fused.network import (
     Addition,
     Affine,
+    AnyConvolution,
     Convolution,
     Curve,
     Padding,
@@ -40,7 +41,7 @@ def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
     place = input
     while isinstance(layer := chain.own(place), Pooling) and not layer.mean:
         place = Value(place.shape, Storage(chain.sources[place.layer][0]))
-    if isinstance(layer, Convolution | Addition | Affine):
+    if isinstance(layer, Convolution | AnyConvolution | Addition | Affine):
         chain.front[place.layer] = replace(layer, relu=True)
     else:
         chain.activate(Curve("Relu"), input)
@@ -113,7 +114,10 @@ def max_pool2d(
     last = chain.own(input)
     # The commonest is done together with the convolution before it.
     halves = pooling.kernel == pooling.stride == (2, 2) and pooling.padding == (0, 0)
-    if halves and isinstance(last, Convolution) and not last.pool:
+    # (`ceil_mode` is as good as none where no row or column is left over.)
+    size = (pooling.out_height, pooling.out_width)
+    halves &= size == (input.shape[1] // 2, input.shape[2] // 2)
+    if halves and isinstance(last, Convolution | AnyConvolution) and not last.pool:
         chain.front[input.layer] = last = replace(last, pool=True)
         return (last.out_channels, last.out_height, last.out_width)
     return chain.append(pooling, input)
@@ -221,8 +225,6 @@ def _pooling(
 ) -> Pooling:
     """A pooling of images, whose arguments are as PyTorch takes them."""
     _check_images(input)
-    if ceil_mode:
-        raise UnsupportedError("has ceil_mode; the fused engine doesn't take it")
     # PyTorch takes an empty list for None, its default.
     given = (kernel, kernel if stride in (None, (), []) else stride, padding)
     window, step, side = (pair(value) for value in given)
@@ -230,7 +232,7 @@ def _pooling(
     if len(sizes) != 6 or any(type(size) is not int for size in sizes):
         raise UnsupportedError("has sizes that aren't understood")
     channels, rows, columns = input.shape
-    pooling = Pooling(mean, channels, rows, columns, window, step, side)
+    pooling = Pooling(mean, channels, rows, columns, window, step, side, ceil=bool(ceil_mode))
     if min(pooling.out_height, pooling.out_width) < 1:
         raise UnsupportedError(f"has nothing to pool in {rows}x{columns} pixels")
     if 2 * side[0] > window[0] or 2 * side[1] > window[1]:

@@ -132,6 +132,28 @@ POOLING_NETWORKS = {
     "features": ((41,), lambda: [nn.Linear(41, 30), nn.ReLU(), nn.Linear(30, 2)]),
 }  # fmt: skip
 
+#: The same, with convolutions that are not the plain ones, and poolings that reach over the edge.
+GENERAL_NETWORKS = {
+    "grouped": (
+        (2, 11, 12),
+        lambda: [
+            nn.Conv2d(2, 8, (3, 2), stride=(1, 2), padding=(1, 0)),
+            *conv(8, 8, 3, padding=1, groups=8),
+            nn.MaxPool2d(2), *conv(8, 18, 3, padding=2, dilation=2, groups=2),
+            nn.MaxPool2d(2, ceil_mode=True), *head(18 * 3 * 2, 4),
+        ],
+    ),
+    "dilated": (
+        (4, 13, 10),
+        lambda: [
+            *conv(4, 12, 3, stride=2, padding=2, dilation=2, groups=4),
+            nn.AvgPool2d(3, 2, padding=1, ceil_mode=True),
+            *conv(12, 6, (1, 3), stride=(2, 1), padding=(1, 4), dilation=(1, 3), groups=3),
+            nn.AvgPool2d((2, 3), 2, ceil_mode=True, count_include_pad=False), *head(6 * 2 * 2, 3),
+        ],
+    ),
+}  # fmt: skip
+
 #: The same, of networks that do something else in train mode: attacks only.
 EVAL_NETWORKS = {
     "batch-norm": (
@@ -284,7 +306,8 @@ EVAL_GRAPH_NETWORKS = {
 }  # fmt: skip
 
 ALL = (
-    GRAPH_NETWORKS
+    GENERAL_NETWORKS
+    | GRAPH_NETWORKS
     | EVAL_GRAPH_NETWORKS
     | NETWORKS
     | POOLING_NETWORKS
