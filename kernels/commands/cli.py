@@ -19,6 +19,7 @@ from kernels.commands.levels import show_levels
 from kernels.commands.likwid import likwid, show_comparison
 from kernels.commands.machines import machines
 from kernels.commands.measure import list_kernels, measure, tell
+from kernels.commands.predict import predict
 from kernels.machines import ceilings as roofs
 from kernels.machines import core_roofs as shares
 from kernels.machines import curve
@@ -78,6 +79,7 @@ def main() -> None:
     python -m kernels stages      the fused engine's stages, and how near the roofs they come
     python -m kernels list        the kernels with their FLOPs, bytes and variants
     python -m kernels measure     time the kernels and place them under the roofs
+    python -m kernels predict     times by a model of the core and its caches, and their errors
     python -m kernels cachesim    simulated traffic beside what is derived by hand
     python -m kernels machines    machines that are known, their caches and theoretical roofs
     python -m kernels likwid      what of LIKWID works here
@@ -90,6 +92,7 @@ main.add_command(machines)
 main.add_command(likwid)
 main.add_command(measure)
 main.add_command(cachesim)
+main.add_command(predict)
 
 
 @main.command()

@@ -124,6 +124,8 @@ class Machine(_Part):
         sockets: of the machine.
         cores_per_socket: physical ones.
         source: of these numbers.
+        core: a static analyser's name of its cores (`kernels.prediction.architecture`); None if no
+            times are predicted.
         flops_per_cycle: of a core; None if nobody tells.
         clocks: the slowest first; empty if nobody tells.
         caches: nearest first.
@@ -138,6 +140,7 @@ class Machine(_Part):
     sockets: _Count
     cores_per_socket: _Count
     source: _Text
+    core: _Text | None = None
     flops_per_cycle: Operations | None = None
     clocks: tuple[Clock, ...] = ()
     caches: Annotated[tuple[Level, ...], Field(min_length=1)]

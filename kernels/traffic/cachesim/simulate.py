@@ -38,7 +38,7 @@ from sparring.fused.engine import SOURCE as ENGINE
 CALLS = 1
 _LIMIT_SECONDS = 3600.0
 #: Paths for AVX2, in oneDNN, MKL, PyTorch's own kernels and the engine; one thread.
-_VARIABLES = {
+VARIABLES = {
     "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
     "SPARRING_ISA": "avx2", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
 }  # fmt: skip
@@ -98,7 +98,7 @@ def simulate(
         SparringError: if simulating fails.
     """
     version, todo = callgrind.version(), passes(machine, active)
-    codes = {item.variant: _code(item.variant) for item in wanted}
+    codes = {item.variant: code_hash(item.variant) for item in wanted}
     tools = {
         item: {"valgrind": version, "code": codes[item.variant], "calls": calls} for item in wanted
     }
@@ -117,7 +117,7 @@ def simulate(
             for (one, items), future in zip(jobs, futures, strict=True):
                 for item, found in zip(items, future.result(), strict=True):
                     more = {"pass": _described(one), "tools": tools[item], "item": item.words}
-                    _write(keyed[one, item], found | more)
+                    write(keyed[one, item], found | more)
     read = {key: json.loads(path.read_text()) for key, path in keyed.items()}
     return {
         item: Simulated(
@@ -140,8 +140,8 @@ def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict
         task.write_text(json.dumps({
             "control": str(control), "calls": calls, "items": words, "ready": str(ready),
         }))  # fmt: skip
-        _start([sys.executable, "-m", "kernels.traffic.cachesim.prepare", str(listed), str(ready)])
-        _start([
+        start([sys.executable, "-m", "kernels.traffic.cachesim.prepare", str(listed), str(ready)])
+        start([
             *callgrind.command(one, scratch / "counts" / "out"),
             *(sys.executable, "-m", "kernels.traffic.cachesim.child", str(task), str(result)),
         ])  # fmt: skip
@@ -156,9 +156,9 @@ def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict
         ]
 
 
-def _start(line: Sequence[str]) -> None:
+def start(line: Sequence[str]) -> None:
     """Run a process of the simulation to its end."""
-    environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING} | _VARIABLES
+    environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING} | VARIABLES
     try:
         done = subprocess.run(
             line, env=environment, capture_output=True, text=True, errors="replace",
@@ -192,7 +192,7 @@ def _path(folder: Path, one: Pass, item: Wanted, tools: dict[str, Any]) -> Path:
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
-def _code(variant: str) -> str:
+def code_hash(variant: str) -> str:
     """A hash of what runs: declarations, PyTorch's version, the engine's source for its variant."""
     here = Path(__file__).parent
     declarations = sorted((here.parents[1] / "declarations").glob("*.py"))
@@ -205,7 +205,7 @@ def _code(variant: str) -> str:
     return found.hexdigest()[:16]
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all."""
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
     scratch.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,200 @@
+"""The command ``python -m kernels predict``: times by a model, and how right they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import click
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from kernels.commands.measure import tell
+from kernels.machines.machine import HERE, Machine, load
+from kernels.machines.roof import Roof
+from kernels.table import Row, Table, utc_now
+from sparring.benchmark.machine import cpu_model
+from sparring.errors import SparringError
+from sparring.fused.machine import ISA_VARIABLE, machine_isa
+
+#: A validation asks for errors of at most so many per cent: the median, and the worst.
+MEDIAN, WORST = 15.0, 40.0
+#: The clock is the best of so many samples of so many rounds.
+_SAMPLES, _ROUNDS = 40, 20_000
+
+
+@click.command()
+@click.option("--machine", "names", multiple=True, default=(HERE,), show_default=True,
+              help="here, or a machine of experiments/machines that has a `core`; several "
+              "times.")  # fmt: skip
+@click.option("--validate", is_flag=True,
+              help="Measure the kernels here as well, and tell how far the predictions are off; "
+              "ends with an error if that is too far.")  # fmt: skip
+@click.option("--kernel", "kernels", multiple=True, help="A kernel's name or its beginning [all].")
+@click.option("--variant", "variants", multiple=True, type=click.Choice(["fused", "torch_nchw"]),
+              help="[both]")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--input-size", type=click.IntRange(9), default=28, show_default=True)
+@click.option("--active-cores", type=click.IntRange(1),
+              help="Busy cores of a machine that is not here [those of one socket].")  # fmt: skip
+@click.option(
+    "--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"),
+    show_default=True, help="Folder of prediction.csv, to which rows are added.",
+)  # fmt: skip
+def predict(
+    names: Sequence[str], validate: bool, kernels: Sequence[str], variants: Sequence[str],
+    batch_size: int, input_size: int, active_cores: int | None, results: Path,
+) -> None:  # fmt: skip
+    """Predict the time of kernels by the Execution-Cache-Memory model, on one core with AVX2.
+
+    In-core cycles are OSACA's, for every piece of code that ran, times how often it ran, which
+    Callgrind counts; llvm-mca has a second opinion. The traffic is simulated. Needs Valgrind.
+
+    \b
+    Examples:
+      python -m kernels predict --machine here --validate
+      python -m kernels predict --machine e5-2683v4
+    """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
+    from kernels.prediction import table as rows_of
+    from kernels.prediction.timing import measured
+
+    os.environ[ISA_VARIABLE] = "avx2"
+    wanted = rows_of.chosen(batch_size, input_size, kernels, variants)
+    machines = [load(name) for name in dict.fromkeys(names)]
+    for machine in machines:
+        if machine.name != HERE and (machine.core is None or not machine.clocks):
+            lacking = "core" if machine.core is None else "clocks"
+            raise SparringError(
+                f"machine {machine.name}: its description lacks {lacking}, without which nothing "
+                "is predicted"
+            )
+    if validate and HERE not in {machine.name for machine in machines}:
+        raise SparringError("--validate: only `here` can be measured; add --machine here")
+    table, made = Table(results / "prediction.csv", rows_of.COLUMNS), list[Row]()
+    for machine in machines:
+        active = 1 if machine.name == HERE else active_cores or machine.cores_per_socket
+        times = measured(wanted) if validate and machine.name == HERE else {}
+        own = _predicted(machine, active, wanted, times, results)
+        table.append(own)
+        made += own
+        _console().print(_summary(own))
+        for line in dict.fromkeys(
+            f"{row['kernel']} {row['variant']}: {row['message']}" for row in own if row["message"]
+        ):
+            click.echo(line)
+    click.echo(f"{len(made)} rows added to {table.path}")
+    if validate:
+        _judge(made)
+
+
+def _predicted(
+    machine: Machine, active: int, wanted: Sequence[object], times: object, results: Path
+) -> list[Row]:
+    from kernels.prediction import table as rows_of
+    from kernels.prediction.architecture import named, of_here
+    from kernels.prediction.capture import capture
+    from kernels.prediction.ecm import predict as by_model
+    from kernels.prediction.incore import Analyser
+    from kernels.traffic.cachesim import simulate as cachesim
+
+    assert isinstance(times, dict)
+    items = [item for item in wanted if isinstance(item, cachesim.Wanted)]
+    if machine.name == HERE:
+        core, exact = of_here()
+        if not exact:
+            tell(f"this processor is not in the analyser's tables: {core.title} is the nearest")
+        roof = _roof_here(results)
+        ghz, links, title, march = _clock(), rows_of.links_of_roof(roof), cpu_model(), ""
+    else:
+        core = named(str(machine.core))
+        ghz = machine.clocks[0].ghz
+        links, title = rows_of.links_of_machine(machine, active, ghz), machine.name
+        march = core.llvm
+    run, started = utc_now(), utc_now()
+    pieces = capture(items, march, results / "cachesim", tell)
+    traffic = cachesim.simulate(items, machine, active, results / "cachesim", tell)
+    analyser, found = Analyser(core), list[Row]()
+    for item in items:
+        if item not in traffic:
+            continue
+        prediction = by_model(pieces[item], traffic[item].traffic, links, ghz, analyser)
+        found.append(
+            rows_of.row(item, prediction, traffic[item].flops, times.get(item, []))
+            | {"run": run, "machine": title, "core": core.osaca, "ghz": ghz,
+               "active_cores": active, "started_at": started}
+        )  # fmt: skip
+    return found
+
+
+def _roof_here(results: Path) -> Roof:
+    from kernels.machines import core_roofs
+
+    return core_roofs.of_here(results, [1], machine_isa(), tell)[1]
+
+
+def _clock() -> float:
+    """GHz of this machine while vectors are computed: the best of many short samples."""
+    from kernels.machines.caches import cores
+    from kernels.machines.probe import Probe
+
+    probe, cpu = Probe(machine_isa()), cores()[0]
+    samples = [probe.cycles(_ROUNDS, cpu) for _ in range(_SAMPLES)]
+    return max(cycles / seconds for seconds, cycles in samples) / 1e9
+
+
+def _judge(rows: Sequence[Row]) -> None:
+    """Print the errors' median and worst.
+
+    Raises:
+        SparringError: if they are too large, or nothing was compared.
+    """
+    errors = {
+        f"{row['kernel']} {row['variant']}": abs(error)
+        for row in rows
+        if isinstance(error := row["error_percent"], float)
+    }
+    if not errors:
+        raise SparringError("nothing was both predicted and measured")
+    worst = max(errors, key=lambda name: errors[name])
+    middle = median(errors.values())
+    said = (
+        f"{len(errors)} kernels: the prediction is off by {middle:.0f} % in the median, by "
+        f"{errors[worst]:.0f} % at worst ({worst})"
+    )
+    click.echo(said)
+    if middle > MEDIAN or errors[worst] > WORST:
+        raise SparringError(
+            f"{said}; at most {MEDIAN:g} % and {WORST:g} % are asked for, on an idle machine"
+        )
+
+
+def _summary(rows: Sequence[Row]) -> RichTable:
+    first = rows[0] if rows else dict.fromkeys(("machine", "core", "ghz", "batch_size"))
+    title = f"{first['machine']} as {first['core']} at {first['ghz']:.2f} GHz, predicted: us a call"
+    parts = ("in_core_seconds", "load_seconds", "data_seconds")
+    table = RichTable(title=title if rows else "nothing was predicted", title_justify="left")
+    for heading in ("kernel", "variant"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("batch", "in core", "loads", "data", "predicted", "GFLOP/s", "llvm-mca",
+                    "measured", "error"):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row["kernel"]), str(row["variant"]), str(row["batch_size"]),
+            *(_cell(row, name, 1e6) for name in parts),
+            _cell(row, "seconds", 1e6) or str(row["status"]), _cell(row, "gflops", 1),
+            *(_cell(row, name, 1e6) for name in ("second_opinion_seconds", "measured_seconds")),
+            f"{row['error_percent']:+.0f} %" if row["error_percent"] is not None else "",
+        )  # fmt: skip
+    return table
+
+
+def _cell(row: Row, name: str, factor: float) -> str:
+    value = row[name]
+    return f"{factor * value:.1f}" if isinstance(value, int | float) else ""
+
+
+def _console() -> Console:
+    return Console(width=None if Console().is_terminal else 130)

@@ -1,0 +1,1 @@
+"""Times predicted from a static analysis of what ran and from simulated traffic."""

@@ -1,0 +1,108 @@
+"""A second analyser: llvm-mca, of LLVM (https://llvm.org/docs/CommandGuide/llvm-mca.html).
+
+It simulates the scheduler over many rounds of a piece, with latencies and the widths of the front
+end; everything hits the first cache. It also has instructions that OSACA's tables lack.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from kernels.prediction.architecture import Architecture
+from kernels.prediction.code import Piece
+
+#: Rounds that are simulated.
+ROUNDS = 50
+_LOADS, _STORES = frozenset({"2", "3"}), frozenset({"4", "7", "8", "9"})
+_PORT = re.compile(r"Port(\d+)$")
+_FAULT = re.compile(r"^[^:]*:(\d+):\d+: error", re.MULTILINE)
+_TRIES = 8
+
+
+def available() -> bool:
+    """Whether it is installed."""
+    return shutil.which("llvm-mca") is not None
+
+
+def _run(regions: Sequence[Sequence[str]], architecture: Architecture) -> list[dict[str, Any]]:
+    """What it says of regions; lines that it cannot read are left out."""
+    lines: list[str] = []
+    for number, region in enumerate(regions):
+        lines += [f"# LLVM-MCA-BEGIN {number}", *region, "# LLVM-MCA-END"]
+    for _ in range(_TRIES):
+        done = subprocess.run(
+            ["llvm-mca", f"-mcpu={architecture.llvm}", "-json", f"-iterations={ROUNDS}",
+             "-mtriple=x86_64-unknown-linux-gnu", "-"],
+            input="\n".join(lines) + "\n", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        faults = {int(number) for number in _FAULT.findall(done.stderr)}
+        if not faults:
+            break
+        for number in faults:
+            lines[number - 1] = "nop"
+    try:
+        return list(json.loads(done.stdout)["CodeRegions"])
+    except (ValueError, KeyError):
+        return []
+
+
+def cycles(pieces: Sequence[Piece], architecture: Architecture) -> dict[int, float]:
+    """Cycles of a round of each piece that it can analyse, by the piece's place in the list."""
+    if not available() or not pieces:
+        return {}
+    return {
+        int(region["Name"]): region["SummaryView"]["TotalCycles"] / ROUNDS
+        for region in _run([piece.lines for piece in pieces], architecture)
+    }
+
+
+def operations(
+    form: str, architecture: Architecture
+) -> tuple[tuple[float, frozenset[str]], ...] | None:
+    """Micro-operations of an instruction, as OSACA has them; None if it lacks it, too.
+
+    Only of Intel's cores, whose ports both name alike.
+    """
+    if architecture.overlaps or not available():
+        return None
+    found = _run([[form]], architecture)
+    if not found or found[0]["Instructions"] == ["nop"]:
+        return None
+    info = found[0]["InstructionInfoView"]["InstructionList"][0]
+    # Its target's names stand once beside all regions.
+    names = _resources(architecture)
+    used: dict[str, float] = {}
+    for one in found[0]["ResourcePressureView"]["ResourcePressureInfo"]:
+        port = _PORT.search(names[one["ResourceIndex"]])
+        if one["InstructionIndex"] == 0 and port:
+            used[port[1]] = used.get(port[1], 0.0) + one["ResourceUsage"]
+    computing = {port: n for port, n in used.items() if port not in _LOADS | _STORES}
+    made = []
+    if total := round(sum(computing.values())):
+        # A scheduler that balances names all ports that can take it; one that does not, some.
+        ports = frozenset(computing) if len(computing) > 1 or total > 1 else frozenset("0156")
+        made.append((float(total), ports))
+    if info["mayLoad"]:
+        made.append((1.0, architecture.data_ports))
+    if info["mayStore"]:
+        made.append((1.0, frozenset({"4", "9"} if architecture.osaca == "spr" else {"4"})))
+    return tuple(made)
+
+
+_names: dict[str, list[str]] = {}
+
+
+def _resources(architecture: Architecture) -> list[str]:
+    if architecture.llvm not in _names:
+        done = subprocess.run(
+            ["llvm-mca", f"-mcpu={architecture.llvm}", "-json", "-iterations=1",
+             "-mtriple=x86_64-unknown-linux-gnu", "-"],
+            input="nop\n", capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        _names[architecture.llvm] = json.loads(done.stdout)["TargetInfo"]["Resources"]
+    return _names[architecture.llvm]

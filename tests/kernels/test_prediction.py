@@ -1,0 +1,227 @@
+"""Times by the Execution-Cache-Memory model: pieces of code, ports, parts, the command."""
+
+from __future__ import annotations
+
+import struct
+from importlib.resources import files
+
+import pytest
+from click.testing import CliRunner
+
+from kernels.commands import cli
+from kernels.declarations.kernel import Case
+from kernels.machines.machine import load
+from kernels.machines.roof import Roof
+from kernels.prediction import mca, table
+from kernels.prediction.architecture import ARCHITECTURES, named, of_here
+from kernels.prediction.code import GENERATED, Code, Piece, counts, pieces, without
+from kernels.prediction.ecm import Link, combined, predict
+from kernels.prediction.incore import Analyser, bound
+from kernels.traffic.cachesim.simulate import Wanted
+from kernels.traffic.traffic import Traffic
+from sparring.errors import SparringError
+
+BDW = named("bdw")
+DUMP = """# callgrind format
+desc: Trigger: Client Request: 0
+positions: instr
+events: Ir
+
+ob=???
+fl=???
+fn=loop
+0x1000 1
+0x1003 {rounds}
+0x1008 {rounds}
+cob=/lib/other.so
+cfn=called
+calls=1 0x50
+0x100a 777
+0x100a 1
+"""
+#: xor eax, eax; vfmadd231ps ymm1, ymm2, ymm3; jne back to it; ret
+BYTES = bytes.fromhex("4831c0c4e26db8cb75f9c3")
+
+
+@pytest.fixture
+def captured(tmp_path):
+    (tmp_path / "1000.code").write_bytes(BYTES)
+    dump = tmp_path / "out.1"
+    dump.write_text(DUMP.format(rounds=100))
+    return counts(dump), Code(tmp_path)
+
+
+def test_pieces_are_what_ran_equally_often(captured):
+    counted, code = captured
+    assert counted == {
+        (GENERATED, 0x1000): 1, (GENERATED, 0x1003): 100, (GENERATED, 0x1008): 100,
+        (GENERATED, 0x100A): 1,
+    }  # fmt: skip  # what the callee did is none of it
+    loop, *others = pieces(counted, code)
+    assert loop.count == 100
+    assert loop.loops
+    assert loop.lines == ("vfmadd231ps %ymm3, %ymm2, %ymm1", "jne .L1")
+    assert {piece.lines for piece in others} == {("xorq %rax, %rax",), ("retq",)}
+    assert not any(piece.loops for piece in others)
+
+
+def test_calling_nothing_is_taken_away(captured):
+    counted, _ = captured
+    left = without(counted, {(GENERATED, 0x1000): 1, (GENERATED, 0x1003): 40})
+    assert left == {(GENERATED, 0x1003): 60, (GENERATED, 0x1008): 100, (GENERATED, 0x100A): 1}
+
+
+def test_code_of_an_object_file_is_read_by_its_segments(tmp_path):
+    path = tmp_path / "some.so"
+    header = b"\x7fELF\x02\x01" + bytes(26) + struct.pack("<Q", 64) + bytes(14)
+    header += struct.pack("<HH", 56, 1)
+    header = header.ljust(64, b"\0")
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 120, 0x4000, 0x4000, len(BYTES), len(BYTES), 16)
+    path.write_bytes(header + segment + BYTES)
+    code = Code(tmp_path)
+    assert code.at(str(path), 0x4003)[:5] == BYTES[3:8]
+    assert code.at(str(path), 0x5000) == b""
+
+
+def test_unknown_bytes_and_foreign_files_are_errors(tmp_path):
+    with pytest.raises(SparringError, match="cannot be read from their files"):
+        pieces({(GENERATED, 0x1000): 5}, Code(tmp_path))
+    (tmp_path / "out").write_text("hello\n")
+    with pytest.raises(SparringError, match="no instructions are counted"):
+        counts(tmp_path / "out")
+
+
+def test_ports_take_the_least_time_that_any_assignment_needs():
+    def uop(cycles, ports):
+        return (float(cycles), frozenset(ports))
+
+    assert bound((uop(1, "01"), uop(1, "01"), uop(1, "01"))) == 1.5
+    assert bound((uop(1, "0"), uop(1, "0"), uop(1, "01"))) == 2
+    # Three kinds that only together fill their three ports.
+    assert bound((uop(2, "01"), uop(2, "12"), uop(2, "02"))) == 2
+    assert bound(()) == 0
+
+
+def piece(*lines, count=1.0, loops=True):
+    return Piece("x", 0, count, lines, loops)
+
+
+def test_a_loop_of_multiply_adds_is_bound_by_its_two_ports_or_its_chain():
+    analyser = Analyser(BDW)
+    independent = [f"vfmadd231ps %ymm15, %ymm14, %ymm{n}" for n in range(12)]
+    found = analyser.analyse(piece(*independent, "decq %rax", "jne .L1"))
+    assert found.overlapping == 6  # 12 on ports 0 and 1; chains of 5 cycles are hidden
+    assert found.chain == 5
+    assert found.missing == ()
+    one = analyser.analyse(piece("vfmadd231ps %ymm15, %ymm14, %ymm0", "decq %rax", "jne .L1"))
+    assert one.overlapping == 5
+    assert analyser.analyse(piece(*independent, "jne .L1"), chains=False).chain == 0
+
+
+def test_loads_are_apart_where_they_do_not_overlap():
+    lines = [f"vmovups {32 * n}(%rdx), %ymm{n}" for n in range(8)]
+    assert Analyser(BDW).analyse(piece(*lines, loops=False)).loads == 4
+    assert Analyser(named("zen3")).analyse(piece(*lines, loops=False)).loads == 0
+
+
+def test_an_instruction_that_both_lack_is_named_and_nothing_predicted(monkeypatch):
+    monkeypatch.setattr(mca, "operations", lambda form, architecture: None)
+    analyser = Analyser(BDW)
+    found = predict(
+        [piece("vfmadd231ps %ymm15, %ymm14, %ymm0", "frobnicate %ymm1", count=10.0)], [], [], 2.0,
+        analyser,
+    )  # fmt: skip
+    assert found.seconds is None
+    assert found.message == "not predicted: unknown: frobnicate (50.0%)"
+    row = table.row(Wanted("k", "v", Case(1, 28)), found, 1e6, [1.0])
+    assert (row["status"], row["seconds"], row["error_percent"]) == ("not predicted", None, None)
+    assert row["source"] == "predicted"
+
+
+def test_what_only_the_second_analyser_has_is_told(monkeypatch):
+    monkeypatch.setattr(mca, "operations", lambda form, core: ((1.0, frozenset("01")),))
+    found = predict([piece("frobnicate %ymm1", count=2e9)], [], [], 2.0, Analyser(BDW))
+    assert found.seconds == pytest.approx(0.5)
+    assert found.message == "by llvm-mca: frobnicate"
+
+
+def test_transfers_add_to_loads_on_intel_and_overlap_on_amd():
+    assert combined(10, 4, [3, 2], BDW) == 10
+    assert combined(10, 4, [5, 6], BDW) == 15
+    assert combined(10, 4, [5, 6], named("zen3")) == 10
+    assert combined(10, 4, [5, 16], named("zen3")) == 16
+
+
+def test_a_prediction_has_its_parts_apart():
+    lines = [f"vmovups {32 * n}(%rdx), %ymm{n}" for n in range(8)]
+    traffic = [Traffic("L2", 64e9, "cachesim"), Traffic("DRAM", 10e9, "cachesim")]
+    links = [Link("L2", 128.0), Link("DRAM", 10.0)]
+    found = predict([piece(*lines, count=1e9, loops=False)], traffic, links, 2.0, Analyser(BDW))
+    assert found.loads == pytest.approx(2)
+    assert found.data == {"L2": pytest.approx(0.5), "DRAM": pytest.approx(1)}
+    assert found.seconds == pytest.approx(3.5)
+    row = table.row(Wanted("k", "v", Case(1, 28)), found, 7e9, [3.0, 4.0, 5.0])
+    assert row["data_seconds"] == pytest.approx(1.5)
+    assert row["data_l3_seconds"] is None
+    assert row["gflops"] == pytest.approx(2)
+    assert row["error_percent"] == pytest.approx(-12.5)
+
+
+@pytest.mark.skipif(not mca.available(), reason="llvm-mca is not installed")
+def test_llvm_mca_has_a_second_opinion_and_skips_what_it_cannot_read():
+    good = piece(*[f"vfmadd231ps %ymm15, %ymm14, %ymm{n}" for n in range(12)])
+    bad = piece("frobnicate %ymm1", "vaddps %ymm1, %ymm2, %ymm3")
+    found = mca.cycles([good, bad], BDW)
+    assert found[0] == pytest.approx(6, rel=0.2)
+    assert 1 in found
+    assert mca.operations("frobnicate %ymm1", BDW) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"vendor_id": "GenuineIntel", "cpu family": "6", "model": "79"}, ("bdw", True)),
+        ({"vendor_id": "GenuineIntel", "cpu family": "6", "model": "85", "flags": "avx512f"},
+         ("skx", True)),
+        ({"vendor_id": "GenuineIntel", "cpu family": "6", "model": "167",
+          "flags": "avx2 avx512f amx_tile"}, ("spr", False)),
+        ({"vendor_id": "AuthenticAMD", "cpu family": "25", "model": "1"}, ("zen3", True)),
+        ({"vendor_id": "AuthenticAMD", "cpu family": "25", "model": "17"}, ("zen4", True)),
+    ],
+)  # fmt: skip
+def test_a_processor_s_core_is_known_or_the_nearest_said(fields, expected):
+    core, exact = of_here(fields)
+    assert (core.osaca, exact) == expected
+
+
+def test_links_of_a_measured_machine_are_what_loading_leaves():
+    (l2, dram) = table.links_of_roof(Roof(1, {"L1": 300, "L2": 150, "DRAM": 10}, {}))
+    assert (l2.level, l2.gbytes_per_second) == ("L2", pytest.approx(300))
+    assert dram.gbytes_per_second == pytest.approx(1 / (1 / 10 - 1 / 300))
+
+
+def test_links_of_the_study_s_node():
+    found = {link.level: link.gbytes_per_second
+             for link in table.links_of_machine(load("e5-2683v4"), 16, 2.1)}  # fmt: skip
+    assert found == {"L2": pytest.approx(134.4), "L3": pytest.approx(67.2),
+                     "DRAM": pytest.approx(4.8)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--machine", "nowhere"], "machine 'nowhere' is not known"),
+        (["--kernel", "conv9"], "no such kernel is predicted; expected network_forward"),
+        (["--machine", "e5-2683v4", "--validate"], "only `here` can be measured"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, said):
+    result = CliRunner().invoke(cli.main, ["predict", *arguments, "--results", str(tmp_path)])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_analyser_has_a_model_of_every_core():
+    folder = files("osaca") / "data"
+    assert [name for name in ARCHITECTURES if not (folder / f"{name}.yml").is_file()] == []
