@@ -20,7 +20,7 @@ import numpy as np
 
 from plots.scaling.laws import Model
 from plots.scaling.speedup import Floats, Point, percentile_interval, series_name
-from plots.scaling.times import Data, common_rounds, measured, ratios_of, resampled, scale
+from plots.scaling.times import Data, common_rounds, measured, ratios_of, resampled, scale, student
 
 #: A fit is none whose bounded parameter has an interval over more than this share of its bounds.
 IDENTIFIED = 0.9
@@ -47,6 +47,8 @@ class Fit:
         largest_p: the p that the error is about.
         draws: bootstrap draws of the parameters (draws x parameters), or None.
         threads: threads per process of the points.
+        reach: standard deviations of the draws to either end of an interval, where rounds were
+            drawn; None where percentiles are taken.
         extent: the largest p among the points; the law says nothing tested beyond it.
     """
 
@@ -64,6 +66,7 @@ class Fit:
     draws: Floats | None = None
     threads: int = 1
     extent: int = 1
+    reach: float | None = None
 
     @property
     def series(self) -> str:
@@ -93,7 +96,11 @@ class Fit:
         """Percentile band of the speed-up over the bootstrap draws."""
         if self.draws is None:
             return None
-        low, high = np.percentile(1.0 / self.model.times(p, self.draws), [2.5, 97.5], axis=0)
+        speedups = 1.0 / self.model.times(p, self.draws)
+        if self.reach is not None:
+            half = self.reach * speedups.std(axis=0)
+            return np.maximum(self.speedups(p) - half, 0.0), self.speedups(p) + half
+        low, high = np.percentile(speedups, [2.5, 97.5], axis=0)
         return np.asarray(low), np.asarray(high)
 
 
@@ -129,6 +136,12 @@ def fit_models(models: Sequence[Model], points: Sequence[Point], anchored: bool)
     return [law] if law.refusal else [law, *(one(model) for model in models[1:])]
 
 
+def _bounds(model: Model) -> list[tuple[float, float]]:
+    """What each parameter may be."""
+    bounded = [model.bounds] if model.parameter else []
+    return [*bounded, *([(0.0, math.inf)] if model.communication else [])]
+
+
 def _spans(interval: tuple[float, float], bounds: tuple[float, float]) -> bool:
     """Whether an interval leaves a parameter next to all values that it may have."""
     return interval[1] - interval[0] > IDENTIFIED * (bounds[1] - bounds[0])
@@ -148,10 +161,16 @@ def _refusal(model: Model, points: Sequence[Point], distinct: int) -> str | None
 def _fit(model: Model, points: Sequence[Point], count: int) -> dict[str, Any]:
     """What `Fit` has of a fit, or the reason why the times do not tell its parameter."""
     theta = _solve(model, measured(points))[0]
-    intervals, draws = None, None
+    intervals, draws, reach = None, None, None
     if all(point.cell.has_interval and point.baseline.has_interval for point in points):
         draws = _solve(model, resampled(points))
         intervals = tuple(percentile_interval(column) for column in draws.T)
+        if rounds := common_rounds(points):
+            reach = student(len(rounds))
+            intervals = tuple(
+                (max(low, value - reach * column.std()), min(high, value + reach * column.std()))
+                for (low, high), value, column in zip(_bounds(model), theta, draws.T, strict=True)
+            )
         if model.parameter and _spans(intervals[0], model.bounds):
             low, high = intervals[0]
             told = f"{model.parameter} between {low:.2g} and {high:.2g}"
@@ -164,6 +183,7 @@ def _fit(model: Model, points: Sequence[Point], count: int) -> dict[str, Any]:
         "prediction_error": error,
         "largest_p": largest,
         "draws": draws,
+        "reach": reach,
     }
 
 
