@@ -136,12 +136,13 @@ gallery: $(READY)
 	@$(BIN)/python -m plots gallery $(results)/gallery.csv
 
 # Roofs that are not in the folder yet are measured; what was simulated before is read again.
+# Where a point lies above its roof, it is drawn all the same, and the command fails.
 roofline: $(READY)
 	@$(BIN)/python -m kernels stages --results $(results)
 	@$(BIN)/python -m kernels measure --machine here --machine e5-2683v4 \
-	  $(with_preset) --results $(results)
-	@$(BIN)/python -m kernels machines --csv $(results)/machines.csv
-	@$(BIN)/python -m plots roofline $(results)/roofline.csv
+	  $(with_preset) --results $(results); status=$$?; \
+	$(BIN)/python -m kernels machines --csv $(results)/machines.csv && \
+	$(BIN)/python -m plots roofline $(results)/roofline.csv && exit $$status
 
 # Machines are described in experiments/simulation.toml; this one's calibration is the newest in
 # the folder's calibration/, if `python -m sparring calibrate` has made one.

@@ -12,6 +12,7 @@ from harness.tables.table import write_whole
 from plots import report
 from plots.attack_benchmark import files as attack_benchmark_files
 from plots.attack_benchmark import table as attack_benchmark
+from plots.ceilings import figure as ceilings_figure
 from plots.gallery import gallery as pictures
 from plots.openmp import attack as openmp_attack
 from plots.openmp import figure as openmp_figure
@@ -227,6 +228,24 @@ def roofline_command(
     written = roofline_figure.save(study, folder, variant, roofline_claims.load(csv))
     click.echo(roofline_text.describe(study, variant))
     click.echo("\n" + "\n".join(f"wrote {path}" for path in written))
+
+
+@plots.command("ceilings")
+@click.argument("csv", type=EXISTING)
+@click.option("--out", type=FOLDER, help="Folder for the figures [default: figures next to CSV].")
+def ceilings_command(csv: Path, out: Path | None) -> None:
+    """Draw this machine's bandwidth over the working set, and the roof of each level.
+
+    Reads the latest run of the bandwidth_curve.csv that `python -m kernels ceilings` wrote.
+
+    \b
+    Example:
+      python -m plots ceilings results/bandwidth_curve.csv
+    """  # noqa: D301  (click reads the escape)
+    written = ceilings_figure.save(
+        ceilings_figure.load(csv), out or csv.parent / "figures", csv.stem
+    )
+    click.echo("\n".join(f"wrote {path}" for path in written))
 
 
 @plots.command("robustness")

@@ -71,7 +71,7 @@ class Prediction:
         """Why it is not predicted; else which instructions are not OSACA's own; may be empty."""
         said = []
         if self.missing:
-            names = ", ".join(f"{name} ({part:.1%})" for name, part in self.missing.items())
+            names = ", ".join(f"{name} ({part:.2%})" for name, part in self.missing.items())
             said.append(f"{'not predicted: ' if self.seconds is None else ''}unknown: {names}")
         if self.borrowed:
             said.append(f"by llvm-mca: {', '.join(self.borrowed[:12])}")

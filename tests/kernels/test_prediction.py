@@ -132,7 +132,7 @@ def test_an_instruction_that_both_lack_is_named_and_nothing_predicted(monkeypatc
         analyser,
     )  # fmt: skip
     assert found.seconds is None
-    assert found.message == "not predicted: unknown: frobnicate (50.0%)"
+    assert found.message == "not predicted: unknown: frobnicate (50.00%)"
     row = table.row(Wanted("k", "v", Case(1, 28)), found, 1e6, [1.0])
     assert (row["status"], row["seconds"], row["error_percent"]) == ("not predicted", None, None)
     assert row["source"] == "predicted"

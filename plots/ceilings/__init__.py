@@ -1,0 +1,1 @@
+"""Bandwidth over the working set: what a machine's caches hold."""
