@@ -21,8 +21,6 @@ from sparring.fused.machine import ISA_VARIABLE, machine_isa
 
 #: A validation asks for errors of at most so many per cent: the median, and the worst.
 MEDIAN, WORST = 15.0, 40.0
-#: The clock is the best of so many samples of so many rounds.
-_SAMPLES, _ROUNDS = 40, 20_000
 
 
 @click.command()
@@ -75,8 +73,8 @@ def predict(
     table, made = Table(results / "prediction.csv", rows_of.COLUMNS), list[Row]()
     for machine in machines:
         active = 1 if machine.name == HERE else active_cores or machine.cores_per_socket
-        times = measured(wanted) if validate and machine.name == HERE else {}
-        own = _predicted(machine, active, wanted, times, results)
+        clock, times = measured(wanted) if machine.name == HERE else (0.0, {})
+        own = _predicted(machine, active, wanted, clock, times if validate else {}, results)
         table.append(own)
         made += own
         _console().print(_summary(own))
@@ -90,7 +88,12 @@ def predict(
 
 
 def _predicted(
-    machine: Machine, active: int, wanted: Sequence[object], times: object, results: Path
+    machine: Machine,
+    active: int,
+    wanted: Sequence[object],
+    clock: float,
+    times: object,
+    results: Path,
 ) -> list[Row]:
     from kernels.prediction import table as rows_of
     from kernels.prediction.architecture import named, of_here
@@ -106,7 +109,7 @@ def _predicted(
         if not exact:
             tell(f"this processor is not in the analyser's tables: {core.title} is the nearest")
         roof = _roof_here(results)
-        ghz, links, title, march = _clock(), rows_of.links_of_roof(roof), cpu_model(), ""
+        ghz, links, title, march = clock, rows_of.links_of_roof(roof), cpu_model(), ""
     else:
         core = named(str(machine.core))
         ghz = machine.clocks[0].ghz
@@ -132,16 +135,6 @@ def _roof_here(results: Path) -> Roof:
     from kernels.machines import core_roofs
 
     return core_roofs.of_here(results, [1], machine_isa(), tell)[1]
-
-
-def _clock() -> float:
-    """GHz of this machine while vectors are computed: the best of many short samples."""
-    from kernels.machines.caches import cores
-    from kernels.machines.probe import Probe
-
-    probe, cpu = Probe(machine_isa()), cores()[0]
-    samples = [probe.cycles(_ROUNDS, cpu) for _ in range(_SAMPLES)]
-    return max(cycles / seconds for seconds, cycles in samples) / 1e9
 
 
 def _judge(rows: Sequence[Row]) -> None:
