@@ -47,7 +47,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
-  openmp roofline simulation virtual report bench peers self-check test torture test-slurm check format clean
+  openmp roofline simulation virtual report bench peers self-check test torture test-slurm package check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -66,6 +66,7 @@ help:
 	@echo "make test             the tests"
 	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
+	@echo "make package          wheel and sdist in dist/, each installed in a clean environment and tried"
 	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
@@ -82,11 +83,11 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[all]'
 	@touch $@
 
 $(DEV): $(READY)
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[all,dev]'
 	@touch $@
 
 $(PEERS): $(READY)
@@ -185,6 +186,10 @@ torture: $(DEV)
 
 test-slurm: $(DEV)
 	@$(BIN)/python -m pytest -m slurm tests/slurm
+
+# Each is installed by itself, with what pip takes for it, and tried outside this folder.
+package: $(DEV)
+	@$(BIN)/python tests/package.py dist
 
 check: $(DEV)
 	@$(BIN)/ruff check .

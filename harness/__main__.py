@@ -1,6 +1,8 @@
-"""``python -m harness``."""
+"""``python -m harness``, and the command ``sparring-harness``."""
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command line; imports stand inside, as their order matters."""
     from harness import current_folder
 
     current_folder.leave()
@@ -16,8 +18,12 @@ if __name__ == "__main__":
 
     open_streams()  # before anything opens a file
 
-    from harness.cli import main
+    from harness.cli import main as command_line
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    command_line()
+
+
+if __name__ == "__main__":
     main()

@@ -32,6 +32,9 @@ COMMANDS = {
     "doctor": ("harness.commands:doctor", "Tell what this machine offers to a study."),
 }
 
+#: Modules of the optional packages that the commands import.
+EXTRA = frozenset({"pydantic", "scipy", "simpleeval", "tree_sitter", "tree_sitter_toml"})
+
 
 class _Group(click.Group):
     """A group whose commands end with one sentence on a user's error, never a traceback."""
@@ -56,6 +59,11 @@ class _Group(click.Group):
         except UserError as error:
             complain(f"error: {error}")
             sys.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA:
+                raise
+            complain(f"error: {error.name} is not installed: pip install 'sparring[harness]'")
+            sys.exit(2)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
                 raise

