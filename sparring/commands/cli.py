@@ -16,6 +16,7 @@ import click
 from sparring.commands.attack import attack
 from sparring.commands.calibrate import calibrate
 from sparring.commands.evaluate import evaluate, gallery
+from sparring.commands.networks import networks
 from sparring.commands.option_types import SEED, FiniteRange
 from sparring.errors import SparringError
 
@@ -77,6 +78,7 @@ main.add_command(attack)
 main.add_command(evaluate)
 main.add_command(gallery)
 main.add_command(calibrate)
+main.add_command(networks)
 
 
 @main.command()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparring.benchmark.corpus import CORPUS
 from sparring.fused.recognise import UnsupportedError, recognise
-from tests.sparring.fused.recognition.corpus import CORPUS
 
 #: Refused altogether: the reason.
 REFUSED: dict[str, str] = {}

@@ -5,13 +5,21 @@ Each is a function without arguments that makes one; images are as its name in `
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
+from typing import cast
 
-from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
+
+from sparring.networks import ResidualBlock
+
+#: From inputs, outputs and stride.
+Block = Callable[[int, int, int], nn.Module]
 
 
-def lenet5():
+def lenet5() -> nn.Module:
     """LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 1998: tanh, averages."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
@@ -21,7 +29,7 @@ def lenet5():
     )  # fmt: skip
 
 
-def lenet5_relu():
+def lenet5_relu() -> nn.Module:
     """LeNet-5 as it is taught today."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -30,7 +38,7 @@ def lenet5_relu():
     )  # fmt: skip
 
 
-def madry_mnist():
+def madry_mnist() -> nn.Module:
     """Madry and others, ICLR 2018, section 4."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -39,7 +47,7 @@ def madry_mnist():
     )  # fmt: skip
 
 
-def wong_mnist():
+def wong_mnist() -> nn.Module:
     """Wong, Rice and Kolter, "Fast is better than free", ICLR 2020, on MNIST: strides."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 4, stride=2, padding=1), nn.ReLU(),
@@ -48,7 +56,7 @@ def wong_mnist():
     )  # fmt: skip
 
 
-def trades_small_cnn():
+def trades_small_cnn() -> nn.Module:
     """Zhang and others, "Theoretically Principled Trade-off", ICML 2019, on MNIST: dropout."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
@@ -58,7 +66,7 @@ def trades_small_cnn():
     )  # fmt: skip
 
 
-def carlini_wagner(channels, widths, flat, hidden):
+def carlini_wagner(channels: int, widths: tuple[int, int], flat: int, hidden: int) -> nn.Module:
     """Carlini and Wagner, S&P 2017, table 1: without padding, dropout between dense layers."""
     first, second = widths
     return nn.Sequential(
@@ -71,17 +79,17 @@ def carlini_wagner(channels, widths, flat, hidden):
     )  # fmt: skip
 
 
-def carlini_wagner_mnist():
+def carlini_wagner_mnist() -> nn.Module:
     """See `carlini_wagner`."""
     return carlini_wagner(1, (32, 64), 1024, 200)
 
 
-def carlini_wagner_cifar():
+def carlini_wagner_cifar() -> nn.Module:
     """See `carlini_wagner`."""
     return carlini_wagner(3, (64, 128), 3200, 256)
 
 
-def certified_small():
+def certified_small() -> nn.Module:
     """Gowal and others, "Scalable Verified Training", ICCV 2019: the small network, strides."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 4, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 4, stride=1), nn.ReLU(),
@@ -89,7 +97,7 @@ def certified_small():
     )  # fmt: skip
 
 
-def certified_medium():
+def certified_medium() -> nn.Module:
     """The same paper's medium network."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 4, stride=2), nn.ReLU(),
@@ -98,7 +106,7 @@ def certified_medium():
     )  # fmt: skip
 
 
-def conv_bn_relu(inputs, outputs, stride=1):
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
     """A convolution without bias, batch normalisation and ReLU."""
     return [
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs),
@@ -106,7 +114,7 @@ def conv_bn_relu(inputs, outputs, stride=1):
     ]  # fmt: skip
 
 
-def conv_bn_net():
+def conv_bn_net() -> nn.Module:
     """Convolution, batch normalisation, ReLU, max-pooling: the small network of many tutorials."""
     return nn.Sequential(
         *conv_bn_relu(1, 16), nn.MaxPool2d(2), *conv_bn_relu(16, 32), nn.MaxPool2d(2),
@@ -115,7 +123,7 @@ def conv_bn_net():
     )  # fmt: skip
 
 
-def all_convolutional():
+def all_convolutional() -> nn.Module:
     """After Springenberg and others, ICLR 2015 workshop: strides for pooling, global average."""
     return nn.Sequential(
         nn.Dropout(0.2), *conv_bn_relu(3, 24), *conv_bn_relu(24, 24, 2), nn.Dropout(0.5),
@@ -124,7 +132,7 @@ def all_convolutional():
     )  # fmt: skip
 
 
-def overlapping_pools():
+def overlapping_pools() -> nn.Module:
     """After Krizhevsky, Sutskever and Hinton, 2012, at CIFAR's size: windows of 3, steps of 2."""
     return nn.Sequential(
         nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
@@ -133,12 +141,12 @@ def overlapping_pools():
     )  # fmt: skip
 
 
-def vgg11(batch_norm):
+def vgg11(batch_norm: bool) -> nn.Module:
     """Simonyan and Zisserman, ICLR 2015, configuration A at CIFAR's size."""
     layers: list[nn.Module] = []
     inputs = 3
     for width in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
-        if width == "pool":
+        if isinstance(width, str):
             layers.append(nn.MaxPool2d(2))
             continue
         layers.append(nn.Conv2d(inputs, width, 3, padding=1))
@@ -148,40 +156,40 @@ def vgg11(batch_norm):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))
 
 
-def vgg11_plain():
+def vgg11_plain() -> nn.Module:
     """See `vgg11`."""
     return vgg11(batch_norm=False)
 
 
-def vgg11_bn():
+def vgg11_bn() -> nn.Module:
     """See `vgg11`."""
     return vgg11(batch_norm=True)
 
 
-def mlp(*sizes, activation=nn.ReLU):
+def mlp(*sizes: int) -> nn.Module:
     """Linear layers with activations between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), activation()]
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
-def mlp_two():
+def mlp_two() -> nn.Module:
     """Two hidden layers on the pixels."""
     return nn.Sequential(nn.Flatten(), mlp(784, 256, 128, 10))
 
 
-def mlp_five():
+def mlp_five() -> nn.Module:
     """Five hidden layers of 100, as certified training's fully connected ones."""
     return nn.Sequential(nn.Flatten(), mlp(784, 100, 100, 100, 100, 100, 10))
 
 
-def mlp_tabular():
+def mlp_tabular() -> nn.Module:
     """41 features, as intrusion detection's, two classes."""
     return mlp(41, 64, 32, 2)
 
 
-def cnn_gelu():
+def cnn_gelu() -> nn.Module:
     """A small network with GELU."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.GELU(), nn.MaxPool2d(2),
@@ -190,7 +198,7 @@ def cnn_gelu():
     )  # fmt: skip
 
 
-def cnn_silu():
+def cnn_silu() -> nn.Module:
     """A small network with SiLU and batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.SiLU(), nn.MaxPool2d(2),
@@ -199,33 +207,13 @@ def cnn_silu():
     )  # fmt: skip
 
 
-class BasicBlock(nn.Module):
-    """He and others, CVPR 2016: where the size halves, every second pixel and channels of zeros."""
-
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.stride, self.zeros = stride, (outputs - inputs) // 2
-
-    def forward(self, x):
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        if self.stride > 1:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.zeros, self.zeros))
-        out += x
-        return F.relu(out)
-
-
 class PreActBlock(nn.Module):
     """He and others, ECCV 2016: normalised and cut off before each convolution.
 
     Where the shape changes, the skip is a convolution of what has been cut off.
     """
 
-    def __init__(self, inputs, outputs, stride):
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
@@ -234,15 +222,16 @@ class PreActBlock(nn.Module):
         changes = stride > 1 or inputs != outputs
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``(n, outputs, h / stride, w / stride)`` of ``(n, inputs, h, w)``."""
         out = F.relu(self.bn1(x))
         x = x if self.shortcut is None else self.shortcut(out)
         out = self.conv1(out)
         out = self.conv2(F.relu(self.bn2(out)))
-        return out + x
+        return cast("Tensor", out + x)
 
 
-def stages(block, inputs, widths, count):
+def stages(block: Block, inputs: int, widths: Sequence[int], count: int) -> list[nn.Module]:
     """So many blocks of each width, the size halved before each width but the first."""
     blocks: list[nn.Module] = []
     for number, width in enumerate(widths):
@@ -252,15 +241,15 @@ def stages(block, inputs, widths, count):
     return blocks
 
 
-def resnet20(widths=(16, 32, 64), blocks=3):
+def resnet20(widths: Sequence[int] = (16, 32, 64), blocks: int = 3) -> nn.Module:
     """He and others, CVPR 2016, section 4.2, with n = 3."""
     return nn.Sequential(
-        *conv_bn_relu(3, widths[0]), *stages(BasicBlock, widths[0], widths, blocks),
+        *conv_bn_relu(3, widths[0]), *stages(ResidualBlock, widths[0], widths, blocks),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10),
     )  # fmt: skip
 
 
-def preact_resnet18(widths=(64, 128, 256, 512)):
+def preact_resnet18(widths: Sequence[int] = (64, 128, 256, 512)) -> nn.Module:
     """The network of 18 layers with He and others' (ECCV 2016) blocks, at CIFAR's size."""
     return nn.Sequential(
         nn.Conv2d(3, widths[0], 3, padding=1, bias=False),
@@ -269,7 +258,7 @@ def preact_resnet18(widths=(64, 128, 256, 512)):
     )  # fmt: skip
 
 
-def wide_resnet10_1():
+def wide_resnet10_1() -> nn.Module:
     """Zagoruyko and Komodakis, BMVC 2016, of depth 10 and widening factor 1."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1, bias=False), *stages(PreActBlock, 16, (16, 32, 64), 1),
@@ -280,27 +269,29 @@ def wide_resnet10_1():
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 
 #: Name to (an image's shape, the network).
-CORPUS = {
-    "LeNet-5": (MNIST, lenet5),
-    "LeNet-5, ReLU": (MNIST, lenet5_relu),
-    "Madry, MNIST": (MNIST, madry_mnist),
-    "Wong, MNIST": (MNIST, wong_mnist),
-    "TRADES SmallCNN": (MNIST, trades_small_cnn),
-    "Carlini-Wagner, MNIST": (MNIST, carlini_wagner_mnist),
-    "Carlini-Wagner, CIFAR": (CIFAR, carlini_wagner_cifar),
-    "certified small": (MNIST, certified_small),
-    "certified medium": (MNIST, certified_medium),
-    "conv-BN-ReLU": (MNIST, conv_bn_net),
-    "all-convolutional": (CIFAR, all_convolutional),
-    "overlapping pools": (CIFAR, overlapping_pools),
-    "VGG-11": (CIFAR, vgg11_plain),
-    "VGG-11 BN": (CIFAR, vgg11_bn),
-    "ResNet-20": (CIFAR, resnet20),
-    "PreActResNet-18": (CIFAR, preact_resnet18),
-    "WideResNet-10-1": (CIFAR, wide_resnet10_1),
-    "MLP, two layers": (MNIST, mlp_two),
-    "MLP, five layers": (MNIST, mlp_five),
-    "MLP, 41 features": ((41,), mlp_tabular),
-    "CNN, GELU": (MNIST, cnn_gelu),
-    "CNN, SiLU and BN": (MNIST, cnn_silu),
-}
+CORPUS: Mapping[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = MappingProxyType(
+    {
+        "LeNet-5": (MNIST, lenet5),
+        "LeNet-5, ReLU": (MNIST, lenet5_relu),
+        "Madry, MNIST": (MNIST, madry_mnist),
+        "Wong, MNIST": (MNIST, wong_mnist),
+        "TRADES SmallCNN": (MNIST, trades_small_cnn),
+        "Carlini-Wagner, MNIST": (MNIST, carlini_wagner_mnist),
+        "Carlini-Wagner, CIFAR": (CIFAR, carlini_wagner_cifar),
+        "certified small": (MNIST, certified_small),
+        "certified medium": (MNIST, certified_medium),
+        "conv-BN-ReLU": (MNIST, conv_bn_net),
+        "all-convolutional": (CIFAR, all_convolutional),
+        "overlapping pools": (CIFAR, overlapping_pools),
+        "VGG-11": (CIFAR, vgg11_plain),
+        "VGG-11 BN": (CIFAR, vgg11_bn),
+        "ResNet-20": (CIFAR, resnet20),
+        "PreActResNet-18": (CIFAR, preact_resnet18),
+        "WideResNet-10-1": (CIFAR, wide_resnet10_1),
+        "MLP, two layers": (MNIST, mlp_two),
+        "MLP, five layers": (MNIST, mlp_five),
+        "MLP, 41 features": ((41,), mlp_tabular),
+        "CNN, GELU": (MNIST, cnn_gelu),
+        "CNN, SiLU and BN": (MNIST, cnn_silu),
+    }
+)

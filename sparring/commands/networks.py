@@ -1,0 +1,104 @@
+"""The command ``python -m sparring networks``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+
+from sparring.commands.option_types import FiniteRange
+from sparring.errors import SparringError
+
+
+@click.command()
+@click.option("--network", "names", multiple=True,
+              help="Of the corpus: beginning of its name; may be repeated [default: all].")  # fmt: skip
+@click.option("--model", help="Your own instead: module:callable, which makes a torch.nn.Module.")
+@click.option("--input-shape", default="1,28,28", show_default=True,
+              help="Of --model: channels,height,width of an image, or features.")  # fmt: skip
+@click.option("--time/--no-time", "with_time", default=False, show_default=True,
+              help="Also time attacks, in turns with torchattacks' (make peers), or else with the "
+              "loop that papers' code has.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=10, show_default=True,
+              help="Gradient steps of each attack.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(3), default=7, show_default=True, help="At most.")
+@click.option("--seconds", type=FiniteRange(0, min_open=True), default=10.0, show_default=True,
+              help="No round of a network begins later; three are made at least.")  # fmt: skip
+@click.option("--results", type=click.Path(file_okay=False, path_type=Path),
+              default=Path("results"), show_default=True,
+              help="Folder of networks.csv, to which rows are added.")  # fmt: skip
+def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
+    """Tell which networks the fused engine serves, and how much faster attacks are.
+
+    \b
+    python -m sparring networks
+    python -m sparring networks --network ResNet --time
+    python -m sparring networks --model my_models:make_net --input-shape 3,32,32 --time
+    """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
+    import torch
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from sparring.benchmark import coverage
+    from sparring.benchmark.corpus import CORPUS
+
+    if model is not None and names:
+        raise click.UsageError("give --network or --model, not both")
+    found: list[coverage.Network] = [
+        (name, shape, make) for name, (shape, make) in CORPUS.items()
+        if not names or any(name.lower().startswith(wanted.lower()) for wanted in names)
+    ]  # fmt: skip
+    if model is not None:
+        found = [(model, _shape(chosen["input_shape"]), coverage.of_own(model))]
+    if not found:
+        raise SparringError(
+            f"--network {names[0]}: no network of the corpus begins so; expected "
+            f"{', '.join(CORPUS)}"
+        )
+    torch.set_num_threads(chosen["threads"])
+    table = coverage.Table(chosen["results"] / "networks.csv")
+    times = {name: chosen[name] for name in ("batch_size", "steps")}
+    shown = RichTable("network", "parameters", "attacks", "updates", "auto")
+    if chosen["with_time"]:
+        for heading in ("ms a batch", "other / engine", "range", "other"):
+            shown.add_column(heading, justify="right")
+    shown.add_column("why not the engine")
+    ratios = []
+    for network in found:
+        about, made = coverage.served(network)
+        timing = None
+        if chosen["with_time"] and about.attacks == "engine":
+            timing = coverage.timed(
+                made, network[1], rounds=chosen["rounds"], seconds=chosen["seconds"], **times
+            )
+            ratios.append(timing.ratio)
+        table.append(coverage.rows(network, about, timing, **times))
+        cells = [network[0], f"{about.parameters:,}", about.attacks, about.updates, about.auto]
+        if timing is not None:
+            low, high = timing.ratios[0], timing.ratios[-1]
+            cells += [
+                f"{1000 * median(timing.engine):.3g}", f"{timing.ratio:.2f}",
+                f"{low:.2f} to {high:.2f}", timing.competitor,
+            ]  # fmt: skip
+        elif chosen["with_time"]:
+            cells += ["", "", "", ""]
+        shown.add_row(*cells, about.reason)
+        click.echo(f"{network[0]}: {about.attacks}", err=True)
+    Console(width=None if Console().is_terminal else 200).print(shown)
+    if ratios:
+        click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
+    click.echo(f"rows added to {table.path}")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", text):
+        raise SparringError(
+            f"--input-shape {text}: expected channels,height,width such as 3,32,32, or features"
+        )
+    return tuple(int(number) for number in text.split(","))
