@@ -16,7 +16,7 @@ from sparring.errors import SparringError
 
 @click.command()
 @click.option("--network", "names", multiple=True,
-              help="Of the corpus: beginning of its name; may be repeated [default: all].")  # fmt: skip
+              help="The beginning of a name in the corpus; may be repeated [all].")  # fmt: skip
 @click.option("--model", help="Your own instead: module:callable, which makes a torch.nn.Module.")
 @click.option("--input-shape", default="1,28,28", show_default=True,
               help="Of --model: channels,height,width of an image, or features.")  # fmt: skip
