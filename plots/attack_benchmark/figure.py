@@ -11,13 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from plots.attack_benchmark.table import NAMES, Benchmark, Panel
-from plots.scaling.caption import wrapped
-from plots.shared import style
+from plots.shared import captions, style
 from plots.shared.style import Look
 
 WIDTH = 7.2  # inches: two columns of a journal page
 PANEL = 2.3  # inches: height of a panel with its title
-CAPTION_SIZE = 6.3  # points
 
 SOLID: style.Dashes = (0, ())
 #: Ours are solid lines with filled markers, the others' are dashed.
@@ -37,8 +35,8 @@ def draw(benchmark: Benchmark) -> Figure:
     """A row of panels for each number of threads, a column for each number of steps."""
     threads = sorted({panel.threads for panel in benchmark.panels})
     steps = sorted({panel.steps for panel in benchmark.panels})
-    lines = wrapped(caption_of(benchmark), CAPTION_SIZE, WIDTH - 0.3)
-    caption = 0.125 * len(lines) + 0.1
+    lines = captions.lines(caption_of(benchmark), WIDTH)
+    caption = captions.LINE * len(lines) + 0.1
     bottom = caption + 0.34 + 0.45
     height = 0.3 + PANEL * len(threads) + bottom
     figure = Figure(figsize=(WIDTH, height))
@@ -62,8 +60,7 @@ def draw(benchmark: Benchmark) -> Figure:
         ncols=len(benchmark.competitors), bbox_to_anchor=(0.5, caption / height), frameon=False,
         handlelength=2.6, columnspacing=1.1, handletextpad=0.5, borderaxespad=0.2,
     )  # fmt: skip
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

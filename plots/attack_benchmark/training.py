@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from plots.attack_benchmark.figure import CAPTION_SIZE, LOOKS, UNKNOWN, WIDTH, caption_of
+from plots.attack_benchmark.figure import LOOKS, UNKNOWN, WIDTH, caption_of
 from plots.attack_benchmark.table import NAMES, Benchmark, Cell, Panel
-from plots.scaling.caption import wrapped
+from plots.shared import captions
 from plots.shared.style import GREY
 
 INTERVAL = "#555555"
@@ -32,8 +32,8 @@ def draw(benchmark: Benchmark) -> Figure:
     )
     names = list(reversed(benchmark.competitors))
     panels = {(panel.task, panel.steps, panel.threads): panel for panel in benchmark.panels}
-    lines = wrapped(caption_of(benchmark, _update(benchmark)), CAPTION_SIZE, WIDTH - 0.3)
-    bottom, top, row = 0.125 * len(lines) + 0.1 + 0.4, 0.26, BAR * len(names)
+    lines = captions.lines(caption_of(benchmark, _update(benchmark)), WIDTH)
+    bottom, top, row = captions.LINE * len(lines) + 0.1 + 0.4, 0.26, BAR * len(names)
     height = bottom + top + len(keys) * row + (len(keys) - 1) * GAP
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(len(keys), len(threads), squeeze=False, sharex="row", sharey=True)
@@ -53,8 +53,7 @@ def draw(benchmark: Benchmark) -> Figure:
     for first, last in zip(axes[0], axes[-1], strict=True):
         last.set_xlabel("time [ms]")
         _beside(first, len(names) - 0.15, "ms", f"/ {against}" if against else "", GREY)
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from harness.tables.statistics import Summary, summarize
 from harness.tables.table import read_rows
 from plots.openmp.table import grouped
-from plots.scaling.speedup import DRAWS, generator, percentile_interval, resampled_medians
+from plots.shared.bootstrap import DRAWS, generator, percentile_interval, resampled_medians
 from plots.shared.observations import Row
 
 #: Minibatches of an epoch of the study: 60,000 images, 64 at a time.

@@ -7,15 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from plots.openmp.table import BETWEEN, NAMES, Chain, OpenMP, Way
-from plots.scaling.caption import wrapped
-from plots.shared import provenance
+from plots.shared import captions, provenance
 from plots.shared.style import Look
 
 WIDTH = 7.2  # inches
 PANEL = 1.15
 GAP = 0.55
 TOP = 0.7
-CAPTION_SIZE = 6.3
 
 LOOKS = {
     "sequential": Look("#000000", "s", (0, ())),
@@ -35,8 +33,8 @@ FACTORS = {
 
 def draw(found: OpenMP) -> Figure:
     """A row of two panels for each chain."""
-    rows, lines = len(found.chains), wrapped(_caption(found), CAPTION_SIZE, WIDTH - 0.3)
-    below = 0.125 * len(lines) + 0.5
+    rows, lines = len(found.chains), captions.lines(_caption(found), WIDTH)
+    below = captions.LINE * len(lines) + 0.5
     height = TOP + rows * (PANEL + GAP) - GAP + below
     figure = Figure(figsize=(WIDTH, height))
     for index, chain in enumerate(found.chains):
@@ -59,8 +57,7 @@ def draw(found: OpenMP) -> Figure:
     factors = axes[1].get_legend_handles_labels()
     figure.legend(*factors, loc="upper left", bbox_to_anchor=(0.6, 1.0), ncols=2, frameon=False,
                   columnspacing=1.2)  # fmt: skip
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

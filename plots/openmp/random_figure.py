@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.openmp import random as openmp_random
-from plots.openmp.chain_figure import CAPTION_SIZE, LOOKS, WIDTH, plain_logarithm
+from plots.openmp.chain_figure import LOOKS, WIDTH, plain_logarithm
 from plots.openmp.table import BETWEEN, NAMES, Chain, OpenMP, grouped, way_of
-from plots.scaling.caption import wrapped
+from plots.shared import captions
 
 
 def draw(found: OpenMP) -> Figure:
@@ -23,16 +23,15 @@ def draw(found: OpenMP) -> Figure:
         "below 1 the queue wins. Right: time of left to right on one thread over the way's, a mark "
         "for each draw (median over launches), the line their median."
     )
-    lines = wrapped(caption, CAPTION_SIZE, WIDTH - 0.3)
-    below, panel, gap = 0.125 * len(lines) + 0.55, 2.3, 0.7
+    lines = captions.lines(caption, WIDTH)
+    below, panel, gap = captions.LINE * len(lines) + 0.55, 2.3, 0.7
     height = 0.3 + len(kinds) * (panel + gap) - gap + below
     figure = Figure(figsize=(WIDTH, height))
     for index, chain in enumerate(kinds):
         base = (height - 0.3 - (index + 1) * panel - index * gap) / height
         _against(figure.add_axes((0.085, base, 0.37, panel / height)), chain)
         _gains(figure.add_axes((0.65, base, 0.33, panel / height)), chain)
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

@@ -10,11 +10,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from plots.openmp import attack as openmp_attack
 from plots.openmp.attack import Layout, Study
-from plots.openmp.chain_figure import CAPTION_SIZE, WIDTH, plain_logarithm
+from plots.openmp.chain_figure import WIDTH, plain_logarithm
 from plots.openmp.gradient import Gradient, gradients
 from plots.openmp.table import NAMES, OpenMP
-from plots.scaling.caption import wrapped
-from plots.shared import provenance
+from plots.shared import captions, provenance
 
 #: Marks by number of threads, in order.
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -30,8 +29,8 @@ def draw_gradients(found: OpenMP) -> Figure:
         "Jacobians: once for every image and step, and their use begins behind the forward pass). "
         "Bars: 95 % intervals over launches."
     )
-    lines = wrapped(caption, CAPTION_SIZE, WIDTH - 0.3)
-    below, panel = 0.125 * len(lines) + 0.55, 1.9
+    lines = captions.lines(caption, WIDTH)
+    below, panel = captions.LINE * len(lines) + 0.55, 1.9
     height = 0.55 + panel + below
     figure = Figure(figsize=(WIDTH, height))
     width = 0.83 / len(sizes)
@@ -42,8 +41,7 @@ def draw_gradients(found: OpenMP) -> Figure:
         axis.set_title(f"batch size {size}", loc="left", pad=4)
     handles = dict(zip(*reversed(figure.axes[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="upper right", ncols=5, frameon=False)
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 
@@ -98,8 +96,8 @@ def draw_attacks(found: OpenMP, study: Study | None) -> Figure:
         "second over those of one process with one thread. Bars: 95 % bootstrap over "
         f"launches.{told}"
     )
-    lines = wrapped(caption, CAPTION_SIZE, WIDTH - 0.3)
-    below, panel = 0.125 * len(lines) + 0.55, 2.4
+    lines = captions.lines(caption, WIDTH)
+    below, panel = captions.LINE * len(lines) + 0.55, 2.4
     height = 0.3 + panel + below
     figure = Figure(figsize=(WIDTH, height))
     for index, name in enumerate(sorted(backends, key=lambda name: list(_BACKENDS).index(name))):
@@ -109,8 +107,7 @@ def draw_attacks(found: OpenMP, study: Study | None) -> Figure:
         rates = [layout.rate.median for layout in backends[name] if layout.cores == 1]
         base = f", 1 core: {rates[0]:,.0f} image-steps/s" if rates else ""
         axis.set_title(f"{_BACKENDS[name]}{base}", loc="left", pad=4)
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

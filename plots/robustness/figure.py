@@ -14,8 +14,7 @@ from matplotlib.ticker import NullLocator
 
 from plots.robustness.equivalence import FEWEST
 from plots.robustness.table import Arm, Robustness
-from plots.scaling.caption import wrapped
-from plots.shared import files, provenance, style
+from plots.shared import captions, files, provenance, style
 from plots.shared.facets import in_words
 
 WIDTH = 7.2  # inches
@@ -41,8 +40,8 @@ def svg(study: Robustness) -> str:
 
 def draw(study: Robustness) -> Figure:
     """Accuracies and differences by arm above; effect of age and the way there below."""
-    lines = wrapped(_caption(study), 6.3, WIDTH - 0.3)
-    rows, caption, below = 0.24 * len(study.arms) + 0.2, 0.125 * len(lines) + 0.1, 2.1
+    lines = captions.lines(_caption(study), WIDTH)
+    rows, caption, below = 0.24 * len(study.arms) + 0.2, captions.LINE * len(lines) + 0.1, 2.1
     height = 0.35 + rows + 0.8 + below + 0.45 + caption
     figure = Figure(figsize=(WIDTH, height))
     top = 1 - (0.35 + rows) / height
@@ -55,8 +54,7 @@ def draw(study: Robustness) -> Figure:
     _draw_age(study, figure.add_axes((0.085, base, 0.25, below / height)), "difference")
     _draw_age(study, figure.add_axes((0.42, base, 0.22, below / height)), "strength")
     _draw_time(study, figure.add_axes((0.725, base, 0.255, below / height)))
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=6.3, color="#333333", va="bottom",
-                linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

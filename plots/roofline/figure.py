@@ -18,12 +18,10 @@ from plots.roofline import panel as roofline_panel
 from plots.roofline.panel import SHAPES, short
 from plots.roofline.points import BYTES_SOURCES
 from plots.roofline.table import Study
-from plots.scaling.caption import wrapped
-from plots.shared import files
+from plots.shared import captions, files
 
 WIDTH = 7.2  # inches: two columns of a journal page
 PANEL = 4.0  # inches: height of a panel
-CAPTION_SIZE = 6.3  # points
 
 SOURCE_WORDS = {
     "likwid": "counted (LIKWID)",
@@ -53,8 +51,8 @@ def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> 
             panel.
     """
     chosen = study.computing(variants)
-    lines = wrapped(_caption(study, chosen, claims), CAPTION_SIZE, WIDTH - 0.3)
-    caption = 0.125 * len(lines) + 0.1
+    lines = captions.lines(_caption(study, chosen, claims), WIDTH)
+    caption = captions.LINE * len(lines) + 0.1
     legend = 0.45  # two lines
     count = len(study.panels)
     height = PANEL * count + legend + caption
@@ -69,8 +67,7 @@ def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> 
         bbox_to_anchor=(0.5, caption / height), handlelength=1.8, columnspacing=1.4,
         borderaxespad=0.2,
     )  # fmt: skip
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333",
-                va="bottom", linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
-
 from harness.tables.statistics import CONFIDENCE
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.laws import AMDAHL, GUSTAFSON
@@ -22,20 +19,6 @@ NOTE_LINES = 6
 NOTE_CHARACTERS = 52
 CLEARLY_WORSE = 2.0  # in AICc (Burnham and Anderson 2002, section 2.6)
 TOO_FEW = "too few p for a fit "
-
-
-def wrapped(words: str, size: float, width: float) -> list[str]:
-    """Lines of a text that are no wider than ``width`` inches in ``size`` points."""
-    font = FontProperties(family=style.SETTINGS["font.family"], size=size)
-    lines: list[str] = []
-    for word in words.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, False)
-        if lines and points > 72.0 * width:
-            lines.append(word)
-        else:
-            lines[-1:] = [longer]
-    return lines
 
 
 def fit_words(panel: Panel) -> str:

@@ -13,17 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots.scaling.apriori import amdahl_speedup
-from plots.scaling.caption import caption, fit_words, shown_fits, title, wrapped
+from plots.scaling.caption import caption, fit_words, shown_fits, title
 from plots.scaling.fits import Fit
-from plots.scaling.speedup import Floats, Point
-from plots.scaling.table import SEQUENTIAL, Analysis, Panel
-from plots.shared import files, style
+from plots.scaling.speedup import Point
+from plots.scaling.table import Analysis, Panel
+from plots.shared import captions, files, style
+from plots.shared.bootstrap import Floats
+from plots.shared.observations import SEQUENTIAL
 from plots.shared.reference import CLAIMED_FRACTION
 
 WIDTH = 7.2  # inches: two columns of a journal page
 ROW_HEIGHT = 2.55
-CAPTION_LINE = 0.125
-CAPTION_SIZE = 6.3  # points
 TOP = 0.3
 OCTAVES_APART = 0.045  # points of several strategies at one p stand side by side
 TITLE_ROOM = 400.0  # points of size times characters that fit over a panel
@@ -60,8 +60,8 @@ def draw(analysis: Analysis) -> Figure:
     looks = style.looks(_strategies(analysis))
     handles = _legend(analysis, looks)
     columns, legend_height = _legend_room(handles)
-    lines = wrapped(caption(analysis), CAPTION_SIZE, WIDTH - 0.3)
-    caption_height = CAPTION_LINE * len(lines) + 0.1
+    lines = captions.lines(caption(analysis), WIDTH)
+    caption_height = captions.LINE * len(lines) + 0.1
     rows = len(analysis.panels)
     bottom = caption_height + legend_height + 0.45
     height = rows * ROW_HEIGHT + bottom
@@ -79,10 +79,7 @@ def draw(analysis: Analysis) -> Figure:
     figure.legend(
         handles=handles, ncols=columns, bbox_to_anchor=(0.5, caption_height / height), **LEGEND
     )
-    figure.text(
-        0.02, 0.05 / height, "\n".join(lines), fontsize=CAPTION_SIZE, color="#333333", va="bottom",
-        linespacing=1.25,
-    )  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

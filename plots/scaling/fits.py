@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from plots.scaling.laws import Model
-from plots.scaling.speedup import Floats, Point, percentile_interval, series_name
+from plots.scaling.speedup import Point, series_name
 from plots.scaling.times import Data, common_rounds, measured, ratios_of, resampled, scale, student
+from plots.shared.bootstrap import Floats, percentile_interval
 
 #: A fit is none whose bounded parameter has an interval over more than this share of its bounds.
 IDENTIFIED = 0.9

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plots.scaling.speedup import Floats
+from plots.shared.bootstrap import Floats
 
 
 @dataclass(frozen=True)

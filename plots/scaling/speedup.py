@@ -9,28 +9,20 @@ percentile bootstrap over whole launches (Efron and Tibshirani, "An Introduction
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
-
 from harness.tables.statistics import (
-    CONFIDENCE,
     Summary,
     in_rounds,
     interval_ranks,
     summarize,
     summarize_ratios,
 )
+from plots.shared.bootstrap import DRAWS, generator, percentile_interval, resampled_medians
 from plots.shared.observations import Row
-
-DRAWS = 2000
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,25 +145,6 @@ def karp_flatt(speedup: float, p: int) -> float | None:
     if p <= 1:
         return None
     return (1.0 / speedup - 1.0 / p) / (1.0 - 1.0 / p)
-
-
-def generator(*labels: object) -> np.random.Generator:
-    """Random numbers that depend on nothing but the labels."""
-    return np.random.default_rng(zlib.crc32(repr(labels).encode()))
-
-
-def resampled_medians(launches: Sequence[float], draws: int, random: np.random.Generator) -> Floats:
-    """Medians of ``draws`` resamples of the launches, with replacement, in their unit."""
-    samples = np.asarray(launches, dtype=np.float64)
-    picks = random.integers(0, len(samples), size=(draws, len(samples)))
-    return np.asarray(np.median(samples[picks], axis=1), dtype=np.float64)
-
-
-def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The central interval of bootstrap draws."""
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(values, [tail, 100.0 - tail])
-    return float(low), float(high)
 
 
 def compare(cell: Cell, baseline: Cell, factor: float = 1.0) -> Point:

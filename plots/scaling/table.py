@@ -11,14 +11,14 @@ import numpy as np
 from harness.errors import UserError
 from harness.tables.table import RANK_COLUMNS, ranks_path, read_rows
 from plots.scaling import apriori, fits, laws
-from plots.scaling.speedup import Cell, Floats, Point, compare
+from plots.scaling.speedup import Cell, Point, compare
 from plots.shared import reference
+from plots.shared.bootstrap import Floats
 from plots.shared.facets import Facet, lengths, split
-from plots.shared.observations import Row, Selection, text
+from plots.shared.observations import SEQUENTIAL, Row, Selection, text
 
 #: The serial part of these is not overlapped, so Amdahl's law is about them.
 AMDAHL_STRATEGIES = ("data_parallel", "sharded")
-SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, eq=False)

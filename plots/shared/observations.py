@@ -27,6 +27,9 @@ from harness.tables.table import (
 #: One row of a table: column to value, with None for an empty cell (`harness.tables.table`).
 Row = dict[str, Any]
 
+#: The strategy that others are compared with.
+SEQUENTIAL = "sequential"
+
 #: What the training studies measure. The table itself does not tell a metric from a parameter.
 METRICS = frozenset({
     "batches", "images_per_second", "staleness_mean", "staleness_max", "loss", "clean_accuracy",

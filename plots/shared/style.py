@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from plots.scaling.table import SEQUENTIAL
+from plots.shared.observations import SEQUENTIAL
 
 GREY = "#767676"
 BLACK = "#000000"

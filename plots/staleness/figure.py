@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plots.scaling.caption import wrapped
-from plots.shared import files, provenance
+from plots.shared import captions, files, provenance
 from plots.shared.facets import in_words
 from plots.staleness.table import FEWEST, Configuration, Staleness
 
@@ -36,8 +35,8 @@ def svg(study: Staleness) -> str:
 def draw(study: Staleness) -> Figure:
     """Ages as rows of shaded cells above; strength and accuracy below."""
     rows = len(study.configurations)
-    lines = wrapped(_caption(study), 6.3, WIDTH - 0.3)
-    ages, below, caption = ROW * rows + 0.2, 2.3, 0.125 * len(lines) + 0.1
+    lines = captions.lines(_caption(study), WIDTH)
+    ages, below, caption = ROW * rows + 0.2, 2.3, captions.LINE * len(lines) + 0.1
     height = 0.35 + ages + 0.75 + below + 0.45 + caption
     figure = Figure(figsize=(WIDTH, height))
     top = figure.add_axes((0.27, 1 - (0.35 + ages) / height, 0.71, ages / height))
@@ -47,8 +46,7 @@ def draw(study: Staleness) -> Figure:
     _draw_ages(study, top)
     _draw_strength(study, left)
     _draw_accuracy(study, right)
-    figure.text(0.02, 0.05 / height, "\n".join(lines), fontsize=6.3, color="#333333", va="bottom",
-                linespacing=1.25)  # fmt: skip
+    captions.write(figure, lines)
     return figure
 
 

@@ -1,0 +1,37 @@
+"""The bootstrap over whole launches.
+
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.tables.statistics import CONFIDENCE
+
+DRAWS = 2000
+
+Floats = NDArray[np.float64]
+
+
+def generator(*labels: object) -> np.random.Generator:
+    """Random numbers that depend on nothing but the labels."""
+    return np.random.default_rng(zlib.crc32(repr(labels).encode()))
+
+
+def resampled_medians(launches: Sequence[float], draws: int, random: np.random.Generator) -> Floats:
+    """Medians of ``draws`` resamples of the launches, with replacement, in their unit."""
+    samples = np.asarray(launches, dtype=np.float64)
+    picks = random.integers(0, len(samples), size=(draws, len(samples)))
+    return np.asarray(np.median(samples[picks], axis=1), dtype=np.float64)
+
+
+def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The central interval of bootstrap draws."""
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)
