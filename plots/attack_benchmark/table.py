@@ -19,7 +19,7 @@ from plots.shared.observations import Row
 #: The newest version of its table that can be drawn.
 SCHEMA_VERSION = 3
 #: Columns without which a table is not this benchmark's.
-REQUIRED = (
+COLUMNS = (
     "schema_version", "run", "network", "dataset", "task", "competitor", "version", "batch_size",
     "threads", "steps", "round", "seconds", "status", "message", "first_call_seconds", "cpu",
     "cores", "torch_version", "started_at",
@@ -142,7 +142,7 @@ def analyse(path: Path, run: str | None = None) -> Benchmark:
     Raises:
         UserError: if it is no table of the benchmark, or has no such run.
     """
-    everything = read_rows(path, REQUIRED, SCHEMA_VERSION)
+    everything = read_rows(path, COLUMNS, SCHEMA_VERSION)
     if not everything:
         raise InputError(path, "has no rows; expected at least one")
     began: dict[str, str] = {}
@@ -191,51 +191,3 @@ def _cells(rows: Sequence[Row], base: str | None) -> tuple[Cell, ...]:
 
 def _ordered(names: set[str]) -> list[str]:
     return [name for name in NAMES if name in names] + sorted(names - set(NAMES))
-
-
-def describe(benchmark: Benchmark) -> str:
-    """The run as text: times, rates and ratios with their 95 % intervals."""
-    row = benchmark.rows[0]
-    lines = [
-        f"attack benchmark, run {benchmark.run}, {len(benchmark.rows)} rows: network "
-        f"'{row['network']}', {benchmark.weights} weights"
-    ]
-    if benchmark.left_out:
-        lines.append(f"left out: {benchmark.left_out} rows of other runs")
-    against = NAMES.get(benchmark.base or "", "")
-    for panel in benchmark.panels:
-        rate = "image-steps/s" if panel.task == ATTACK else "images/s"
-        lines += ["", f"{panel.task}, {panel.title}", f"{'batch':>5}  {'competitor':18} {'n':>3} "
-                  f"{f'ms an {panel.task}':>15} {rate:>14} {'first call s':>13}"
-                  + (f"  time / {against} (95 %)" if against else "")]  # fmt: skip
-        lines += [_line(cell) for cell in panel.cells]
-    notes = {
-        "fused": "Sparring's kernels are compiled once in a run, at the first call of all.",
-        "compile": "torch.compile compiles at the first call of each batch size, in whichever "
-                   "steps came first.",
-    }  # fmt: skip
-    lines += ["", *(note for name, note in notes.items() if name in benchmark.competitors)]
-    return "\n".join(lines)
-
-
-def _line(cell: Cell) -> str:
-    name = NAMES.get(cell.competitor, cell.competitor)
-    head = f"{cell.batch_size:5}  {name:18} {len(cell.rows):3}"
-    if cell.seconds is None or cell.rate is None:
-        return f"{head}  {cell.trouble}"
-    milliseconds = 1000 * cell.seconds.median
-    time = f"{milliseconds:,.0f}" if milliseconds >= 1000 else f"{milliseconds:.4g}"
-    text = (
-        f"{head} {time:>15} {cell.rate.median:14,.0f} "
-        f"{float(cell.rows[0]['first_call_seconds']):13.3g}"
-    )
-    if cell.ratio is not None:
-        text += f"  {cell.ratio.median:.3g} {interval(cell.ratio)}"
-    return f"{text}  ({cell.trouble})" if cell.trouble else text
-
-
-def interval(summary: Summary) -> str:
-    """An interval in words."""
-    if summary.low is None or summary.high is None:
-        return "(n too small)"
-    return f"({summary.low:.3g} to {summary.high:.3g})"

@@ -100,3 +100,16 @@ def interval(summary: Summary) -> str:
 
 def _middle(summary: Summary | None) -> str:
     return "" if summary is None else f"{summary.median:.3g}"
+
+
+def headlines(found: OpenMP) -> list[str]:
+    """The best way to multiply each chain that is not random."""
+    told = []
+    for chain in found.chains:
+        best = max(chain.ways, key=lambda way: way.speedup.median)
+        threads = f"{best.threads} thread{'' if best.threads == 1 else 's'}"
+        told.append(
+            f"chain {chain.name}: {NAMES[best.method]} with {threads} is "
+            f"{interval(best.speedup)} times as fast as left to right on one; measured"
+        )
+    return told

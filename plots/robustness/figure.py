@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from plots.robustness.equivalence import FEWEST
 from plots.robustness.table import Arm, Robustness
-from plots.shared import captions, files, provenance, style
+from plots.shared import captions, provenance, style
 from plots.shared.facets import in_words
 
 WIDTH = 7.2  # inches
@@ -26,16 +25,6 @@ LOOKS = (
     (style.BLACK, "s"), ("#009E73", "D"), ("#0072B2", "o"), ("#D55E00", "^"), ("#CC79A7", "v"),
     ("#E69F00", "P"), ("#56B4E9", "X"), ("#8C4600", "<"), ("#666666", ">"), ("#B3A200", "p"),
 )  # fmt: skip
-
-
-def save(study: Robustness, folder: Path) -> list[Path]:
-    """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(study), folder, study.selection.study)
-
-
-def svg(study: Robustness) -> str:
-    """The figure as SVG text without a date."""
-    return files.as_svg(lambda: draw(study))
 
 
 def draw(study: Robustness) -> Figure:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.tables.table import format_csv
 from plots.robustness.table import Arm, Robustness, seeds_in_words, spread, target_seconds
+from plots.shared.chart import Chart, Value
 
 HEADER = (
     "arm", "role", "source", "seeds", "failed", "plateaus", "staleness_mean", "strength",
@@ -112,3 +115,37 @@ def _target(study: Robustness, arm: Arm) -> str:
     told = "" if seconds is None else f", after a median of {seconds:.0f} simulated seconds"
     return (f"{arm.name}: {reached} of {len(arm.rows)} seeds reached {100 * study.target:g} % "
             f"under 10 steps of PGD{told}")  # fmt: skip
+
+
+def headlines(study: Robustness) -> list[str]:
+    """The arms by verdict, and from which staleness on training is hurt."""
+    by_verdict: dict[str, list[str]] = {}
+    for arm in study.arms:
+        if arm.verdict:
+            name = f"{arm.name} {_difference(arm)}".strip()
+            by_verdict.setdefault(arm.verdict.partition(" with")[0], []).append(name)
+    simulated = any(arm.source == "simulated" for arm in study.arms)
+    told = [
+        f"{verdict} to {study.baseline} (margin {100 * study.margin:g} points): "
+        f"{'; '.join(names)} points"
+        for verdict, names in by_verdict.items()
+    ]
+    if study.hurts_from is not None:
+        told.append(
+            f"without a refresh staleness hurts from a mean of {study.hurts_from:.1f} updates on"
+        )
+    return [f"{line}{'; simulated order of arrival' if simulated else ''}" for line in told]
+
+
+def chart(study: Robustness) -> Chart:
+    """Paired differences by mean staleness, with their 95 % intervals."""
+    values = [
+        Value(
+            arm.mean("staleness_mean") or 0.0, 100 * c.mean, arm.name, arm.source,
+            low=None if math.isnan(c.low_95) else 100 * c.low_95,
+            high=None if math.isnan(c.high_95) else 100 * c.high_95,
+        )
+        for arm in study.arms
+        if (c := arm.comparison) is not None
+    ]  # fmt: skip
+    return Chart("mean staleness [updates]", "paired difference [points]", values, joined=False)

@@ -1,1 +1,109 @@
-"""Kernels under the roofs of a machine."""
+"""The compute kernels under the roofs of machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from plots.roofline import claims, figure, roofs, table, text
+from plots.roofline.points import COLUMNS, SCHEMA_VERSION
+from plots.shared.files import Draw
+from plots.shared.plot import EXISTING, Plot
+
+
+class Read(NamedTuple):
+    """A study, which variants of kernels are drawn, the original study's intensities.
+
+    ``markdown`` asks for tables instead of a figure.
+    """
+
+    study: table.Study
+    variants: tuple[str, ...]
+    claims: Mapping[str, float]
+    markdown: bool
+
+
+def read(
+    path: Path, *, ceilings: Path | None = None, machines: Path | None = None,
+    variant: tuple[str, ...] = (), threads: int = 1, input_size: int | None = None,
+    table: bool = False,
+) -> Read:  # fmt: skip
+    """Place the kernels under the roofs."""
+    known = roofs.load(path, ceilings, machines)
+    study = analyse(path, known, threads=threads, input_size=input_size)
+    return Read(study, variant, claims.load(path), table)
+
+
+analyse = table.analyse
+
+
+def describe(own: Read) -> str:
+    """The kernels in columns, or as Markdown."""
+    say = text.markdown if own.markdown else text.describe
+    return say(own.study, own.variants)
+
+
+def drawings(own: Read) -> dict[str, Draw]:
+    """One figure, unless tables were asked for."""
+    if own.markdown:
+        return {}
+    return {"": partial(figure.draw, own.study, own.variants, own.claims)}
+
+
+PLOT = Plot(
+    name="roofline",
+    help="""Draw kernels under the roofs of machines: where memory bounds them, and at which level.
+
+    Reads the CSV that `python -m kernels measure` wrote. Kernels that were measured stand where
+    they were measured; on machines that were not at hand they stand at the bound that simulated
+    traffic and theoretical roofs imply. Writes <table>.svg and <table>.png.
+
+    \b
+    Examples:
+      python -m plots roofline results/roofline.csv
+      python -m plots roofline results/roofline.csv --variant torch_nchw --table
+    """,
+    columns=COLUMNS,
+    schema_version=SCHEMA_VERSION,
+    read=read,
+    describe=describe,
+    drawings=drawings,
+    options=(
+        click.Option(
+            ["--ceilings"], type=EXISTING,
+            help="Measured roofs, of `python -m kernels ceilings` [default: ceilings.csv next to "
+            "CSV].",
+        ),
+        click.Option(
+            ["--machines"], type=EXISTING,
+            help="Theoretical roofs, of `python -m kernels machines --csv` [default: machines.csv "
+            "next to CSV].",
+        ),
+        click.Option(
+            ["--variant"], multiple=True, metavar="NAME",
+            help="Draw this variant of each kernel instead of the fastest; may be given several "
+            "times, the first that a kernel has counts.",
+        ),
+        click.Option(
+            ["--threads"], type=click.IntRange(1), default=1, show_default=True,
+            help="Draw kernels that ran on so many threads.",
+        ),
+        click.Option(
+            ["--input-size"], type=click.IntRange(1),
+            help="Rows of an image [default: the most frequent in CSV].",
+        ),
+        click.Option(
+            ["--table"], is_flag=True,
+            help="Print tables for a document (Markdown), and draw nothing.",
+        ),
+    ),
+    makes={"roofline": "make roofline"},
+    title="Under the roofs",
+    place=20,
+    chart=lambda own: text.chart(own.study),
+    headlines=lambda own: text.headlines(own.study),
+)  # fmt: skip

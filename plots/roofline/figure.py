@@ -8,7 +8,6 @@ large ones is a thin line.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,17 +27,6 @@ SOURCE_WORDS = {
     "cachesim": "simulated caches",
     "compulsory": "compulsory (least possible)",
 }
-
-
-def save(study: Study, folder: Path, variants: Sequence[str], claims: Mapping[str, float]
-         ) -> list[Path]:  # fmt: skip
-    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(study, variants, claims), folder, study.path.stem)
-
-
-def svg(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> str:
-    """The figure as SVG text without a date."""
-    return files.as_svg(lambda: draw(study, variants, claims))
 
 
 def draw(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> Figure:

@@ -14,7 +14,7 @@ from harness.errors import InputError
 from plots.roofline.roofs import LEVELS
 
 SCHEMA_VERSION = 1
-REQUIRED = (
+COLUMNS = (
     "kernel", "variant", "batch_size", "input_size", "dtype", "threads", "machine", "level",
     "flops", "bytes", "bytes_source", "seconds", "source",
 )  # fmt: skip

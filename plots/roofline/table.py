@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.tables.table import read_cells
-from plots.roofline.points import BYTES_SOURCES, REQUIRED, SCHEMA_VERSION, Point, latest, points
+from plots.roofline.points import BYTES_SOURCES, COLUMNS, SCHEMA_VERSION, Point, latest, points
 from plots.roofline.roofs import Roofs
 
 
@@ -174,7 +174,7 @@ def analyse(
         UserError: if no point can be placed.
         InputError: if it is no such table, or a cell holds no number.
     """
-    _, rows = read_cells(path, REQUIRED, SCHEMA_VERSION)
+    _, rows = read_cells(path, COLUMNS, SCHEMA_VERSION)
     rows = [row for row in rows if row.get("status", "ok") in ("ok", "")]
     notes: list[str] = []
     if not rows:

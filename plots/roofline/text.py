@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from plots.roofline.roofs import FMA, LEVELS
 from plots.roofline.table import Panel, Placed, Study
+from plots.shared.chart import Chart, Value
 
 #: How a source of traffic is marked in tables.
 MARKS = {"likwid": "", "cachesim": "~", "compulsory": ">"}
@@ -112,3 +113,40 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
+
+
+def headlines(study: Study) -> list[str]:
+    """How near its bound the median kernel comes, and which comes nearest."""
+    told = []
+    for panel in study.panels:
+        reached = sorted(
+            (placed.percent, kernel)
+            for kernel, variant in study.chosen(()).items()
+            if (points := panel.of(kernel, variant))
+            and (placed := panel.shown(points)).percent is not None
+        )
+        if reached:
+            (percent, kernel), (middle, _) = reached[-1], reached[len(reached) // 2]
+            told.append(
+                f"{panel.roofs.title}: half of the {len(reached)} kernels reach {middle:.0f} % of "
+                f"their bound or more, {kernel.replace('_', ' ')} {percent:.0f} %; measured"
+            )
+    return told
+
+
+def chart(study: Study) -> Chart | None:
+    """Performance by intensity at the outermost level that is known; a machine to choose."""
+    values = []
+    for panel in study.panels:
+        for kernel, variant in study.computing(()).items():
+            for point in panel.of(kernel, variant):
+                placed = panel.place(point)
+                known = [level for level in LEVELS if placed.intensities.get(level)]
+                if known:
+                    source = "measured" if placed.measured else "predicted"
+                    values.append(Value(placed.intensities[known[-1]], placed.gflops, kernel,
+                                        source, panel.roofs.title))  # fmt: skip
+    if not values:
+        return None
+    return Chart("FLOP per byte, outermost level", "GFLOP/s", values, x_log=True, y_log=True,
+                 panel_title="machine", joined=False)  # fmt: skip

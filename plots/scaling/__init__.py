@@ -1,1 +1,74 @@
 """Speed-up and efficiency over processes: fits, bounds, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import click
+
+from harness.tables.table import ROW_COLUMNS
+from plots.scaling import figure, table, text
+from plots.shared.observations import select
+from plots.shared.plot import ALL_POINTS, ENVIRONMENT, FOLDER, WHERE, Extra, Plot
+
+
+def read(
+    path: Path, *, kind: str = "auto", where: Iterable[tuple[str, str]] = (),
+    environment: str | None = None, reference: Path | None = None, all_points: bool = False,
+) -> table.Analysis:  # fmt: skip
+    """Choose the rows of a study, and compare, predict and fit."""
+    chosen = select(path, environment=environment, where=where, all_points=all_points)
+    return table.analyse(chosen, kind, reference)
+
+
+PLOT = Plot(
+    name="scaling",
+    help="""Draw speed-up and efficiency of the study in CSV, with intervals, bounds and fits.
+
+    Reads CSV (one row per timed repetition) and, where they stand beside it, <study>.points.csv
+    (which points were last asked for), <study>.ranks.csv (phase times, for the bounds)
+    and <study>.environment.json. Writes <study>.svg, <study>.png and <study>.fits.csv.
+
+    Strong scaling: speed-up over the strategy `sequential` on one process with one thread; in a
+    table without strategies, over the workload's own run on one process. Weak scaling: scaled
+    speed-up, from the sequential time of each problem size.
+
+    \b
+    Examples:
+      python -m plots scaling results/strong_scaling.csv
+      python -m plots scaling results/strong_scaling.csv --where adversary_steps=32 --out paper
+      python -m plots scaling results/sleep.csv --kind weak
+    """,
+    columns=ROW_COLUMNS,
+    read=read,
+    describe=text.describe,
+    drawings=lambda analysis: {"": partial(figure.draw, analysis)},
+    extras=(Extra("fits", text.fits_table),),
+    options=(
+        click.Option(
+            ["--kind"], type=click.Choice(["auto", "strong", "weak"]), default="auto",
+            show_default=True,
+            help="auto: weak if the table has a column `definition`, else strong.",
+        ),
+        WHERE,
+        ENVIRONMENT,
+        click.Option(
+            ["--reference"], type=FOLDER,
+            help="Folder with the original study's strong_scaling.csv [default: reference next to "
+            "CSV, else the project's results/reference].",
+        ),
+        ALL_POINTS,
+    ),
+    makes={
+        "strong_scaling": "make strong-scaling",
+        "weak_scaling": "make weak-scaling",
+        "strategies": "make strategies",
+    },
+    title="Speed-up and efficiency",
+    place=10,
+    chart=text.chart,
+    headlines=text.headlines,
+    grids=text.grids,
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from plots.scaling.caption import caption, fit_words, shown_fits, title
 from plots.scaling.fits import Fit
 from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
-from plots.shared import captions, files, style
+from plots.shared import captions, style
 from plots.shared.bootstrap import Floats
 from plots.shared.observations import SEQUENTIAL
 from plots.shared.reference import CLAIMED_FRACTION
@@ -43,16 +42,6 @@ LEGEND: Any = {
     "loc": "lower center", "frameon": False, "handlelength": 2.4, "columnspacing": 1.4,
     "labelspacing": 0.35, "borderaxespad": 0.2,
 }  # fmt: skip
-
-
-def save(analysis: Analysis, folder: Path) -> list[Path]:
-    """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(analysis), folder, analysis.selection.study)
-
-
-def svg(analysis: Analysis) -> str:
-    """The figure as SVG text without a date."""
-    return files.as_svg(lambda: draw(analysis))
 
 
 def draw(analysis: Analysis) -> Figure:

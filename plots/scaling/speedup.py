@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
+from statistics import fmean, median
 
 from harness.tables.statistics import (
     Summary,
@@ -82,6 +82,11 @@ class Cell:
         """Whether most launches were flagged: emulated ranks waited for this machine's cores."""
         flags = [str(row.get("emulation_limited")).lower() == "true" for row in self.rows]
         return 2 * sum(flags) > len(flags)
+
+    def mean(self, column: str) -> float | None:
+        """Mean of a column over the rows that have it, or None."""
+        known = [float(row[column]) for row in self.rows if row.get(column) is not None]
+        return fmean(known) if known else None
 
     @property
     def has_interval(self) -> bool:

@@ -8,6 +8,8 @@ from harness.tables.table import format_csv, text_of
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
+from plots.shared.chart import Chart, Value
+from plots.shared.plot import Grid
 
 FIT_COLUMNS = (
     "study", "configuration", "definition", "strategy", "source", "model", "parameter", "estimate",
@@ -183,3 +185,60 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _numeric(cell: str) -> bool:
     return bool(cell) and cell.replace(".", "").replace("-", "").isdigit()
+
+
+def grids(analysis: Analysis) -> list[Grid]:
+    """Points and fits of each panel."""
+    found = []
+    for panel in analysis.panels:
+        name = panel_name(panel)
+        found.append(Grid(name, POINT_HEADER, point_cells(panel.points), panel.notes))
+        if panel.fits:
+            title = f"fits{': ' if name else ''}{name}"
+            found.append(Grid(title, FIT_HEADER, fit_cells(panel.fits)))
+    return found
+
+
+def headlines(analysis: Analysis) -> list[str]:
+    """For each panel and source, the greatest speed-up, with robust accuracies if known."""
+    told = []
+    for panel in analysis.panels:
+        by_source: dict[str, list[Point]] = {}
+        for point in panel.drawn:
+            if point.cell.cores > 1 and not point.cell.limited:
+                by_source.setdefault(point.cell.source, []).append(point)
+        for source, points in by_source.items():
+            best = max(points, key=lambda point: point.speedup)
+            name = panel_name(panel)
+            told.append(
+                f"{best.cell.processes} processes, {best.cell.series.replace('_', ' ')}: "
+                f"{best.speedup:.3g} times as fast as one {_bounds(best)}"
+                f"{_robust(best)}; {source}{f'; {name}' if name else ''}"
+            )
+    return told
+
+
+def _bounds(point: Point) -> str:
+    if point.low is None or point.high is None:
+        return f"({TOO_SMALL})"
+    return f"[{point.low:.3g}, {point.high:.3g}]"
+
+
+def _robust(point: Point) -> str:
+    own, base = point.cell.mean("robust_accuracy"), point.baseline.mean("robust_accuracy")
+    if own is None or base is None or point.cell is point.baseline:
+        return ""
+    return f", robust accuracy {100 * own:.1f} % beside {100 * base:.1f} %"
+
+
+def chart(analysis: Analysis) -> Chart:
+    """Speed-up over processes by strategy, with intervals; a panel to choose."""
+    values = [
+        Value(
+            point.cell.cores, point.speedup, point.cell.series, point.cell.source,
+            panel_name(panel), point.low, point.high,
+        )
+        for panel in analysis.panels
+        for point in panel.drawn
+    ]  # fmt: skip
+    return Chart("processes times threads", "speed-up", values, panel_title="configuration")

@@ -15,22 +15,27 @@ from plots.shared import style
 SIZE = 6.3  # points
 LINE = 0.125  # inches
 
-_apart: ContextVar[bool] = ContextVar("captions_apart", default=False)
+_apart: ContextVar[list[str] | None] = ContextVar("captions_apart", default=None)
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Figures that are drawn inside have no caption: who shows them writes it beside them."""
-    token = _apart.set(True)
+def apart() -> Iterator[list[str]]:
+    """Figures that are drawn inside have no caption: theirs are gathered in the list instead."""
+    gathered: list[str] = []
+    token = _apart.set(gathered)
     try:
-        yield
+        yield gathered
     finally:
         _apart.reset(token)
 
 
 def lines(words: str, width: float) -> list[str]:
     """A caption's lines for a figure of so many inches; none where captions stand apart."""
-    return [] if _apart.get() else wrapped(words, SIZE, width - 0.3)
+    gathered = _apart.get()
+    if gathered is None:
+        return wrapped(words, SIZE, width - 0.3)
+    gathered.append(words)
+    return []
 
 
 def write(figure: Figure, own: Sequence[str]) -> None:

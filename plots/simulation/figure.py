@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from plots.shared import files, style
+from plots.shared import style
 from plots.simulation.table import DEFINITIONS, Epochs, Panel, Simulations
 
 WIDTH, ROW_HEIGHT, BELOW = 7.2, 2.6, 1.15  # inches
@@ -18,11 +17,6 @@ WIDTH, ROW_HEIGHT, BELOW = 7.2, 2.6, 1.15  # inches
 CROSS: dict[str, Any] = {
     "ls": "", "marker": "x", "color": "#444444", "ms": 7.0, "mew": 0.8, "zorder": 5,
 }  # fmt: skip
-
-
-def save(study: Simulations, folder: Path) -> list[Path]:
-    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(study), folder, study.path.stem)
 
 
 def draw(study: Simulations) -> Figure:

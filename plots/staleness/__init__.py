@@ -1,1 +1,41 @@
 """How old batches are, and what that costs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.tables.table import ROW_COLUMNS
+from plots.shared.observations import select
+from plots.shared.plot import ALL_POINTS, ENVIRONMENT, WHERE, Plot
+from plots.staleness import figure, table, text
+
+
+def read(path: Path, **chosen: Any) -> table.Staleness:
+    """Choose the rows of a study, and join them with their details."""
+    return table.analyse(select(path, **chosen))
+
+
+PLOT = Plot(
+    name="staleness",
+    help="""Draw how old the weights behind batches were, and what that cost.
+
+    Reads CSV and, beside it, <study>.details.csv (one row per update). Writes <study>.svg and
+    <study>.png.
+
+    \b
+    Example:
+      python -m plots staleness results/staleness.csv
+    """,
+    columns=(*ROW_COLUMNS, *table.KEYS),
+    read=read,
+    describe=text.describe,
+    drawings=lambda study: {"": partial(figure.draw, study)},
+    options=(WHERE, ENVIRONMENT, ALL_POINTS),
+    details=True,
+    makes={"staleness": "make staleness"},
+    title="How old the weights behind a batch are",
+    place=50,
+    headlines=text.headlines,
+)

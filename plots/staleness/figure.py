@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plots.shared import captions, files, provenance
+from plots.shared import captions, provenance
 from plots.shared.facets import in_words
 from plots.staleness.table import FEWEST, Configuration, Staleness
 
@@ -20,16 +18,6 @@ LOOKS = (
     ("#000000", "s"), ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "D"), ("#CC79A7", "v"),
     ("#E69F00", "P"),
 )  # fmt: skip
-
-
-def save(study: Staleness, folder: Path) -> list[Path]:
-    """Write ``<study>.svg`` and ``<study>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(study), folder, study.selection.study)
-
-
-def svg(study: Staleness) -> str:
-    """The figure as SVG text without a date."""
-    return files.as_svg(lambda: draw(study))
 
 
 def draw(study: Staleness) -> Figure:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from plots.shared import files, style
+from plots.shared import style
 from plots.virtual.table import Group, Virtual, flows
 
 WIDTH, HEIGHT = 7.2, 3.1  # inches
@@ -18,11 +17,6 @@ _FLOWS = {
     "live": "newest at a look", "fifo": "oldest of a queue", "news": "oldest, new ones only",
     "drain": "all of a queue", "credits": "credits",
 }  # fmt: skip
-
-
-def save(study: Virtual, folder: Path) -> list[Path]:
-    """Write ``<table>.svg`` and ``<table>.png``; equal input gives equal bytes."""
-    return files.save(lambda: draw(study), folder, study.path.stem)
 
 
 def draw(study: Virtual) -> Figure:

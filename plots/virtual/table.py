@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from harness.errors import InputError
 from harness.tables.table import read_rows
@@ -167,24 +167,6 @@ def _measured(path: Path, reference: Path | None) -> dict[tuple[int, int, int], 
             key = int(row["processes"]), int(row["epochs"]), int(row["receive_interval_steps"])
             found[key] = float(row["robust_accuracy"])
     return found
-
-
-def describe(study: Virtual) -> list[str]:
-    """The table as text: each point's seeds beside what the study measured."""
-    lines = [f"robust accuracy by the study's metric, {study.dataset}",
-             "epochs   p  look every  partial batches  flow      seeds  mean    range           "
-             "sd      staleness  simulated s  the study"]  # fmt: skip
-    for g in study.groups:
-        spread = f"{stdev(g.accuracies):.3f}" if len(g.accuracies) > 1 else "-"
-        here = study.measured.get((g.processes, g.epochs, g.interval))
-        lines.append(
-            f"{g.epochs:6} {g.processes:3}  {g.interval:10}  "
-            f"{'as in the study' if g.defect else 'correct':15}  {g.flow or '-':8}  "
-            f"{len(g.accuracies):5}  {g.mean:.3f}   {min(g.accuracies):.3f} to "
-            f"{max(g.accuracies):.3f}  {spread:6}  {g.staleness:9.1f}  {g.seconds:11.1f}  "
-            f"{'-' if here is None else format(here, '.3f')}"
-        )
-    return lines
 
 
 def flows(groups: Iterable[Group]) -> list[tuple[str, bool]]:

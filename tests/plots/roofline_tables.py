@@ -2,10 +2,10 @@
 
 from harness.tables.table import format_csv, text_of
 from plots.roofline.roofs import CEILING_COLUMNS, MACHINE_COLUMNS
-from plots.roofline.table import REQUIRED
+from plots.roofline.table import COLUMNS
 
 HERE, THERE = "Thing 9", "twin"
-KERNEL_COLUMNS = (*REQUIRED, "schema_version", "run", "repetition", "status")
+KERNEL_COLUMNS = (*COLUMNS, "schema_version", "run", "repetition", "status")
 #: FLOP per byte at each level, of simulated traffic.
 TRAFFIC = {"L2": 2.0, "L3": 8.0, "DRAM": 32.0}
 

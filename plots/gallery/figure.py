@@ -1,119 +1,17 @@
-"""Pictures of images and adversaries before and after adversarial training."""
+"""Pictures of images and adversaries, and of perturbations alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.errors import InputError
-from harness.tables.table import read_rows
-from plots.shared import files
+from plots.gallery.table import Gallery, Picture, Pixels
+from plots.shared import captions
 
-REQUIRED = (
-    "schema_version", "training", "image", "label", "clean_class", "clean_probability",
-    "adversary_class", "adversary_probability", "epsilon", "attack", "network", "dataset",
-    "height", "width", "clean_pixels", "adversary_pixels",
-)  # fmt: skip
-SCHEMA_VERSION = 1
 CELL = 0.92  # inches
 RIGHT, WRONG = "#00795A", "#C14A00"
-
-Pixels = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image before one network; pixels of 0 to 1, ``(height, width)``."""
-
-    label: int
-    clean: Pixels
-    adversary: Pixels
-    clean_class: int
-    clean_probability: float
-    adversary_class: int
-    adversary_probability: float
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures by network, and what they are of."""
-
-    path: Path
-    pictures: dict[str, tuple[Picture, ...]]
-    epsilon: float
-    caption: str
-
-
-def load(path: Path) -> Gallery:
-    """Read the table that ``python -m sparring gallery`` wrote.
-
-    Raises:
-        InputError: if it is no such table.
-    """
-    rows = read_rows(path, REQUIRED, SCHEMA_VERSION)
-    if not rows:
-        raise InputError(path, "holds no picture")
-    pictures: dict[str, list[Picture]] = {}
-    for row in rows:
-        pictures.setdefault(str(row["training"]), []).append(
-            Picture(
-                int(row["label"]), _pixels(path, row, "clean_pixels"),
-                _pixels(path, row, "adversary_pixels"), int(row["clean_class"]),
-                float(row["clean_probability"]), int(row["adversary_class"]),
-                float(row["adversary_probability"]),
-            )
-        )  # fmt: skip
-    last = rows[-1]
-    caption = (
-        f"{last['dataset']}, network '{last['network']}', {str(last['attack']).replace('_', '-')} "
-        f"with epsilon {float(last['epsilon']):g}; perturbations from -epsilon (blue) to epsilon "
-        "(red)."
-    )
-    return Gallery(
-        path, {name: tuple(found) for name, found in pictures.items()}, float(last["epsilon"]),
-        caption,
-    )  # fmt: skip
-
-
-def _pixels(path: Path, row: dict[str, Any], column: str) -> Pixels:
-    height, width = int(row["height"]), int(row["width"])
-    try:
-        values = np.array([int(v) for v in str(row[column]).split()], float) / 1000
-        return values.reshape(height, width)
-    except ValueError:
-        raise InputError(
-            path, f"'{column}' of image {row['image']}: expected {height} x {width} thousandths"
-        ) from None
-
-
-def save(gallery: Gallery, folder: Path) -> list[Path]:
-    """Write ``<table>.svg`` and ``.png``, and ``<table>_perturbations`` likewise."""
-    written = []
-    for suffix, draw in _figures().items():
-        name = f"{gallery.path.stem}{suffix}"
-        written += files.save(partial(draw, gallery), folder, name)
-    return written
-
-
-def svgs(gallery: Gallery) -> dict[str, str]:
-    """Both figures as SVG text without a date, by name."""
-    return {
-        f"{gallery.path.stem}{suffix}": files.as_svg(partial(draw, gallery))
-        for suffix, draw in _figures().items()
-    }
-
-
-def _figures() -> dict[str, Callable[[Gallery], Figure]]:
-    """What a figure's name adds to the table's, and who draws it."""
-    return {"": draw_pictures, "_perturbations": draw_perturbations}
 
 
 def draw_pictures(gallery: Gallery) -> Figure:
@@ -141,7 +39,7 @@ def draw_pictures(gallery: Gallery) -> Figure:
                 for column in range(3)
             ]  # fmt: skip
             _draw_triple(axes, picture, gallery.epsilon)
-    figure.text(0.15 / width, 0.08 / height, gallery.caption, fontsize=6.3, color="#333333")
+    _write(figure, gallery, 0.15)
     return figure
 
 
@@ -166,7 +64,7 @@ def draw_perturbations(gallery: Gallery) -> Figure:
                 (CELL - 0.06) / height,
             ))  # fmt: skip
             _show(axis, image, None if row == 0 else gallery.epsilon)
-    figure.text(0.1 / width, 0.08 / height, gallery.caption, fontsize=6.3, color="#333333")
+    _write(figure, gallery, 0.1)
     return figure
 
 
@@ -201,3 +99,10 @@ def _judgement(axis: Axes, found: int, probability: float, label: int) -> None:
     axis.text(0.5, -0.04, f"{found}: {100 * probability:.1f} %", transform=axis.transAxes,
               ha="center", va="top", fontsize=6.6, color=RIGHT if found == label else WRONG,
               weight="normal" if found == label else "bold")  # fmt: skip
+
+
+def _write(figure: Figure, gallery: Gallery, left: float) -> None:
+    """The caption, on one line."""
+    width, height = figure.get_size_inches()
+    for line in captions.lines(gallery.caption, 100.0):
+        figure.text(left / width, 0.08 / height, line, fontsize=captions.SIZE, color="#333333")

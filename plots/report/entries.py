@@ -1,0 +1,176 @@
+"""What the report tells of one table."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.errors import InputError, UserError
+from harness.tables.table import details_path, read_cells
+from plots import registry
+from plots.report.charts import specification
+from plots.shared import captions, files, provenance
+from plots.shared.plot import Grid, Plot
+
+#: How rows that count came to be, where a table does not say.
+UNSAID = "measured"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in the page.
+
+    Attributes:
+        name: of its file.
+        svg: its element.
+        caption: in words.
+    """
+
+    name: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What any table says about itself.
+
+    Attributes:
+        rows: how many there are.
+        sources: how those that count came to be.
+        began, ended: when its first and last row were begun; empty where it does not tell.
+        machine: in words; empty where nobody tells.
+        environment: dotted names and values of what is known of it.
+        failed: rows whose launch did not end well.
+    """
+
+    rows: int
+    sources: tuple[str, ...]
+    began: str
+    ended: str
+    machine: str
+    environment: tuple[tuple[str, str], ...]
+    failed: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table that a plot is for.
+
+    Attributes:
+        name: of the table, without its ending.
+        file: the table.
+        plot: that draws it.
+        facts: about it.
+        figures, grids, text, headlines: what it shows; empty where it cannot be drawn.
+        chart: a Vega-Lite specification as JSON, or None.
+        reason: why it cannot be drawn, or None.
+    """
+
+    name: str
+    file: Path
+    plot: Plot
+    facts: Facts
+    figures: tuple[Figure, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    text: str = ""
+    headlines: tuple[str, ...] = ()
+    chart: Markup | None = None
+    reason: str | None = None
+
+    @property
+    def made_by(self) -> str:
+        """The command that made the table, or empty."""
+        return self.plot.makes.get(self.name, "")
+
+    @property
+    def drawn_by(self) -> str:
+        """The command that draws it."""
+        return f"python -m plots {self.plot.name} {self.file}"
+
+
+@dataclass(frozen=True)
+class Other:
+    """A table that no plot is for: it is a link."""
+
+    name: str
+    file: Path
+    facts: Facts
+
+
+def read(path: Path) -> Entry | Other:
+    """A table as the report shows it.
+
+    Raises:
+        InputError: if it is no table.
+    """
+    newest = max(plot.schema_version for plot in registry.declared())
+    try:
+        header, rows = read_cells(path, (), newest)
+    except (OSError, UnicodeDecodeError, csv.Error, InputError):
+        raise InputError(path, "not a table: expected CSV text in UTF-8 with as many cells in "
+                               "each row as in the header") from None  # fmt: skip
+    plot = registry.plot_for(header, details_path(path.parent, path.stem).is_file())
+    facts = _facts(path, rows)
+    if plot is None:
+        return Other(path.stem, path, facts)
+    try:
+        study = plot.read(path)
+        return _entry(path, plot, study, facts)
+    except InputError:
+        raise
+    except UserError as error:
+        return Entry(path.stem, path, plot, facts, reason=str(error))
+
+
+def _entry(path: Path, plot: Plot, study: Any, facts: Facts) -> Entry:
+    figures = []
+    for suffix, draw in plot.drawings(study).items():
+        with captions.apart() as told:
+            svg = files.as_svg(draw)
+        name = f"{path.stem}{suffix}"
+        figures.append(Figure(name, inline(svg, name), " ".join(told)))
+    grids = tuple(plot.grids(study))
+    chart = plot.chart(study)
+    return Entry(
+        path.stem, path, plot, facts, tuple(figures), grids,
+        "" if grids else plot.describe(study), tuple(plot.headlines(study)),
+        None if chart is None else specification(chart),
+    )  # fmt: skip
+
+
+def _facts(path: Path, rows: Sequence[Mapping[str, str]]) -> Facts:
+    good = [row for row in rows if row.get("status", "ok") == "ok"]
+    sources = dict.fromkeys(row.get("source") or UNSAID for row in good)
+    started = sorted(filter(None, (row.get("started_at", "") for row in rows)))
+    known = provenance.load(path)
+    last = max(good, key=lambda row: row.get("started_at", ""), default={}).get("environment", "")
+    machine = provenance.machine(known, last) if last in known else ""
+    if not machine:
+        told = {row["cpu"]: None for row in good if row.get("cpu")}
+        machine = "; ".join(told)
+    return Facts(
+        rows=len(rows),
+        sources=tuple(sources),
+        began=_day(started[:1]),
+        ended=_day(started[-1:]),
+        machine=machine,
+        environment=tuple(provenance.flat(known[last])) if last in known else (),
+        failed=len(rows) - len(good),
+    )
+
+
+def _day(moments: Sequence[str]) -> str:
+    return moments[0][:16].replace("T", " ") if moments else ""
+
+
+def inline(svg: str, name: str) -> Markup:
+    """An SVG element for use inside HTML; the prefix keeps identifiers of figures apart."""
+    element = svg[svg.index("<svg") :]
+    return Markup(re.sub(r'(id="|href="#|url\(#)', lambda found: f"{found[1]}{name}-", element))

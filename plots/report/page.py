@@ -1,0 +1,100 @@
+"""The page: what was run, what was found, a section for each plot, what is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from harness.errors import UserError
+from plots import registry
+from plots.report import charts
+from plots.report.entries import Entry, Other, read
+from plots.shared.plot import Plot
+from plots.shared.style import SOURCE_MEANINGS
+
+#: Tables that stand beside others and are no studies of their own.
+COMPANIONS = ("ranks", "points", "details", "environment")
+
+
+@dataclass(frozen=True)
+class Section:
+    """All tables that one plot is for."""
+
+    plot: Plot
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A study without a table, and the command that would make it."""
+
+    name: str
+    title: str
+    command: str
+
+
+def page(results: Path, place: Path | None = None) -> tuple[str, list[str]]:
+    """The page, and a sentence for each table that cannot be drawn.
+
+    Args:
+        results: the folder with the tables.
+        place: where the page will stand, for links to the tables; None: in that folder.
+
+    Raises:
+        UserError: if the folder is absent or holds no table.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: expected a folder with the tables of studies")
+    companions = {*COMPANIONS, *(e.suffix for plot in registry.declared() for e in plot.extras)}
+    tables = [
+        path for path in sorted(results.glob("*.csv"))
+        if path.stem.rpartition(".")[2] not in companions or "." not in path.stem
+    ]  # fmt: skip
+    if not tables:
+        raise UserError(f"{results}: no table to report on; run a study first")
+    found = [read(path) for path in tables]
+    entries = [one for one in found if isinstance(one, Entry)]
+    home = (place or results / "report.html").resolve().parent
+    html = _environment(home).get_template("report.html.j2").render(
+        sections=_sections(entries),
+        others=[one for one in found if isinstance(one, Other)],
+        missing=_missing({path.stem for path in tables}),
+        headlines=[entry for entry in entries if entry.headlines],
+        entries=entries,
+        meanings={**SOURCE_MEANINGS, "reference": "reference (another study's published number)",
+                  "predicted": "predicted (a bound, or a fitted law)"},
+        program=charts.program() if any(entry.chart for entry in entries) else "",
+    )  # fmt: skip
+    return html, [f"{entry.reason}" for entry in entries if entry.reason]
+
+
+def _environment(home: Path) -> jinja2.Environment:
+    templates = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(
+        loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["link"] = lambda file: Path(
+        os.path.relpath(file.resolve(), home)
+    ).as_posix()
+    return environment
+
+
+def _sections(entries: Sequence[Entry]) -> list[Section]:
+    plots = sorted(registry.declared(), key=lambda plot: (plot.place, plot.name))
+    found = [Section(plot, tuple(e for e in entries if e.plot is plot)) for plot in plots]
+    return [section for section in found if section.entries]
+
+
+def _missing(present: set[str]) -> list[Missing]:
+    plots = sorted(registry.declared(), key=lambda plot: (plot.place, plot.name))
+    return [
+        Missing(name, plot.title, command)
+        for plot in plots
+        for name, command in plot.makes.items()
+        if name not in present
+    ]
