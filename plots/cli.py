@@ -44,11 +44,7 @@ def command(plot: Plot) -> click.Command:
     def run(csv: Path, out: Path | None, formats: tuple[str, ...], **chosen: Any) -> None:
         study = plot.read(csv, **chosen)
         folder = out or csv.parent / "figures"
-        written = [
-            path
-            for suffix, draw in plot.drawings(study).items()
-            for path in files.save(draw, folder, f"{csv.stem}{suffix}", formats or plot.formats)
-        ]
+        written = plot.save(study, folder, csv.stem, formats)
         for extra in plot.extras:
             written.append((out or csv.parent if extra.beside else folder)
                            / f"{csv.stem}.{extra.suffix}.csv")  # fmt: skip

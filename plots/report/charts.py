@@ -63,7 +63,8 @@ def _drawn(chart: Chart) -> Any:
         legend=alt.Legend(orient="bottom") if len(sources) > 1 else None,
     )  # fmt: skip
     tooltip = [
-        alt.Tooltip("series:N", title="series"), alt.Tooltip("x:N" if words else "x:Q", title=chart.x_title),
+        alt.Tooltip("series:N", title="series"),
+        alt.Tooltip("x:N" if words else "x:Q", title=chart.x_title),
         alt.Tooltip("y:Q", title=chart.y_title), alt.Tooltip("low:Q", title="from"),
         alt.Tooltip("high:Q", title="to"), alt.Tooltip("source:N", title="source"),
     ]  # fmt: skip

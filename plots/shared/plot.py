@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from plots.shared import files
 from plots.shared.chart import Chart
 from plots.shared.files import Draw
 
@@ -112,6 +113,14 @@ class Plot:
         """Whether a table with these columns, and with or without details, is one of its own."""
         own = set(self.columns) <= set(header) and not set(self.without) & set(header)
         return own and (details or not self.details)
+
+    def save(self, study: Any, folder: Path, name: str, formats: Sequence[str] = ()) -> list[Path]:
+        """Write the figures of the table called ``name``; equal input gives equal bytes."""
+        return [
+            path
+            for suffix, draw in self.drawings(study).items()
+            for path in files.save(draw, folder, f"{name}{suffix}", formats or self.formats)
+        ]
 
 
 def pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -4,11 +4,13 @@ import pytest
 
 from harness.errors import UserError
 from harness.tables.table import format_csv, text_of
+from plots.attack_benchmark import PLOT
 from plots.attack_benchmark.figure import caption_of
-from plots.attack_benchmark.files import save
-from plots.attack_benchmark.table import REQUIRED, analyse, describe
+from plots.attack_benchmark.table import COLUMNS as REQUIRED
+from plots.attack_benchmark.table import analyse
+from plots.attack_benchmark.text import describe
 from plots.cli import main
-from plots.report import page
+from plots.report.page import page
 
 COLUMNS = (*REQUIRED, "order")
 #: Seconds of the fused attack in each round; the others take a multiple.
@@ -101,12 +103,12 @@ def test_training_has_a_figure_of_its_own(write, capsys, tmp_path):
              for e in ("svg", "pdf", "png")]  # fmt: skip
     assert sorted(p.name for p in (path.parent / "figures").iterdir()) == sorted(names)
     html, skipped = page(path.parent)
-    assert (html.count("<svg"), skipped) == (2, [])
+    assert (html.count("<figure>"), skipped) == (2, [])
 
 
 def test_a_run_of_training_alone(write, tmp_path):
     some = [row for row in rows_of(task="update") if row["threads"] == 1 or row["batch_size"] == 1]
-    written = save(analyse(write(some)), tmp_path / "figures")
+    written = PLOT.save(analyse(write(some)), tmp_path / "figures", "attack_benchmark")
     assert [path.name for path in written] == [
         f"attack_benchmark_training.{ending}" for ending in ("svg", "pdf", "png")
     ]
@@ -153,8 +155,8 @@ def test_few_rounds_have_no_interval(write, capsys):
 
 def test_the_figure_is_the_same_every_time(write, tmp_path):
     found = analyse(write(rows_of()))
-    first = [path.read_bytes() for path in save(found, tmp_path / "a")]
-    second = [path.read_bytes() for path in save(found, tmp_path / "b")]
+    first = [path.read_bytes() for path in PLOT.save(found, tmp_path / "a", "x")]
+    second = [path.read_bytes() for path in PLOT.save(found, tmp_path / "b", "x")]
     assert first == second
     assert first[2].startswith(b"\x89PNG")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from plots.scaling.caption import caption, fit_words
-from plots.scaling.figure import _legend, svg
+from plots.scaling.figure import _legend, draw
 from plots.scaling.table import analyse
 from plots.scaling.text import describe
+from plots.shared.files import as_svg
 from plots.shared.observations import select
 from plots.shared.style import looks
 from tests.plots.scaling_tables import Table, amdahl
@@ -76,7 +77,7 @@ def test_flagged_points_are_crossed_out_and_told_of(tmp_path):
     drawn = [point.cell.series for point in panel.drawn]
     labels = [handle.get_label() for handle in _legend(found, looks(drawn))]
     assert any("limited by the emulation" in label for label in labels)
-    assert svg(found) != svg(plain)
+    assert as_svg(lambda: draw(found)) != as_svg(lambda: draw(plain))
 
 
 def test_no_law_is_fitted_to_flagged_points(tmp_path):

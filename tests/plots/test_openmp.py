@@ -13,11 +13,11 @@ from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_
 from plots.cli import main
 from plots.openmp import attack as openmp_attack
 from plots.openmp import random as openmp_random
-from plots.openmp.figure import figures
+from plots.openmp.figure import drawings
 from plots.openmp.gradient import gradients
 from plots.openmp.table import analyse
 from plots.openmp.use_figure import draw_attacks
-from plots.report import page
+from plots.report.page import page
 from plots.shared.observations import select
 from plots.shared.style import SETTINGS
 
@@ -180,7 +180,7 @@ def test_the_studys_own_ends(tmp_path):
 
 def test_a_figure_is_the_same_every_time(folder):
     found = study(folder)
-    assert list(figures(found, None)) == ["chains", "random", "gradient", "attack"]
+    assert list(drawings(found, None)) == ["_chains", "_random", "_gradient", "_attack"]
     first, second = (text(draw_attacks(found, None)) for _ in range(2))
     assert first == second
 
@@ -206,7 +206,7 @@ def test_the_report_shows_it_as_what_it_is(folder):
     html, skipped = page(folder)
     assert skipped == []
     assert "task queue" in html
-    assert html.count("<svg") == 4
+    assert html.count("<figure>") == 4
 
 
 def test_a_study_without_details_is_refused(folder, capsys):

@@ -11,10 +11,11 @@ from scaling_tables import Table
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv
 from plots.cli import main
-from plots.report import page
-from plots.robustness.figure import looks, svg
+from plots.report.page import page
+from plots.robustness.figure import draw, looks
 from plots.robustness.table import analyse
 from plots.robustness.text import describe, verdicts_table
+from plots.shared.files import as_svg
 from plots.shared.observations import select
 
 FIXED = {
@@ -107,7 +108,7 @@ def test_refreshed_arms_say_nothing_of_age_and_are_drawn_hollow(tmp_path):
     _, stale, refreshed, other = looks(found.arms)
     assert stale["mfc"] == stale["color"] == refreshed["color"] != other["color"]
     assert refreshed["mfc"] == other["mfc"] == "white"
-    assert "hollow: refreshed" in svg(found).lower()
+    assert "hollow: refreshed" in as_svg(lambda: draw(found)).lower()
 
 
 def test_a_seed_that_failed_is_told_and_forbids_a_favourable_verdict(tmp_path):

@@ -136,7 +136,9 @@ def test_axis_goes_on_where_more_processes_were_measured(tmp_path):
 
 
 def test_svg_holds_no_date(tmp_path):
-    assert "<dc:date>" not in scaling_figure.svg(analysis_of(two_cores, tmp_path))
+    assert "<dc:date>" not in files.as_svg(
+        lambda: scaling_figure.draw(analysis_of(two_cores, tmp_path))
+    )
 
 
 def test_fits_table(tmp_path):

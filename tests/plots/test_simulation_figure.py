@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.tables.table import ROW_COLUMNS, format_csv
+from plots.shared import files
 from plots.simulation import figure as simulation_figure
 from plots.simulation import table as simulation
 
@@ -56,8 +57,11 @@ def test_measured_and_emulated_points_stand_beside_this_machine_s(table, tmp_pat
 
 
 def test_the_figure_is_the_same_each_time_and_names_its_sources(table, tmp_path):
-    written = simulation_figure.save(simulation.analyse(table), tmp_path / "a")
-    again = simulation_figure.save(simulation.analyse(table), tmp_path / "b")
+    def draw():
+        return simulation_figure.draw(simulation.analyse(table))
+
+    written = files.save(draw, tmp_path / "a", "simulation")
+    again = files.save(draw, tmp_path / "b", "simulation")
     for one, other in zip(written, again, strict=True):
         assert one.read_bytes() == other.read_bytes()
     legend = simulation_figure.draw(simulation.analyse(table)).legends[0]

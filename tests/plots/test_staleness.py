@@ -8,10 +8,11 @@ from scaling_tables import Table
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_of
 from plots.cli import main
-from plots.report import page
+from plots.report.page import page
 from plots.shared.observations import select
-from plots.staleness.figure import save
-from plots.staleness.table import Decay, analyse, describe
+from plots.staleness import PLOT
+from plots.staleness.table import Decay, analyse
+from plots.staleness.text import describe
 
 DETAILS = ("update", "batch", "generator", "first_version", "last_version", "staleness",
            "made_loss", "consumed_loss")  # fmt: skip
@@ -74,8 +75,8 @@ def test_quartiles():
 
 
 def test_the_figure_is_the_same_every_time(folder):
-    first = [path.read_bytes() for path in save(study(folder), folder / "a")]
-    second = [path.read_bytes() for path in save(study(folder), folder / "b")]
+    first = [path.read_bytes() for path in PLOT.save(study(folder), folder / "a", "x")]
+    second = [path.read_bytes() for path in PLOT.save(study(folder), folder / "b", "x")]
     assert first == second
     assert b"<svg" in first[0]
     assert first[1].startswith(b"\x89PNG")

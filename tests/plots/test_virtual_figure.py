@@ -6,8 +6,10 @@ import pytest
 
 from harness.errors import InputError
 from harness.tables.table import ROW_COLUMNS, format_csv
+from plots.shared import files
 from plots.virtual import figure as virtual_figure
 from plots.virtual import table as virtual
+from plots.virtual import text
 
 COLUMNS = (*ROW_COLUMNS, *(name for name in virtual.COLUMNS if name not in ROW_COLUMNS))
 
@@ -46,7 +48,7 @@ def test_seeds_are_one_group_and_stand_beside_the_studys_own_row(write):
     assert scaling[32, True].accuracies == (0.2, 0.4)
     assert scaling[32, False].mean == pytest.approx(0.55)
     assert [(g.interval, g.flow) for g in study.intervals()] == [(1, "live"), (4, "news 2")]
-    told = "\n".join(virtual.describe(study))
+    told = text.describe(study)
     assert "as in the study  live          2  0.300   0.200 to 0.400  0.141" in told
     lines = [line.split() for line in told.splitlines()[2:]]
     beside = [(epochs, p, interval, rest[-1]) for epochs, p, interval, *rest in lines]
@@ -71,8 +73,8 @@ def test_without_reference_rows_the_figure_has_none(write, tmp_path):
 
 def test_the_figure_is_the_same_each_time_and_has_a_panel_for_each_question(write, tmp_path):
     study = virtual.analyse(write(ROWS))
-    one = virtual_figure.save(study, tmp_path / "a")
-    other = virtual_figure.save(study, tmp_path / "b")
+    one = files.save(lambda: virtual_figure.draw(study), tmp_path / "a", "virtual")
+    other = files.save(lambda: virtual_figure.draw(study), tmp_path / "b", "virtual")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     figure = virtual_figure.draw(study)
     assert [axis.get_title(loc="left") for axis in figure.axes] == [
