@@ -40,6 +40,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 PEERS := $(VENV)/.ready-peers
+# Tests of one file share what they compile: they stay together.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 # The libraries that attacks are compared with, and what these truly import that is not here already.
 # Without --no-deps they would replace packages that Sparring uses and bring torchvision.
 PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
@@ -47,7 +49,8 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
-  openmp roofline simulation virtual report bench peers self-check test torture test-slurm package check format clean
+  openmp roofline simulation virtual report bench peers self-check test test-fast torture \
+  test-slurm package check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -64,6 +67,7 @@ help:
 	@echo "make bench            the speed of attacks, updates and iterations, beside other libraries'"
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
+	@echo "make test-fast        those that take little time and start no ranks"
 	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make package          wheel and sdist in dist/, each installed in a clean environment and tried"
@@ -173,8 +177,16 @@ bench: $(DEV)
 	@$(BIN)/python -m plots attack-benchmark $(results)/attack_benchmark.csv
 
 # Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
+# What starts no ranks runs on all cores at once. Ranks want the cores for themselves.
 test: $(DEV)
-	@$(BIN)/python -m pytest -m "not slurm"
+	@code=0; \
+	$(BIN)/python -m pytest -m "not slurm and not ranks" $(PARALLEL) || code=$$?; \
+	$(BIN)/python -m pytest -m "not slurm and ranks" || code=$$?; \
+	exit $$code
+
+# For who edits: neither ranks nor what takes long.
+test-fast: $(DEV)
+	@$(BIN)/python -m pytest -m "not slurm and not ranks and not slow" $(PARALLEL)
 
 self-check: $(READY)
 	@$(BIN)/python -m harness self-check --results $(results)

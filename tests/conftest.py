@@ -1,8 +1,14 @@
-"""Settings of all tests."""
+"""Settings of all tests, and which of them start ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +16,83 @@ from hypothesis import HealthCheck, settings
 # Shared machines stall for a second now and then: an example's time says nothing about the code.
 settings.register_profile("sparring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sparring")
+
+#: Helpers that start ranks, by name; what calls them is marked `ranks`.
+LAUNCHING = frozenset({"run_ranks", "find_launcher", "harness"})
+#: Programs that start ranks.
+LAUNCHERS = frozenset({"mpiexec", "mpiexec.hydra", "mpirun", "srun"})
+#: Files that take most of the CPU time, mostly to compile kernels: not in `make test-fast`.
+SLOW = frozenset(
+    """test_fused_engine test_fused_curves test_fused_pooling test_fused_eval_mode test_fused_ties
+    test_fused_attacks test_fused_in_place test_fused_training test_counted test_stages""".split()
+)
+#: Days for which a kernel that nobody reads is kept.
+KERNEL_DAYS = 7
+
+
+def reaches(function: Callable[..., object], names: frozenset[str]) -> bool:
+    """Whether a function of these tests, or one of them that it calls, uses one of the names."""
+    seen: set[types.CodeType] = set()
+    left: list[tuple[types.CodeType, dict[str, object]]] = []
+
+    def add(found: object) -> None:
+        found = getattr(found, "__wrapped__", found)
+        if (
+            isinstance(found, types.FunctionType)
+            and "tests" in Path(found.__code__.co_filename).parts
+        ):
+            left.append((found.__code__, found.__globals__))
+
+    add(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+    while left:
+        code, variables = left.pop()
+        if code in seen:
+            continue
+        seen.add(code)
+        if names.intersection(code.co_names):
+            return True
+        left += [(part, variables) for part in code.co_consts if isinstance(part, types.CodeType)]
+        for name in code.co_names:
+            add(variables.get(name))
+    return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, and what starts ranks, by itself or in a fixture."""
+    for item in items:
+        if item.path.stem in SLOW or item.path.parent.name == "experiments":
+            item.add_marker(pytest.mark.slow)
+        if not isinstance(item, pytest.Function) or item.get_closest_marker("ranks"):
+            continue
+        fixtures = [used for group in item._fixtureinfo.name2fixturedefs.values() for used in group]
+        if any(reaches(one, LAUNCHING) for one in (item.function, *(f.func for f in fixtures))):
+            item.add_marker(pytest.mark.ranks)
+
+
+_unmarked: list[str] = []  # what the running test started, which is not marked `ranks`
+_watched = False
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    if _watched and event == "subprocess.Popen":
+        words = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[1]]
+        words = [os.fsdecode(word) for word in words]
+        if any(Path(word).name in LAUNCHERS for word in words):
+            _unmarked.append(" ".join(words))
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def ranks_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that starts ranks unseen would run beside others, and disturb them."""
+    global _watched
+    _unmarked.clear()
+    _watched = request.node.get_closest_marker("ranks") is None
+    yield
+    _watched = False
+    assert not _unmarked, f"mark this test with pytest.mark.ranks: it starts {_unmarked[0]}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,9 +103,29 @@ def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def kernel_folder(config: pytest.Config, otherwise: Path) -> Path:
+    """Where all workers, and later runs, find the kernels that the tests' networks need.
+
+    In pytest's cache. A kernel's name is a hash of all that it is made from, so that an old one is
+    never taken for a new one.
+    """
+    if getattr(config, "cache", None) is None:
+        return otherwise
+    folder = config.cache.mkdir("kernels")
+    oldest = time.time() - KERNEL_DAYS * 86400
+    for kernel in folder.glob("*.so"):
+        with contextlib.suppress(OSError):
+            status = kernel.stat()
+            if max(status.st_atime, status.st_mtime) < oldest:
+                kernel.unlink()
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def engine_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """PyTorch where a test leaves the backend open, and kernels in a folder of this session.
+def engine_settings(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """PyTorch where a test leaves the backend open, and kernels in a folder of the tests'.
 
     Variables, so that they also hold in the processes and MPI ranks that tests start: a kernel
     takes seconds to compile, and the tests' small networks are many. Tests of the engine ask for
@@ -31,5 +134,6 @@ def engine_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARRING_BACKEND", "torch")
-        patch.setenv("SPARRING_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        folder = kernel_folder(pytestconfig, tmp_path_factory.getbasetemp() / "kernels")
+        patch.setenv("SPARRING_CACHE", str(folder))
         yield
