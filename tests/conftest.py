@@ -23,8 +23,18 @@ LAUNCHING = frozenset({"run_ranks", "find_launcher", "harness"})
 LAUNCHERS = frozenset({"mpiexec", "mpiexec.hydra", "mpirun", "srun"})
 #: Files that take most of the CPU time, mostly to compile kernels: not in `make test-fast`.
 SLOW = frozenset(
-    """test_fused_engine test_fused_curves test_fused_pooling test_fused_eval_mode test_fused_ties
-    test_fused_attacks test_fused_in_place test_fused_training test_counted test_stages""".split()
+    [
+        "test_fused_engine",
+        "test_fused_curves",
+        "test_fused_pooling",
+        "test_fused_eval_mode",
+        "test_fused_ties",
+        "test_fused_attacks",
+        "test_fused_in_place",
+        "test_fused_training",
+        "test_counted",
+        "test_stages",
+    ]
 )
 #: Days for which a kernel that nobody reads is kept.
 KERNEL_DAYS = 7
