@@ -20,9 +20,9 @@ model = nn.Sequential(*block(1, 16), *block(16, 32), nn.Flatten(), nn.Linear(32 
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 attack = sparring.PGD(epsilon=0.1, step_size=0.03, steps=5, random_start=True)
 
-# Every rank attacks its share; rank 0 updates on the whole minibatch, and normalises over it.
+# Every rank attacks and updates on its share, and normalises over the whole minibatch.
 trainer = sparring.Trainer(
-    model, optimizer, sparring.data.load("mnist-5k"), attack, strategy="sharded", threads=1
+    model, optimizer, sparring.data.load("mnist-5k"), attack, strategy="data_parallel", threads=1
 )
 trainer.fit(updates=updates)
 robust = trainer.accuracy(attack, images=500)

@@ -3,7 +3,9 @@
 import sys
 
 #: Modules of the optional packages that drawing needs.
-EXTRA = frozenset({"altair", "jinja2", "matplotlib", "pydantic", "scipy"})
+EXTRA = frozenset(
+    {"altair", "jinja2", "markupsafe", "matplotlib", "pydantic", "scipy", "vl_convert"}
+)
 
 if __name__ == "__main__":
     try:

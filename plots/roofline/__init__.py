@@ -101,6 +101,7 @@ PLOT = Plot(
             help="Print tables for a document (Markdown), and draw nothing.",
         ),
     ),
+    without=("stage",),  # the stages of the engine are parts of each other
     makes={"roofline": "make roofline"},
     title="Under the roofs",
     place=20,

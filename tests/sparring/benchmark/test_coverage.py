@@ -1,0 +1,93 @@
+"""The command ``python -m sparring networks``."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from click.testing import CliRunner
+from torch import nn
+
+from sparring import backends
+from sparring.backends import slower
+from sparring.benchmark.coverage import Timing
+from sparring.commands.cli import main
+from sparring.fused.network import Convolution, Network
+
+
+def small():
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+
+
+def refused():
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Hardswish(), nn.Linear(4, 3))
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, ["networks", *map(str, arguments)])
+
+
+def rows(folder):
+    with (folder / "networks.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+OWN = f"{__name__}:"
+
+
+def test_own_network_is_timed_in_turns(tmp_path):
+    result = invoke(
+        "--model", OWN + "small", "--input-shape", "1,2,3", "--time", "--rounds", 3,
+        "--batch-size", 2, "--steps", 2, "--results", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = rows(tmp_path)
+    assert [row["round"] for row in found] == ["0", "1", "2"] * 2
+    assert {row["competitor"] for row in found} >= {"fused"}
+    assert all(float(row["seconds"]) > 0 for row in found)
+    assert {(row["parameters"], row["attacks"], row["updates"]) for row in found} == {
+        ("43", "engine", "engine")
+    }
+
+
+def test_a_network_that_is_refused_has_its_reason(tmp_path):
+    result = invoke(
+        "--model", OWN + "refused", "--input-shape", "1,2,3", "--time", "--results", tmp_path
+    )
+    assert result.exit_code == 0, result.output
+    (row,) = rows(tmp_path)
+    assert (row["attacks"], row["seconds"]) == ("PyTorch", "")
+    assert "Hardswish" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(["--network", "AlexNet"], "no network of the corpus begins so"),
+     (["--model", "nowhere:net"], "expected module:callable"),
+     (["--model", OWN + "OWN"], "is not callable"),
+     (["--model", OWN + "small", "--input-shape", "2x3"], "expected channels,height,width"),
+     (["--model", OWN + "small", "--network", "VGG"], "not both")],
+)  # fmt: skip
+def test_bad_input_is_a_sentence(tmp_path, arguments, told):
+    result = invoke(*arguments, "--results", tmp_path)
+    assert result.exit_code != 0
+    assert told in result.output
+    assert not (tmp_path / "networks.csv").exists()
+
+
+def test_ratios_are_those_of_rounds():
+    timing = Timing([1.0, 2.0, 4.0], [3.0, 4.0, 20.0], "plain")
+    assert timing.ratios == [2.0, 3.0, 5.0]
+    assert timing.ratio == 3.0
+
+
+def test_auto_takes_pytorch_where_convolutions_are_wide(monkeypatch):
+    wide = backends.WIDE_CHANNELS
+    few, many = (
+        Convolution(channels, 8, 8, channels, 3, 1, relu=True, pool=False) for channels in (8, wide)
+    )
+    network = Network.__new__(Network)
+    monkeypatch.setattr(Network, "convolutions", (few,))
+    assert slower(network) == ""
+    monkeypatch.setattr(Network, "convolutions", (few, many))
+    assert f"convolutions of {wide} channels" in slower(network)
