@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from experiments.protocol.cli import main
 from experiments.protocol.kills import kill_once
 
+pytestmark = pytest.mark.ranks
+
 
 def run(*arguments):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])

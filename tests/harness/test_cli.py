@@ -265,12 +265,14 @@ def test_compare_of_what_cannot_be_compared(tmp_path):
     assert call("compare", first, second).exit_code == 2
 
 
+@pytest.mark.ranks
 def test_doctor_starts_two_ranks():
     result = call("doctor")
     assert result.exit_code == 0
     assert "ok     two ranks: started and reduced" in result.output
 
 
+@pytest.mark.ranks
 def test_memory_that_mpi_lacks_is_told_before_anything_is_launched(tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "_BYTES_A_RANK", 2**60)
     assert "fault  shared memory: /dev/shm has " in call("doctor").output

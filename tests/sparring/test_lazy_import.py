@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 import tomllib
@@ -49,5 +50,6 @@ def test_unknown_name_is_an_attribute_error():
 
 
 def test_version_is_the_projects():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sparring.__version__ == project["version"]
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
+    assert built["version"] == {"attr": "sparring.__version__"}
+    assert importlib.metadata.version("sparring") == sparring.__version__

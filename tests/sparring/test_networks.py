@@ -68,7 +68,9 @@ def test_networks_of_both_dtypes_start_at_the_same_point():
 
 
 def test_build_refuses_an_unknown_name():
-    with pytest.raises(ValueError, match="network must be one of madry, study, not 'resnet'"):
+    with pytest.raises(
+        ValueError, match="network must be one of madry, resnet20, study, not 'resnet'"
+    ):
         build("resnet", seed=0)
 
 
