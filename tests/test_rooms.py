@@ -79,6 +79,17 @@ def test_plots_know_the_harness_by_its_tables_only():
     assert not offences(files_of("plots"), foreign)
 
 
+def test_what_is_drawn_knows_nothing_else_that_is_drawn():
+    packages = [path.name for path in (ROOT / "plots").iterdir() if (path / "__init__.py").exists()]
+    for own in set(packages) - {"shared", "report"}:
+        others = {f"plots.{name}" for name in packages if name not in (own, "shared")}
+        others |= {"plots.cli", "plots.registry"}
+        assert not offences(
+            files_of(f"plots/{own}"),
+            lambda name, others=others: any(f"{name}.".startswith(f"{o}.") for o in others),
+        )
+
+
 def test_protocol_code_imports_no_torch():
     files = files_of("sparring/strategies", "sparring/compute/interface.py")
     assert not offences(files, in_rooms("torch"))
@@ -114,7 +125,7 @@ def layers_of(room: str) -> dict[str, set[str]]:
     return graph
 
 
-@pytest.mark.parametrize("room", ["harness"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_circle_between_folders(room):
     try:
         tuple(TopologicalSorter(layers_of(room)).static_order())
@@ -122,7 +133,7 @@ def test_no_circle_between_folders(room):
         pytest.fail(f"these import each other in a circle: {' <- '.join(error.args[1])}")
 
 
-@pytest.mark.parametrize("room", ["harness", "tests/harness"])
+@pytest.mark.parametrize("room", [*ROOMS, "tests"])
 def test_no_folder_of_more_than_15_modules(room):
     folders = {path.parent for path in files_of(room)}
     modules = {

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import plots
 from harness.cli import main as harness
 from kernels.commands.cli import main as kernels
 from kernels.declarations import registry
 from kernels.declarations.kernel import Case
 from kernels.samples import time_variants
+from plots.cli import plots as draw
+from plots.registry import plot_for
 from tests.mpi import run_ranks
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +28,7 @@ BLOCKS = dict(re.findall(r"```\w+\n# file: (\S+)\n(.*?)```", PAGE, re.S))
 def written(tmp_path):
     """The page's files, in a folder of their own."""
     for name, text in BLOCKS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -68,3 +72,14 @@ def test_a_machine(written):
     told = invoke(kernels, "machines", "laptop", "--folder", written)
     assert "320" in told  # GFLOP/s: 4 cores of 32 operations a cycle at 2.5 GHz
     assert "38.4" in told
+
+
+def test_a_plot(written, monkeypatch):
+    monkeypatch.setattr(plots, "__path__", [*plots.__path__, str(written)])
+    table = written / "trees.csv"
+    table.write_text("schema_version,age_years,height_m\n1,10,4.5\n1,20,9\n", encoding="utf-8")
+    assert "2 trees, the highest 9" in invoke(draw, "heights", table)
+    assert (written / "figures" / "trees.svg").is_file()
+    assert plot_for(["age_years", "height_m", "place"], False).name == "heights"
+    page = invoke(draw, "report", written)
+    assert "Trees" in (written / "report.html").read_text("utf-8"), page

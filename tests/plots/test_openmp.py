@@ -6,7 +6,6 @@ import io
 
 import matplotlib as mpl
 import pytest
-from scaling_tables import Table
 
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_of
@@ -20,6 +19,7 @@ from plots.openmp.use_figure import draw_attacks
 from plots.report.page import page
 from plots.shared.observations import select
 from plots.shared.style import SETTINGS
+from tests.plots.scaling_tables import Table
 
 WORKLOAD = "experiments.openmp:OpenMP"
 

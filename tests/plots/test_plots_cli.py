@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from scaling_tables import Table, amdahl, pipeline
 
 from plots.cli import main
+from tests.plots.scaling_tables import Table, amdahl, pipeline
 
 
 def strong(folder, **keywords):

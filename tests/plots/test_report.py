@@ -4,9 +4,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from scaling_tables import Table, amdahl, pipeline
 
 from plots.cli import main
+from tests.plots.scaling_tables import Table, amdahl, pipeline
 
 
 class Reader(HTMLParser):

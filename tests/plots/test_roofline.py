@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-from roofline_tables import HERE, THERE, kernels, write
 
 from harness.errors import InputError, UserError
 from plots.cli import main
@@ -15,6 +14,7 @@ from plots.roofline.figure import draw
 from plots.roofline.labels import Box, Label, place
 from plots.roofline.table import analyse
 from plots.roofline.text import describe, markdown
+from tests.plots.roofline_tables import HERE, THERE, kernels, write
 
 
 def study_of(path, **keywords):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from scaling_tables import Table
 
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv, text_of
@@ -13,6 +12,7 @@ from plots.shared.observations import select
 from plots.staleness import PLOT
 from plots.staleness.table import Decay, analyse
 from plots.staleness.text import describe
+from tests.plots.scaling_tables import Table
 
 DETAILS = ("update", "batch", "generator", "first_version", "last_version", "staleness",
            "made_loss", "consumed_loss")  # fmt: skip

@@ -6,7 +6,6 @@ import csv
 
 import numpy as np
 import pytest
-from scaling_tables import Table
 
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv
@@ -17,6 +16,7 @@ from plots.robustness.table import analyse
 from plots.robustness.text import describe, verdicts_table
 from plots.shared.files import as_svg
 from plots.shared.observations import select
+from tests.plots.scaling_tables import Table
 
 FIXED = {
     "baseline": "sequential", "endpoint": "pgd_40_accuracy", "margin": 0.01, "alpha": 0.05,

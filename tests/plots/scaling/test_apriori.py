@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from scaling_tables import BATCHES, Table, amdahl
 
 from plots.scaling import apriori
 from plots.scaling.apriori import Phases, Shards
 from plots.scaling.table import analyse
 from plots.shared.observations import select
+from tests.plots.scaling_tables import BATCHES, Table, amdahl
 
 PHASES = Phases(batches=10, generate=0.9, update=0.1, optimizer=0.02)
 

@@ -4,13 +4,13 @@ import io
 import matplotlib as mpl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from scaling_tables import BATCHES, Table, amdahl, pipeline
 
 from plots.scaling import figure as scaling_figure
 from plots.scaling.table import analyse
 from plots.scaling.text import FIT_COLUMNS, fits_table
 from plots.shared import files, style
 from plots.shared.observations import select
+from tests.plots.scaling_tables import BATCHES, Table, amdahl, pipeline
 
 LAWS = {"pipeline": pipeline(), "data_parallel": amdahl(0.03)}
 SHARED = {"adversary_steps": 32, "batch_size": 64, "updates": BATCHES, "dataset": "mnist-5k",

@@ -1,11 +1,11 @@
 import pytest
-from scaling_tables import BATCHES, OPTIMIZER, UPDATE, Table, amdahl, pipeline
 
 from harness.errors import UserError
 from plots.scaling.table import analyse
 from plots.shared.facets import split
 from plots.shared.observations import select
 from plots.shared.style import looks
+from tests.plots.scaling_tables import BATCHES, OPTIMIZER, UPDATE, Table, amdahl, pipeline
 
 
 def analysed(table, folder, kind="auto", **keywords):

@@ -17,7 +17,7 @@ from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
 from sparring.networks import Normalize
-from tests.kernels.counted import Counting, generic
+from tests.kernels.counts.counted import Counting, generic
 from tests.sparring.fused.fused_networks import conv, head
 
 #: Name to (image shape, layers).

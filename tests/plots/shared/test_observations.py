@@ -1,9 +1,9 @@
 import pytest
-from scaling_tables import Table
 
 from harness.errors import InputError, UserError
 from plots.scaling.speedup import by_launch
 from plots.shared.observations import select, text
+from tests.plots.scaling_tables import Table
 
 
 def reasons(selection):

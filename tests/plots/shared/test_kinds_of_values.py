@@ -18,7 +18,7 @@ from harness.tables.table import read_rows
 from plots.scaling.table import analyse
 from plots.shared.observations import select
 
-PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
+PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published"
 STUDY = """
 name = "naps"
 workload = "naps:Naps"
