@@ -15,7 +15,6 @@ from sparring.errors import SparringError
 
 if TYPE_CHECKING:
     from sparring.fused.engine import Engine
-    from sparring.fused.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -90,36 +89,11 @@ def engine_of(
     if isinstance(found, str):
         _fall_back(backend, model, found)
         return None
-    if backend == "auto" and (why := slower(found.network)):
-        _fall_back(backend, model, why)
-        return None
     if updates and found.only_attacks:
         _fall_back(backend, model, found.only_attacks, "updates")
         return None
     found.refresh()
     return found
-
-
-#: Channels from which PyTorch's convolutions are as fast as the engine's, and the share of a
-#: network's multiply-adds in such layers from which ``auto`` takes PyTorch. Measured by
-#: ``python -m sparring networks --time`` (docs/engine.md, "Wide networks").
-WIDE_CHANNELS, WIDE_SHARE = 128, 0.5
-
-
-def slower(network: Network) -> str:
-    """Why PyTorch computes a network about as fast as the engine, which serves it; or empty."""
-    whole = wide = 0
-    for layer in network.convolutions:
-        products = layer.conv_height * layer.conv_width * layer.weights
-        whole += products
-        if min(layer.in_channels, layer.out_channels) >= WIDE_CHANNELS:
-            wide += products
-    if whole == 0 or wide < WIDE_SHARE * whole:
-        return ""
-    return (
-        f"{wide / whole:.0%} of its products are in convolutions of {WIDE_CHANNELS} channels and "
-        'more, where PyTorch is as fast; backend="fused" takes the engine all the same'
-    )
 
 
 def pin(model: nn.Module, engine: Engine | None) -> None:

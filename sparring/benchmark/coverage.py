@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sparring import tables
-from sparring.backends import engine_of, slower
+from sparring.backends import engine_of
 from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
@@ -24,7 +24,7 @@ from sparring.errors import SparringError
 from sparring.fused.engine import Engine
 
 COLUMNS = (
-    "network", "input_shape", "parameters", "attacks", "updates", "auto", "reason", "competitor",
+    "network", "input_shape", "parameters", "attacks", "updates", "reason", "competitor",
     "batch_size", "steps", "threads", "round", "seconds", "cpu", "torch_version", "started_at",
 )  # fmt: skip
 
@@ -41,14 +41,12 @@ class Served:
     Attributes:
         parameters: numbers that are trained.
         attacks, updates: ``"engine"`` or ``"PyTorch"``.
-        auto: what ``backend="auto"`` attacks with.
         reason: why PyTorch, or empty.
     """
 
     parameters: int
     attacks: str
     updates: str
-    auto: str
     reason: str
 
 
@@ -107,13 +105,9 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     finally:
         quiet.setLevel(level)
     if isinstance(engine, str):
-        return Served(count, "PyTorch", "PyTorch", "PyTorch", engine), model
+        return Served(count, "PyTorch", "PyTorch", engine), model
     reason = engine.only_attacks
-    rule = slower(engine.network)
-    return Served(
-        count, "engine", "PyTorch" if reason else "engine", "PyTorch" if rule else "engine",
-        "; ".join(filter(None, (reason, rule))),
-    ), model  # fmt: skip
+    return Served(count, "engine", "PyTorch" if reason else "engine", reason), model
 
 
 def _asked(model: nn.Module, shape: tuple[int, ...]) -> Engine | str:
@@ -179,7 +173,7 @@ def rows(
     name, shape, _ = network
     common: dict[str, tables.Value] = {
         "network": name, "input_shape": "x".join(map(str, shape)), "parameters": about.parameters,
-        "attacks": about.attacks, "updates": about.updates, "auto": about.auto,
+        "attacks": about.attacks, "updates": about.updates,
         "reason": about.reason, "cpu": cpu_model(), "torch_version": torch.__version__,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip

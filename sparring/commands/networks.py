@@ -64,7 +64,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     torch.set_num_threads(chosen["threads"])
     table = coverage.Table(chosen["results"] / "networks.csv")
     times = {name: chosen[name] for name in ("batch_size", "steps")}
-    shown = RichTable("network", "parameters", "attacks", "updates", "auto")
+    shown = RichTable("network", "parameters", "attacks", "updates")
     if chosen["with_time"]:
         for heading in ("ms a batch", "other / engine", "range", "other"):
             shown.add_column(heading, justify="right")
@@ -79,7 +79,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
             )
             ratios.append(timing.ratio)
         table.append(coverage.rows(network, about, timing, **times))
-        cells = [network[0], f"{about.parameters:,}", about.attacks, about.updates, about.auto]
+        cells = [network[0], f"{about.parameters:,}", about.attacks, about.updates]
         if timing is not None:
             low, high = timing.ratios[0], timing.ratios[-1]
             cells += [

@@ -8,11 +8,8 @@ import pytest
 from click.testing import CliRunner
 from torch import nn
 
-from sparring import backends
-from sparring.backends import slower
 from sparring.benchmark.coverage import Timing
 from sparring.commands.cli import main
-from sparring.fused.network import Convolution, Network
 
 
 def small():
@@ -79,15 +76,3 @@ def test_ratios_are_those_of_rounds():
     timing = Timing([1.0, 2.0, 4.0], [3.0, 4.0, 20.0], "plain")
     assert timing.ratios == [2.0, 3.0, 5.0]
     assert timing.ratio == 3.0
-
-
-def test_auto_takes_pytorch_where_convolutions_are_wide(monkeypatch):
-    wide = backends.WIDE_CHANNELS
-    few, many = (
-        Convolution(channels, 8, 8, channels, 3, 1, relu=True, pool=False) for channels in (8, wide)
-    )
-    network = Network.__new__(Network)
-    monkeypatch.setattr(Network, "convolutions", (few,))
-    assert slower(network) == ""
-    monkeypatch.setattr(Network, "convolutions", (few, many))
-    assert f"convolutions of {wide} channels" in slower(network)
