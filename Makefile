@@ -40,6 +40,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 PEERS := $(VENV)/.ready-peers
+DOCS := $(VENV)/.ready-docs
 # Tests of one file share what they compile: they stay together.
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 # The libraries that attacks are compared with, and what these truly import that is not here already.
@@ -50,7 +51,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
   openmp roofline simulation virtual report bench peers self-check test test-fast torture \
-  test-slurm package check format clean
+  test-slurm package docs check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -71,6 +72,7 @@ help:
 	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make package          wheel and sdist in dist/, each installed in a clean environment and tried"
+	@echo "make docs             the documents and the library's reference as a site, in build/site"
 	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
 	@echo "make check            lint, formatting, types"
 	@echo "make setup            only the virtual environment (.venv)"
@@ -96,6 +98,10 @@ $(DEV): $(READY)
 
 $(PEERS): $(READY)
 	@$(PIP) --no-deps $(PEER_PACKAGES)
+	@touch $@
+
+$(DOCS): $(READY)
+	@$(PIP) --editable '.[all,docs]'
 	@touch $@
 
 # $(1): the study's name; $(2): the command of plots that draws it. Figures are drawn also when
@@ -202,6 +208,11 @@ test-slurm: $(DEV)
 # Each is installed by itself, with what pip takes for it, and tried outside this folder.
 package: $(DEV)
 	@$(BIN)/python tests/package.py dist
+
+# A link that leads nowhere is an error.
+docs: $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "wrote build/site/index.html"
 
 check: $(DEV)
 	@$(BIN)/ruff check .
