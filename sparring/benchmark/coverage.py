@@ -20,6 +20,7 @@ from sparring.backends import engine_of
 from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
+from sparring.benchmark.worker import AbsentError
 from sparring.errors import SparringError
 from sparring.fused.engine import Engine
 
@@ -162,7 +163,7 @@ def timed(
 def _there(name: str) -> bool:
     try:
         return bool(BUILDERS[name].version)
-    except SparringError:
+    except AbsentError:
         return False
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import pytest
 from click.testing import CliRunner
 from torch import nn
 
+from sparring.benchmark import coverage
+from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.coverage import Timing
 from sparring.commands.cli import main
 
@@ -32,7 +35,9 @@ def rows(folder):
 OWN = f"{__name__}:"
 
 
-def test_own_network_is_timed_in_turns(tmp_path):
+def test_own_network_is_timed_in_turns(tmp_path, monkeypatch):
+    absent = dataclasses.replace(BUILDERS["torchattacks"], package="no-such-package")
+    monkeypatch.setattr(coverage, "BUILDERS", {**BUILDERS, "torchattacks": absent})
     result = invoke(
         "--model", OWN + "small", "--input-shape", "1,2,3", "--time", "--rounds", 3,
         "--batch-size", 2, "--steps", 2, "--results", tmp_path,
@@ -40,7 +45,7 @@ def test_own_network_is_timed_in_turns(tmp_path):
     assert result.exit_code == 0, result.output
     found = rows(tmp_path)
     assert [row["round"] for row in found] == ["0", "1", "2"] * 2
-    assert {row["competitor"] for row in found} >= {"fused"}
+    assert {row["competitor"] for row in found} == {"fused", "plain"}
     assert all(float(row["seconds"]) > 0 for row in found)
     assert {(row["parameters"], row["attacks"], row["updates"]) for row in found} == {
         ("43", "engine", "engine")
