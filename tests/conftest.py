@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import forked
+
 # Shared machines stall for a second now and then: an example's time says nothing about the code.
 settings.register_profile("sparring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sparring")
@@ -103,6 +105,13 @@ def ranks_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     _watched = False
     assert not _unmarked, f"mark this test with pytest.mark.ranks: it starts {_unmarked[0]}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_ranks() -> Iterator[None]:
+    """What ranks are forks of ends with the tests."""
+    yield
+    forked.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,7 +32,8 @@ def point(tmp_path, monkeypatch):
 
 def test_every_strategy_is_emulated_with_its_messages(tmp_path):
     shared = SMALL | {"calibration": str(put(tmp_path))}
-    output = run_ranks(3, [str(Path(__file__).parent / "emulated_ranks.py"), json.dumps(shared)])
+    program = [str(Path(__file__).parent / "emulated_ranks.py"), json.dumps(shared)]
+    output = run_ranks(3, program, fork=False)  # these shall not import PyTorch
     result = json.loads(output.split("RESULT", 1)[1].splitlines()[0])
     assert not result["torch"]
     for variant, told in zip(VARIANTS, result["told"], strict=True):

@@ -22,6 +22,7 @@ from sparring.errors import SparringError
 from sparring.strategies import Pipeline
 from sparring.strategies.replay import Replay, load_arrivals
 from sparring.strategies.telemetry import BatchRecord
+from tests import forked
 
 PROGRAM = str(Path(__file__).with_name("trainer_ranks.py"))
 ROOT = Path(__file__).parents[2]
@@ -31,8 +32,10 @@ def launch(processes, job, folder, limit_seconds=90):
     """Run a job of trainer_ranks; exit code and output, with nothing of it left running."""
     launcher, log = find_launcher(), folder / "log"
     mark = f"trainer-{folder.name}"
+    # A rank that shall die is a process of its own, as users' are.
+    command = [sys.executable] if "deed" in job else forked.rank_command()
     outcome = run(
-        launcher.command(processes, 1, [sys.executable, PROGRAM, json.dumps(job)]),
+        launcher.command(processes, 1, [*command, PROGRAM, json.dumps(job)]),
         launcher.variables(processes, 1),
         mark=mark,
         log=log,
