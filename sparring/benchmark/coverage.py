@@ -22,6 +22,7 @@ from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.worker import AbsentError
 from sparring.errors import SparringError
+from sparring.fused import precision
 from sparring.fused.engine import Engine
 
 COLUMNS = (
@@ -119,6 +120,13 @@ def _asked(model: nn.Module, shape: tuple[int, ...]) -> Engine | str:
         return str(error).partition(": ")[2] or str(error)
     assert engine is not None
     return engine
+
+
+def checked(model: nn.Module, shape: tuple[int, ...]) -> precision.Errors:
+    """Compare the engine's gradients with float64's; the model's statistics change."""
+    engine = _asked(model, shape)
+    assert isinstance(engine, Engine)
+    return precision.measure(engine, model)
 
 
 def timed(

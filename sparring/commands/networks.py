@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparring.commands.option_types import FiniteRange
 from sparring.errors import SparringError
+
+if TYPE_CHECKING:
+    from sparring.fused.precision import Errors
 
 
 @click.command()
@@ -23,6 +26,9 @@ from sparring.errors import SparringError
 @click.option("--time/--no-time", "with_time", default=False, show_default=True,
               help="Also time attacks, in turns with torchattacks' (make peers), or else with the "
               "loop that papers' code has.")  # fmt: skip
+@click.option("--check/--no-check", default=False, show_default=True,
+              help="Also compare gradients with float64's, at batches of 1, 3, 17 and 64; exit "
+              "code 1 if one is off by a ten-thousandth of its largest entry.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True,
               help="Gradient steps of each attack.")  # fmt: skip
@@ -39,6 +45,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     \b
     python -m sparring networks
     python -m sparring networks --network ResNet --time
+    SPARRING_ISA=avx2 python -m sparring networks --check
     python -m sparring networks --model my_models:make_net --input-shape 3,32,32 --time
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     import torch
@@ -47,6 +54,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
 
     from sparring.benchmark import coverage
     from sparring.benchmark.corpus import CORPUS
+    from sparring.fused.precision import BOUND
 
     if model is not None and names:
         raise click.UsageError("give --network or --model, not both")
@@ -68,8 +76,11 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     if chosen["with_time"]:
         for heading in ("ms a batch", "other / engine", "range", "other"):
             shown.add_column(heading, justify="right")
+    if chosen["check"]:
+        for heading in ("median image", "PyTorch's", "worst image", "weights", "replaced"):
+            shown.add_column(heading, justify="right")
     shown.add_column("why not the engine")
-    ratios = []
+    ratios, wrong = [], []
     for network in found:
         about, made = coverage.served(network)
         timing = None
@@ -88,12 +99,32 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
             ]  # fmt: skip
         elif chosen["with_time"]:
             cells += ["", "", "", ""]
+        if chosen["check"] and about.attacks == "engine":
+            errors = coverage.checked(made, network[1])
+            cells += _told(errors)
+            if not errors.acceptable:
+                wrong.append(network[0])
+        elif chosen["check"]:
+            cells += ["", "", "", "", ""]
         shown.add_row(*cells, about.reason)
         click.echo(f"{network[0]}: {about.attacks}", err=True)
     Console(width=None if Console().is_terminal else 200).print(shown)
     if ratios:
         click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
     click.echo(f"rows added to {table.path}")
+    if wrong:
+        raise SparringError(
+            f"gradients of {', '.join(wrong)} are off by {BOUND:g} of their largest entry, or more"
+        )
+
+
+def _told(errors: Errors) -> list[str]:
+    """An accuracy's cells."""
+    numbers = (errors.median, errors.torch_median, errors.worst)
+    weights = "" if errors.weights is None else f"{errors.weights:.1e}"
+    return [
+        *(f"{number:.1e}" for number in numbers), weights, f"{errors.replaced} of {errors.images}"
+    ]  # fmt: skip
 
 
 def _shape(text: str) -> tuple[int, ...]:

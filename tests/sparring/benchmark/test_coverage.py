@@ -62,6 +62,17 @@ def test_a_network_that_is_refused_has_its_reason(tmp_path):
     assert "Hardswish" in row["reason"]
 
 
+def test_gradients_are_checked(tmp_path, monkeypatch):
+    arguments = ("--model", OWN + "small", "--input-shape", "1,2,3", "--check")
+    result = invoke(*arguments, "--results", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "of 85" in result.output
+    monkeypatch.setattr("sparring.fused.precision.BOUND", 1e-12)
+    result = invoke(*arguments, "--results", tmp_path)
+    assert result.exit_code == 1
+    assert f"gradients of {OWN}small are off by 1e-12" in str(result.exception or result.output)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [(["--network", "AlexNet"], "no network of the corpus begins so"),
