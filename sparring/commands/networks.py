@@ -113,7 +113,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
         click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
     click.echo(f"rows added to {table.path}")
     if wrong:
-        raise SparringError(
+        raise click.ClickException(
             f"gradients of {', '.join(wrong)} are off by {BOUND:g} of their largest entry, or more"
         )
 
