@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -65,9 +64,14 @@ def _cores_of(cpus: Iterable[int]) -> tuple[Core, ...]:
     return tuple(Core(*key, tuple(members)) for key, members in sorted(grouped.items()))
 
 
+def host_name() -> str:
+    """This host's name as the system knows it, without what every rank would import for it."""
+    return os.uname().nodename
+
+
 def node_name() -> str:
     """This node's name as the scheduler knows it, else as the system does."""
-    return allocation().node or socket.gethostname()
+    return allocation().node or host_name()
 
 
 def cgroup_core_limit() -> float | None:

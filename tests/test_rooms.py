@@ -182,11 +182,13 @@ def test_help_of_commands_keeps_its_lines():
     assert not raw
 
 
-def test_ranks_load_nothing_that_they_do_not_use():
-    """Every rank of every launch waits for its imports."""
-    code = "import harness.launch.worker, sys; print(*sys.modules)"
+@pytest.mark.parametrize("program", ["worker", "answers"])
+def test_ranks_load_nothing_that_they_do_not_use(program):
+    """Every rank of every launch waits for its imports, and every run for the workload's answer."""
+    code = f"import harness.launch.{program}, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    heavy = {"psutil", "pydantic", "numpy", "click", "rich", "dataclasses", "inspect", "traceback"}
+    heavy = {"psutil", "pydantic", "numpy", "click", "rich", "dataclasses", "inspect", "traceback",
+             "socket", "datetime", "subprocess"}  # fmt: skip
     assert not heavy.intersection(result.stdout.split())

@@ -1,32 +1,25 @@
 """Ask the workload whether it can run the points at all, before anything is launched.
 
 A misspelt parameter or a missing data folder is bad input and no failed measurement: it is told at
-once and leaves no row. Run as a program (``python -m harness.launch.preflight``) this is the
-process that imports the workload, so that the harness's own never does. Question and answer go
-through files without names, of which nothing is left however we end.
+once and leaves no row. A process of its own imports the workload (`harness.launch.answers`), so
+that the harness's own never does. Question and answer go through files without names, of which
+nothing is left however we end.
 """
 
 from __future__ import annotations
-
-import sys
-
-if __name__ == "__main__":
-    from harness import current_folder
-
-    current_folder.leave()
 
 import json
 import logging
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
 from harness.files import naming
-from harness.launch.loading import RESULTS, load_class
+from harness.launch.loading import RESULTS
 from harness.launch.process import MARK, die_with_parent, kill_tree
 from harness.study.command import check_command
 from harness.study.points import Point, point_id
@@ -108,7 +101,7 @@ def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, 
             json.dump(question, asked)
             asked.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness.launch.preflight", str(answered.fileno())],
+            [sys.executable, "-m", "harness.launch.answers", str(answered.fileno())],
             env={**os.environ, RESULTS: str(results), MARK: mark},
             stdin=asked, stdout=said, stderr=said, pass_fds=[answered.fileno()],
             start_new_session=True, preexec_fn=die_with_parent,
@@ -143,42 +136,3 @@ def _wait(process: subprocess.Popen[bytes], limit: float, asked: str) -> int | N
         return process.wait(limit - patience)
     except subprocess.TimeoutExpired:
         return None
-
-
-def main(answered: int) -> None:
-    """Answer the question that stands on standard input."""
-    question = json.load(sys.stdin)
-    with os.fdopen(answered, "w", encoding="utf-8") as file:
-        file.write(json.dumps(_answer_to(question)))
-
-
-def _answer_to(question: dict[str, Any]) -> dict[str, Any]:
-    name, method, points = question["workload"], question["method"], question["points"]
-    try:
-        workload = load_class(name, question["search_path"])
-        for required in ("setup", "run", "teardown"):
-            if not callable(getattr(workload, required, None)):
-                raise ValueError(f"{name} has no method '{required}'; expected one")
-        answers = points
-        if method == "check":
-            for parameters in points if hasattr(workload, "check") else ():
-                workload.check(parameters)
-        elif hasattr(workload, "plan"):
-            answers = [workload.plan(parameters) for parameters in points]
-            json.dumps(answers)  # parameters are what JSON can hold
-    except SystemExit as error:
-        reason = f"it ended the program (sys.exit({error.code!r})) when it was imported or in "
-        return {"refused": f"{reason}{method}(); expected a return, or a ValueError"}
-    except Exception as error:  # whatever it is, it becomes a sentence
-        return {"refused": _sentence(error)}
-    return {"answers": answers}
-
-
-def _sentence(error: Exception) -> str:
-    told = " ".join(str(error).split())
-    expected = isinstance(error, ValueError | UserError)
-    return told if expected and told else f"{type(error).__name__}: {told}"
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

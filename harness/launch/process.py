@@ -179,12 +179,21 @@ def kill_marked(marks: set[str]) -> None:
 
 def _marked(marks: set[str]) -> list[psutil.Process]:
     found = []
-    for other in psutil.process_iter():
+    for pid in psutil.pids():
         # Processes of other users hide their environment, and ours may end while we look.
         with contextlib.suppress(psutil.Error, OSError):
-            if other.pid != os.getpid() and other.environ().get(MARK) in marks:
-                found.append(other)
+            if pid != os.getpid() and _mark_of(pid) in marks:
+                found.append(psutil.Process(pid))
     return found
+
+
+def _mark_of(pid: int) -> str | None:
+    """The mark in a process's environment, which is bytes that end in NUL (proc(5))."""
+    if sys.platform != "linux":
+        return psutil.Process(pid).environ().get(MARK)
+    start = f"{MARK}=".encode()
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next((os.fsdecode(w[len(start) :]) for w in words if w.startswith(start)), None)
 
 
 def living_descendants(pid: int, word: str) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterable
 from pathlib import Path
+
+from harness.machine import host_name
 
 PLACE = Path("/dev/shm")
 _PREFIX = "mpich_shm_"
@@ -23,7 +24,7 @@ _BYTES_A_RANK = 1_061_440
 def note(folder: Path) -> None:
     """Note which segments this process has, for `remove`; call it when MPI has started."""
     for segment in _mapped(Path("/proc/self/maps")):
-        (folder / f"{_NOTE}:{socket.gethostname()}:{segment}").touch()
+        (folder / f"{_NOTE}:{host_name()}:{segment}").touch()
 
 
 def segments_of(process: int) -> set[str]:
@@ -41,7 +42,7 @@ def remove(folder: Path, seen: Iterable[str] = ()) -> None:
         seen: further ones, that its ranks were seen to have.
     """
     noted = {path.name.rpartition(":")[2] for path in
-             folder.glob(f"{_NOTE}:{socket.gethostname()}:{_PREFIX}*")}  # fmt: skip
+             folder.glob(f"{_NOTE}:{host_name()}:{_PREFIX}*")}  # fmt: skip
     left = {segment for segment in noted.union(seen) if (PLACE / segment).exists()}
     if not left:
         return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.machine import cgroup_core_limit, cores
+from harness.machine import cgroup_core_limit, cores, host_name
 
 
 class Seat(NamedTuple):
@@ -26,7 +25,7 @@ class Seat(NamedTuple):
 def own_seat() -> Seat:
     """The seat of this process; call it when it is bound."""
     allowed = frozenset((core.socket, core.core) for core in cores())
-    return Seat(socket.gethostname(), allowed, cgroup_core_limit())
+    return Seat(host_name(), allowed, cgroup_core_limit())
 
 
 def share_cores(seats: Iterable[Seat], threads: int) -> bool:

@@ -70,10 +70,24 @@ def provenance() -> dict[str, Any]:
         "topology": [[core.socket, core.core, list(core.cpus)] for core in machine.cores()],
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},
         "scheduler": _scheduler(),
-        "packages": dict(
-            sorted({d.name: d.version for d in metadata.distributions() if d.name}.items())
-        ),
+        "packages": dict(sorted(_installed().items())),
     }
+
+
+def _installed() -> dict[str, str]:
+    """Name and version of each installed package.
+
+    The first lines of their metadata tell both; `importlib.metadata` parses all of it for each,
+    descriptions included, which takes longer than a launch.
+    """
+    found: dict[str, str] = {}
+    for package in metadata.distributions():
+        text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+        header, _, _ = text.partition("\n\n")
+        told = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
+        if "Name" in told and "Version" in told:
+            found.setdefault(told["Name"].strip(), told["Version"].strip())
+    return found
 
 
 def _scheduler() -> dict[str, str]:
