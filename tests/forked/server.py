@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import random
@@ -22,14 +23,14 @@ _PR_SET_PDEATHSIG = 1
 _DESCRIPTORS = 8  # of one client, at most
 
 
+#: The first optimizer of a process imports torch._dynamo, in more than a second.
+PRELOADED = ("numpy", "torch", "torch._dynamo", "sparring", "sparring.strategies")
+
+
 def preload() -> None:
     """Import what takes long. Not MPI: it is initialised by its import, in each rank."""
-    import numpy  # noqa: F401
-    import torch  # noqa: F401
-
-    import sparring
-    import sparring.strategies  # noqa: F401
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     assert "mpi4py.MPI" not in sys.modules
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page of these
