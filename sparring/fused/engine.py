@@ -225,7 +225,7 @@ class Engine:
         if self._trained is not None:
             return self._trained
         if self._own is None:
-            folding = Folding(self.parameters, self._recognised.norms)
+            folding = self._recognised.folding()
             self._own = ModelWeights(self.space, self._libraries[0], folding)
         if self._stale:
             self._stale = False  # first: another thread's `refresh` in the middle is not to be lost
@@ -254,14 +254,14 @@ class Engine:
                 if parameter is not None and weight is not None:
                     wanted.append(twins[id(parameter)].requires_grad_(True))
                     wanted[-1].data.copy_(weight)
-            norms = [
-                None if norm is None else cast("BatchNorm", modules[norm])
-                for norm in self._recognised.norms
-            ]
-            for norm in norms:
+            norms, before = (
+                [None if norm is None else cast("BatchNorm", modules[norm]) for norm in some]
+                for some in (self._recognised.norms, self._recognised.norms_before)
+            )
+            for norm in (*norms, *before):
                 if norm is not None:
                     _randomize(norm, generator)
-            folding = Folding(weights, norms)
+            folding = Folding(weights, norms, before)
             folding.look()
             packed = self.space.zeros()
             self.space.pack(folding.tensors, packed)

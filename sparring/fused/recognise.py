@@ -14,7 +14,7 @@ from typing import cast
 
 from torch import nn
 
-from sparring.fused.folding import BatchNorm
+from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.network import Network
 from sparring.fused.recognition.checks import check_modules, check_parameters
 from sparring.fused.recognition.fingerprint import fingerprint
@@ -35,13 +35,19 @@ class Recognised:
             None where a layer has no bias. They are the model's own objects.
         norms: for each layer the model's batch normalisation that follows it, None where none
             does. In eval mode it is an affine map, which is part of the layer (`Folding`).
+        norms_before: the same of those that come before a layer.
         only_attacks: why these layers are not what updates need; empty if they are.
     """
 
     network: Network
     parameters: tuple[nn.Parameter | None, ...]
     norms: tuple[BatchNorm | None, ...]
+    norms_before: tuple[BatchNorm | None, ...]
     only_attacks: str = ""
+
+    def folding(self) -> Folding:
+        """The numbers that kernels are to read, of the model's own."""
+        return Folding(self.parameters, self.norms, self.norms_before)
 
 
 def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
@@ -67,7 +73,7 @@ def recognise(model: nn.Module, image_shape: tuple[int, ...]) -> Recognised:
     check_parameters(model)
     evaluated = _in_mode(model, shape, training=False)
     used = {id(parameter) for parameter in evaluated.parameters}
-    for norm in evaluated.norms:
+    for norm in (*evaluated.norms, *evaluated.norms_before):
         used |= set() if norm is None else set(map(id, norm.parameters()))
     for name, parameter in model.named_parameters():
         if id(parameter) not in used:
@@ -95,5 +101,8 @@ def _in_mode(model: nn.Module, shape: tuple[int, ...], training: bool) -> Recogn
         walk.visit(node, traced)
     network, chain = walk.result()
     originals = dict(zip(traced.modules(), model.modules(), strict=True))
-    norms = [None if norm is None else cast("BatchNorm", originals[norm]) for norm in chain.norms]
-    return Recognised(network, tuple(chain.parameters), tuple(norms))
+    norms, before = (
+        tuple(None if norm is None else cast("BatchNorm", originals[norm]) for norm in some)
+        for some in (chain.norms, chain.norms_before)
+    )
+    return Recognised(network, tuple(chain.parameters), norms, before)

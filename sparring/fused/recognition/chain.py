@@ -19,6 +19,7 @@ from sparring.fused.network import (
     Front,
     Network,
 )
+from sparring.fused.recognition.branches import branch
 from sparring.fused.recognition.unsupported import UnsupportedError
 from sparring.fused.recognition.values import Value
 
@@ -46,6 +47,8 @@ class Chain:
         shared: those whose outputs are taken more than once: nothing may become part of them.
         parameters: weight and bias of each layer, None where it has no such thing.
         norms: for each layer the batch normalisation that follows it, None where none does.
+        norms_before: the same of those that come before it.
+        waiting: a batch normalisation for the linear layer that comes next.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -58,6 +61,8 @@ class Chain:
         self.dense: list[Dense] = []
         self.parameters: list[nn.Parameter | None] = []
         self.norms: list[BatchNorm | None] = []
+        self.norms_before: list[BatchNorm | None] = []
+        self.waiting: BatchNorm | None = None
 
     def network(self) -> Network:
         """The whole network.
@@ -74,32 +79,43 @@ class Chain:
             raise UnsupportedError(
                 f"an activation ({name}) follows the last linear layer, whose output is logits"
             )
-        self._check_takers()
+        if self.waiting is not None:
+            raise UnsupportedError(
+                "a BatchNorm1d is followed by no linear layer, into which the fused engine folds it"
+            )
+        self._check_used()
+        self._branch()
         plain = all(taken == (number - 1,) for number, taken in enumerate(self.sources))
         sources = () if plain else tuple(self.sources)
         front, dense = tuple(self.front), tuple(self.dense)
         return Network(self._shape, self.mean, self.std, front, dense, sources)
 
-    def _check_takers(self) -> None:
-        """Refuse what is no graph of the kernels' (``cpp/graph.hpp``)."""
-        takers: dict[int, list[int]] = {n: [] for n in range(IMAGE, len(self.front))}
-        for number, sources in enumerate([*self.sources, (len(self.front) - 1,)]):
-            for source in sources:
-                takers[source].append(number)
-        for some in takers.values():
-            if not some:
-                raise UnsupportedError("the model's forward computes a value that it does not use")
-            if len(some) > 2:
-                raise UnsupportedError(
-                    f"a value is taken by {len(some)} layers; the fused engine takes two at most"
-                )
-            if len(some) == 2 and all(self._adds(number) for number in some):
-                raise UnsupportedError(
-                    "a value takes part in two additions; the fused engine takes one"
-                )
+    def _check_used(self) -> None:
+        """Refuse a model that computes what it does not use."""
+        taken = {source for sources in self.sources for source in sources} | {len(self.front) - 1}
+        if not taken >= {*range(IMAGE, len(self.front))}:
+            raise UnsupportedError("the model's forward computes a value that it does not use")
 
-    def _adds(self, number: int) -> bool:
-        return number < len(self.front) and len(self.sources[number]) > 1
+    def _branch(self) -> None:
+        """Bring branches into the kernels' form (``cpp/graph.hpp``)."""
+        if not self.front:
+            return
+        channels, height, width = self._shape  # rows of features come before linear layers alone
+        placed = branch(self.front, self.sources, (channels, height, width))
+        if len(placed) == len(self.front):
+            return
+        old = [one.number for one in placed]
+        old += range(len(self.front), len(self.norms))
+        both: list[nn.Parameter | None] = []
+        for number in old:
+            both += (None, None) if number is None else self.parameters[2 * number : 2 * number + 2]
+        self.parameters = both
+        self.norms = [None if number is None else self.norms[number] for number in old]
+        self.norms_before = [
+            None if number is None else self.norms_before[number] for number in old
+        ]
+        self.front = [one.layer for one in placed]
+        self.sources = [one.sources for one in placed]
 
     @property
     def last(self) -> int:
@@ -112,11 +128,18 @@ class Chain:
             return None
         return self.front[value.layer]
 
+    def check_waiting(self) -> None:
+        """Refuse what comes between a batch normalisation and the linear layer that takes it."""
+        if self.waiting is not None:
+            raise UnsupportedError(
+                "follows a BatchNorm1d, which the fused engine folds into the next linear layer"
+            )
+
     def takes_norm(self, value: Value) -> bool:
         """Whether a value's batch normalisation can be folded into the layer that it comes from."""
         if self.dense:
             dense = self.dense[-1]
-            bare = not (dense.relu or dense.curve)
+            bare = not (dense.relu or dense.curve or self.waiting)
             return bare and value.layer == self.last and self.norms[-1] is None
         layer = self.own(value)
         bare = isinstance(layer, Convolution | AnyConvolution) and not layer.relu and not layer.pool
@@ -127,6 +150,7 @@ class Chain:
         self.link(layer, *inputs)
         self.parameters += (None, None)
         self.norms.append(None)
+        self.norms_before.append(None)
         return (layer.out_channels, layer.out_height, layer.out_width)
 
     def link(self, layer: Front, *inputs: Value) -> None:
@@ -136,6 +160,7 @@ class Chain:
 
     def activate(self, curve: Curve, input: Value) -> None:
         """Append an activation."""
+        self.check_waiting()
         if self.dense:
             if self.dense[-1].relu or self.dense[-1].curve:
                 raise UnsupportedError("is the second activation after one linear layer")
@@ -161,3 +186,5 @@ class Chain:
                 raise UnsupportedError(f"shares its {name} with another layer, or is used twice")
             self.parameters.append(value)
         self.norms.append(None)
+        self.norms_before.append(self.waiting)
+        self.waiting = None

@@ -72,9 +72,11 @@ def _batch_norm(chain: Chain, input: Value, layer: BatchNorm) -> Shape:
         chain.norms[input.layer] = layer
         return input.shape
     if not images:
-        raise UnsupportedError(
-            "does not directly follow a linear layer, into which the fused engine folds it"
-        )
+        chain.check_waiting()
+        if input.layer in chain.shared or input.layer != chain.last:
+            raise UnsupportedError("is given a value that other layers take, too")
+        chain.waiting = layer
+        return input.shape
     channels, rows, columns = input.shape
     shape = chain.append(Affine(channels, rows, columns), input)
     chain.norms[-1] = layer

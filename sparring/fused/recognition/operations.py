@@ -32,6 +32,7 @@ from sparring.fused.recognition.values import BatchSize, Storage, Value
 
 def relu(chain: Chain, input: Value, inplace: bool = False) -> Shape:
     """F.relu and its kin."""
+    chain.check_waiting()
     if chain.dense:
         if chain.dense[-1].curve:
             raise UnsupportedError("is the second activation after one linear layer")

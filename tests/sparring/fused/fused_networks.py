@@ -12,7 +12,6 @@ from torch.nn import functional as F  # noqa: N812
 from sparring.attacks.objectives import cross_entropy, log_odds, margin, study
 from sparring.fused.building.build import Isa, Job, build_all
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
-from sparring.fused.folding import Folding
 from sparring.fused.header import header
 from sparring.fused.layouts import Layout, layouts_of
 from sparring.fused.library import Library, pointers
@@ -166,6 +165,14 @@ EVAL_NETWORKS = {
             nn.BatchNorm1d(4),
         ],
     ),
+    "norms-before": (  # linear layers that take in what normalises their inputs
+        (2, 5, 6),
+        lambda: [
+            *conv(2, 5, 2), nn.Flatten(), nn.BatchNorm1d(100), nn.Linear(100, 18),
+            nn.BatchNorm1d(18), nn.ReLU(), nn.BatchNorm1d(18, affine=False), nn.Dropout(0.5),
+            nn.Linear(18, 7, bias=False), nn.ReLU(), nn.BatchNorm1d(7), nn.Linear(7, 3),
+        ],
+    ),
     "dropout": (
         (1, 6, 5),
         lambda: [
@@ -243,6 +250,18 @@ class Mean(nn.Module):
         return x.mean((2, 3))
 
 
+class Many(nn.Module):
+    """A value that five layers take, two of them additions."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, channels, 1)
+        self.wide = nn.Conv2d(channels, channels, 5, padding=2)
+
+    def forward(self, x):
+        return x + (x + self.narrow(x) + (F.avg_pool2d(x, 1) + torch.tanh(self.wide(x))))
+
+
 #: The same, with branches; those that a train mode changes come second.
 GRAPH_NETWORKS = {
     "residual": (
@@ -268,6 +287,10 @@ GRAPH_NETWORKS = {
             ),
             nn.ZeroPad2d((1, 0, 2, 1)), *conv(17, 8, 3), Mean(), nn.Linear(8, 3),
         ],
+    ),
+    "many": (  # the image, too
+        (2, 7, 6),
+        lambda: [Many(2), *conv(2, 5, 3, padding=1), Many(5), nn.MaxPool2d(2), *head(45, 3)],
     ),
     "nested": (  # a skip over skips, and branches that end in different orders
         (2, 8, 7),
@@ -377,7 +400,7 @@ class Sample:
     def parameters(self):
         """Weight and bias by turns, None for a bias that there is not, as kernels read them."""
         found = recognise(self.model, tuple(self.x.shape[1:]))
-        folding = Folding(found.parameters, found.norms)
+        folding = found.folding()
         folding.look()
         return folding.tensors
 

@@ -16,7 +16,6 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations, prune
 
 from sparring.errors import SparringError
-from sparring.fused.folding import Folding
 from sparring.fused.network import (
     IMAGE,
     Activation,
@@ -87,9 +86,9 @@ def compute(recognised: Recognised, x: torch.Tensor) -> torch.Tensor:
     if network.mean:
         mean, std = torch.tensor(network.mean), torch.tensor(network.std)
         x = (x - mean.reshape(channels, 1, 1)) / std.reshape(channels, 1, 1)
-    folding = Folding(recognised.parameters, recognised.norms)
+    folding = recognised.folding()
     folding.look()
-    if any(recognised.norms):
+    if any(recognised.norms + recognised.norms_before):
         parameters = iter(folding.tensors)
     values = {IMAGE: x}
     for number, (layer, sources) in enumerate(zip(network.front, network.taken(), strict=True)):
@@ -495,6 +494,8 @@ def models(draw):
         if draw(st.booleans()):
             layers.append(statistics(nn.BatchNorm1d(size, affine=draw(st.booleans()))))
         sometimes(draw(st.sampled_from([nn.ReLU, nn.SiLU, nn.Sigmoid]))())
+        if isinstance(layers[-1], nn.ReLU | nn.SiLU | nn.Sigmoid) and draw(st.booleans()):
+            layers.append(statistics(nn.BatchNorm1d(size, affine=draw(st.booleans()))))
         sometimes(nn.Dropout(draw(st.sampled_from([0.0, 0.5]))))
     layers.append(nn.Linear(size, draw(st.integers(1, 5))))
     cut = draw(st.integers(0, len(layers)))
@@ -508,7 +509,8 @@ def test_what_is_recognised_is_what_the_model_computes(drawn):
     model, shape = drawn
     recognised = check(model, shape)
     own = [p for p in recognised.parameters if p is not None]
-    own += [p for norm in recognised.norms if norm is not None for p in norm.parameters()]
+    norms = recognised.norms + recognised.norms_before
+    own += [p for norm in norms if norm is not None for p in norm.parameters()]
     assert {*map(id, own)} == {*map(id, model.parameters())}
 
 
@@ -518,7 +520,8 @@ def test_gradients_are_those_of_the_model(drawn):
     x = (torch.rand((2, *shape)) - 0.5).requires_grad_()
     recognised = recognise(model.eval(), shape)
     # What is folded is made anew of the parameters, without a graph.
-    tensors = [x, *([] if any(recognised.norms) else model.parameters())]
+    folded = any(recognised.norms + recognised.norms_before)
+    tensors = [x, *([] if folded else model.parameters())]
     ours = torch.autograd.grad(compute(recognised, x).square().sum(), tensors)
     theirs = torch.autograd.grad(model(x).square().sum(), tensors)
     for a, b in zip(ours, theirs, strict=True):
@@ -646,9 +649,6 @@ def test_any_convolution_and_windows_over_the_edge(
     check(nn.Sequential(front, nn.Flatten(), nn.Linear(size, 3)))
 
 
-# What is refused.
-
-
 def _three_branches(self, x):
     y = self.conv(x)
     return self.fc((torch.tanh(y) + (torch.sigmoid(y) + F.elu(y))).flatten(1))
@@ -658,6 +658,59 @@ def _two_additions(self, x):
     y = self.conv(x)
     z = torch.tanh(self.conv2(x))
     return self.fc(((z + y) + y).flatten(1))
+
+
+def _many_of_the_image(self, x):
+    y = torch.tanh(self.conv2(x)) + torch.sigmoid(self.conv2b(x)) + self.conv(x)
+    return self.fc((y + self.conv2c(x) + y).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("forward", "copies"), [(_three_branches, 1), (_two_additions, 1), (_many_of_the_image, 3)]
+)
+def test_copies_of_what_many_take(forward, copies):
+    convolutions = {name: nn.Conv2d(2, 3, 3) for name in ("conv2", "conv2b", "conv2c")}
+    model = Net(forward, **convolutions)
+    for name in [name for name in convolutions if name not in forward.__code__.co_names]:
+        delattr(model, name)
+    network = check(model).network
+    assert sum(isinstance(layer, Padding) for layer in network.front) == copies
+    taken = [source for sources in network.taken() for source in sources]
+    additions = [source for sources in network.taken() if len(sources) > 1 for source in sources]
+    assert max(map(taken.count, taken)) == 2
+    assert max(map(additions.count, additions)) == 1
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Flatten(), nn.BatchNorm1d(128), nn.Linear(128, 4)],
+        [
+            nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(108),
+            nn.Linear(108, 4, bias=False),
+        ],
+        [
+            nn.Flatten(), nn.Linear(128, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.BatchNorm1d(6),
+            nn.Dropout(), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.GELU(),
+            nn.BatchNorm1d(5, affine=False), nn.Linear(5, 4), nn.BatchNorm1d(4),
+        ],
+    ],
+)  # fmt: skip
+def test_batch_norm_before_a_linear_layer(layers):
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm1d):
+            statistics(layer)
+    model = nn.Sequential(*layers)
+    assert "normalises by the minibatch" in check(model).only_attacks
+
+
+def test_a_normalised_value_that_others_take_is_refused():
+    norm = nn.BatchNorm1d(108)
+    model = Net(lambda self, x: self.norm(y := self.conv(x).flatten(1)) + self.fc(y), norm=norm)
+    assert "layer norm (BatchNorm1d) is given a value that other layers take" in refused(model)
+
+
+# What is refused.
 
 
 def _unused(self, x):
@@ -674,8 +727,6 @@ def _branch_of_rows(self, x):
 @pytest.mark.parametrize(
     ("forward", "reason"),
     [
-        (_three_branches, "a value is taken by 3 layers"),
-        (_two_additions, "a value takes part in two additions"),
         (_unused, "a value that isn't that of the layer before"),
         (_branch_of_rows, "without branches"),
         (lambda self, x: self.fc((self.conv(x) + 1).flatten(1)), "adds what is not another"),
@@ -776,9 +827,23 @@ def test_pooling(pool, reason):
         ([nn.Flatten(), nn.Linear(128, 4), nn.LogSoftmax(1)], "layer 2 (LogSoftmax) is not"),
         ([nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()], "doesn't end in a linear layer"),
         ([], "doesn't end in a linear layer"),
-        ([nn.Conv2d(2, 3, 8), nn.Flatten(), nn.BatchNorm1d(3)], "does not directly follow"),
-        ([nn.Flatten(), nn.Linear(128, 4), nn.ReLU(), nn.BatchNorm1d(4)], "does not directly"),
-        ([nn.Conv2d(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(108)], "does not directly follow"),
+        ([nn.Conv2d(2, 3, 8), nn.Flatten(), nn.BatchNorm1d(3)], "doesn't end in a linear layer"),
+        (
+            [nn.Flatten(), nn.Linear(128, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4)],
+            "a BatchNorm1d is followed by no linear layer",
+        ),
+        (
+            [nn.Flatten(), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 4)],
+            "layer 2 (ReLU) follows a BatchNorm1d, which the fused engine folds into the next",
+        ),
+        (
+            [nn.Flatten(), nn.BatchNorm1d(128), nn.Tanh(), nn.Linear(128, 4)],
+            "layer 2 (Tanh) follows a BatchNorm1d",
+        ),
+        (
+            [nn.Flatten(), nn.BatchNorm1d(128), nn.BatchNorm1d(128), nn.Linear(128, 4)],
+            "layer 2 (BatchNorm1d) follows a BatchNorm1d",
+        ),
         ([nn.Conv2d(2, 3, 3), nn.BatchNorm2d(4)], "has 4 features and is given (3, 6, 6)"),
         ([nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3)], "has 3 features and is given (3, 6, 6)"),
         (
