@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -47,8 +48,9 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict the time of kernels by the Execution-Cache-Memory model, on one core with AVX2.
 
-    In-core cycles are OSACA's, for every piece of code that ran, times how often it ran, which
-    Callgrind counts; llvm-mca has a second opinion. The traffic is simulated. Needs Valgrind.
+    In-core cycles are those of OSACA or llvm-mca, whichever has more, for every piece of code that
+    ran, times how often it ran, which Callgrind counts; so it does mispredicted branches. The
+    traffic is simulated. Needs Valgrind.
 
     \b
     Examples:
@@ -101,6 +103,7 @@ def _predicted(
     from kernels.prediction.ecm import predict as by_model
     from kernels.prediction.incore import Analyser
     from kernels.traffic.cachesim import simulate as cachesim
+    from kernels.traffic.cachesim.passes import passes
 
     assert isinstance(times, dict)
     items = [item for item in wanted if isinstance(item, cachesim.Wanted)]
@@ -116,8 +119,14 @@ def _predicted(
         links, title = rows_of.links_of_machine(machine, active, ghz), machine.name
         march = core.llvm
     run, started = utc_now(), utc_now()
-    pieces = capture(items, march, results / "cachesim", tell)
-    traffic = cachesim.simulate(items, machine, active, results / "cachesim", tell)
+    folder, levels = results / "cachesim", passes(machine, active)
+    # Both run processes under Valgrind, of which a core runs one.
+    with ThreadPoolExecutor(2) as pool:
+        capturing = pool.submit(
+            capture, items, march, levels[min(1, len(levels) - 1)], folder, tell
+        )
+        traffic = cachesim.simulate(items, machine, active, folder, tell)
+        pieces = capturing.result()
     analyser, found = Analyser(core), list[Row]()
     for item in items:
         if item not in traffic:
@@ -166,19 +175,20 @@ def _judge(rows: Sequence[Row]) -> None:
 def _summary(rows: Sequence[Row]) -> RichTable:
     first = rows[0] if rows else dict.fromkeys(("machine", "core", "ghz", "batch_size"))
     title = f"{first['machine']} as {first['core']} at {first['ghz']:.2f} GHz, predicted: us a call"
-    parts = ("in_core_seconds", "load_seconds", "data_seconds")
+    parts = ("throughput_seconds", "second_opinion_seconds", "mispredicted_seconds",
+             "fetch_seconds", "load_seconds", "data_seconds")  # fmt: skip
     table = RichTable(title=title if rows else "nothing was predicted", title_justify="left")
     for heading in ("kernel", "variant"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("batch", "in core", "loads", "data", "predicted", "GFLOP/s", "llvm-mca",
-                    "measured", "error"):  # fmt: skip
+    for heading in ("batch", "OSACA", "llvm-mca", "branches", "fetch", "loads", "data", "predicted",
+                    "GFLOP/s", "measured", "error"):  # fmt: skip
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             str(row["kernel"]), str(row["variant"]), str(row["batch_size"]),
             *(_cell(row, name, 1e6) for name in parts),
             _cell(row, "seconds", 1e6) or str(row["status"]), _cell(row, "gflops", 1),
-            *(_cell(row, name, 1e6) for name in ("second_opinion_seconds", "measured_seconds")),
+            _cell(row, "measured_seconds", 1e6),
             f"{row['error_percent']:+.0f} %" if row["error_percent"] is not None else "",
         )  # fmt: skip
     return table

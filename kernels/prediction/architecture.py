@@ -3,9 +3,10 @@
 Sources: J. Hofmann, C. L. Alappat, G. Hager, D. Fey and G. Wellein, "Bridging the Architecture Gap:
 Abstracting Performance-Relevant Properties of Modern Server Processors", Supercomputing Frontiers
 and Innovations 7(2), 2020, for which transfers overlap; A. Fog, "The microarchitecture of Intel,
-AMD and VIA CPUs", for widths; the models' ports are OSACA's (J. Laukemann, J. Hammer, J. Hofmann,
-G. Hager and G. Wellein, "Automated Instruction Stream Throughput Prediction for Intel and AMD
-Microarchitectures", PMBS 2018).
+AMD and VIA CPUs", for widths and what a mispredicted branch costs (of a range, its middle); the
+makers' optimization manuals for the latency of the second cache; the models' ports are OSACA's (J.
+Laukemann, J. Hammer, J. Hofmann, G. Hager and G. Wellein, "Automated Instruction Stream Throughput
+Prediction for Intel and AMD Microarchitectures", PMBS 2018).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Architecture:
         llvm: llvm-mca's name of the nearest model that LLVM 14 has.
         title: in words.
         width: micro-operations that enter the scheduler in a cycle.
+        misprediction: cycles that a mispredicted branch costs.
+        fetch: cycles until instructions come that the first cache lacks, from the second.
         data_ports: of loads, which do not overlap with transfers between caches; empty where
             everything overlaps.
     """
@@ -35,6 +38,8 @@ class Architecture:
     llvm: str
     title: str
     width: int
+    misprediction: int
+    fetch: int
     data_ports: frozenset[str]
 
     @property
@@ -48,17 +53,23 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         one.osaca: one
         for one in (
-            Architecture("hsw", "haswell", "Intel Haswell", 4, _SPLIT),
-            Architecture("bdw", "broadwell", "Intel Broadwell", 4, _SPLIT),
-            Architecture("skx", "skylake-avx512", "Intel Skylake-SP", 4, _SPLIT),
-            Architecture("csx", "cascadelake", "Intel Cascade Lake", 4, _SPLIT),
-            Architecture("icx", "icelake-server", "Intel Ice Lake", 5, _SPLIT),
+            Architecture("hsw", "haswell", "Intel Haswell", 4, 17, 12, _SPLIT),
+            Architecture("bdw", "broadwell", "Intel Broadwell", 4, 17, 12, _SPLIT),
+            Architecture("skx", "skylake-avx512", "Intel Skylake-SP", 4, 17, 14, _SPLIT),
+            Architecture("csx", "cascadelake", "Intel Cascade Lake", 4, 17, 14, _SPLIT),
+            Architecture("icx", "icelake-server", "Intel Ice Lake", 5, 17, 14, _SPLIT),
             Architecture(
-                "spr", "icelake-server", "Intel Golden Cove", 6, frozenset({"2", "3", "11"})
+                "spr",
+                "icelake-server",
+                "Intel Golden Cove",
+                6,
+                17,
+                15,
+                frozenset({"2", "3", "11"}),
             ),
-            Architecture("zen2", "znver2", "AMD Zen 2", 6, frozenset()),
-            Architecture("zen3", "znver3", "AMD Zen 3", 6, frozenset()),
-            Architecture("zen4", "znver3", "AMD Zen 4", 6, frozenset()),
+            Architecture("zen2", "znver2", "AMD Zen 2", 6, 18, 12, frozenset()),
+            Architecture("zen3", "znver3", "AMD Zen 3", 6, 13, 12, frozenset()),
+            Architecture("zen4", "znver3", "AMD Zen 4", 6, 13, 14, frozenset()),
         )
     }
 )

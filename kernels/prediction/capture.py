@@ -1,5 +1,7 @@
 """Running kernels under Callgrind to learn which instructions they execute, and how often.
 
+It also counts which of them miss in the machine's first two caches, and mispredicted branches.
+
 What was learnt is kept by a hash of all that it depends on: a second run reads it.
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 from kernels.prediction.code import Code, Piece, counts, pieces, without
 from kernels.traffic.cachesim import callgrind
 from kernels.traffic.cachesim.child import NOTHING
+from kernels.traffic.cachesim.passes import Pass
 from kernels.traffic.cachesim.simulate import Wanted, code_hash, start, write
 from sparring.errors import SparringError
 
@@ -24,7 +27,11 @@ _TRIGGER = re.compile(r"^desc: Trigger: Client Request: (.*)$", re.MULTILINE)
 
 
 def capture(
-    wanted: Sequence[Wanted], march: str, folder: Path, tell: Callable[[str], None]
+    wanted: Sequence[Wanted],
+    march: str,
+    caches: Pass,
+    folder: Path,
+    tell: Callable[[str], None],
 ) -> dict[Wanted, list[Piece]]:
     """The pieces of code of one call of each kernel, on one thread, with AVX2.
 
@@ -32,6 +39,7 @@ def capture(
         wanted: what to run.
         march: the processor that the engine is compiled for, as the compiler names it; this
             machine's if empty. Libraries take their paths for AVX2.
+        caches: the first two.
         folder: of what is kept.
         tell: takes a line about the progress.
 
@@ -46,13 +54,16 @@ def capture(
     paths = {}
     for item in wanted:
         own = march if item.variant == "fused" else ""
-        text = json.dumps([version, tools, code_hash(item.variant), own, item.words])
+        text = json.dumps([
+            version, tools, code_hash(item.variant), own, item.words, str(caches.first),
+            str(caches.last),
+        ])  # fmt: skip
         paths[item] = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.code.json"
     missing = [item for item in wanted if not paths[item].exists()]
     if missing:
         tell(f"running {len(missing)} kernels under Callgrind, every instruction counted")
         folder.mkdir(parents=True, exist_ok=True)
-        for item, found in zip(missing, _run(missing, march), strict=True):
+        for item, found in zip(missing, _run(missing, march, caches), strict=True):
             write(paths[item], {"item": item.words, "pieces": [asdict(piece) for piece in found]})
     return {
         item: [
@@ -63,7 +74,7 @@ def capture(
     }
 
 
-def _run(items: Sequence[Wanted], march: str) -> list[list[Piece]]:
+def _run(items: Sequence[Wanted], march: str, caches: Pass) -> list[list[Piece]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         task = folder / "task.json"
@@ -74,9 +85,8 @@ def _run(items: Sequence[Wanted], march: str) -> list[list[Piece]]:
         program = [sys.executable, "-m", "kernels.prediction.child", str(task), str(folder)]
         start([*program, "prepare"])  # compiles the engine's kernels outside Valgrind
         start([
-            "valgrind", "--tool=callgrind", "--instr-atstart=no", "--dump-instr=yes",
-            "--dump-line=no", "--compress-pos=no", "--compress-strings=no",
-            f"--callgrind-out-file={folder / 'out'}", "--quiet", *program,
+            *callgrind.command(caches, folder / "out"), "--branch-sim=yes", "--dump-instr=yes",
+            "--dump-line=no", "--compress-pos=no", "--compress-strings=no", *program,
         ])  # fmt: skip
         dumps = {}
         for path in folder.glob("out*"):

@@ -5,9 +5,15 @@ of modern multi-core chips via simple machine models", CCPE 28(2), 2016; H. Sten
 Hager and G. Wellein, "Quantifying performance bottlenecks of stencil computations using the
 Execution-Cache-Memory model", ICS 2015.
 
-Where transfers between caches do not overlap with loads (Intel), a kernel takes
-max(T_core, T_load + T_L2 + T_L3 + T_DRAM); where all overlap (AMD), the largest of them. T_core is
-the sum over the pieces of code of how often each ran times its cycles in the core.
+The model is of a loop: where transfers between caches do not overlap with loads (Intel), it takes
+max(T_core, T_load + T_L2 + T_L3 + T_DRAM); where all overlap (AMD), the largest of them. A kernel
+is many loops, one after the other: its time is the sum over its pieces of code, each with its part
+of the simulated traffic, as it has of the misses (of L1 for what comes from L2, of L2 for what
+comes from further away).
+
+T_core of a piece is the slower of two opinions, times how often it ran: OSACA's, a bound on
+throughput, and llvm-mca's, which simulates a scheduler of finite size. To it are added what the
+pieces' mispredicted branches cost, and the instructions that the first cache lacked.
 """
 
 from __future__ import annotations
@@ -15,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernels.prediction import mca
 from kernels.prediction.architecture import Architecture
 from kernels.prediction.code import Piece, executed
 from kernels.prediction.incore import Analyser
@@ -23,9 +28,10 @@ from kernels.traffic.traffic import Traffic
 
 #: Of all executed instructions, so many may be unknown to both analysers.
 UNKNOWN = 0.005
-#: Chains are looked for in loops, and the second opinion asked of pieces, of at least this part of
-#: all executed instructions.
+#: Chains are looked for in loops of at least this part of all executed instructions.
 WORTH = 0.002
+#: The second opinion is asked of pieces of at least this part.
+ASKED = 0.0002
 
 
 @dataclass(frozen=True)
@@ -46,22 +52,28 @@ class Prediction:
     """A kernel's time.
 
     Attributes:
-        core: seconds in the core.
-        loads: of which the ports of loads are busy, that do not overlap with transfers.
-        data: seconds of the transfers of each level.
-        seconds: of a call; None if it is not predicted.
+        core: seconds in the core, by the slower opinion of each piece, with stalls.
+        throughput: seconds in the core as OSACA has them.
         second_opinion: seconds in the core as llvm-mca has them, of what it analysed scaled to all;
             None without it.
+        mispredicted: of ``core``, seconds lost by mispredicted branches.
+        fetching: of ``core``, seconds of waiting for instructions.
+        loads: seconds in which the ports of loads are busy, that do not overlap with transfers.
+        data: seconds of the transfers of each level.
+        seconds: of a call; None if it is not predicted.
         instructions: executed.
         missing: those that both analysers lack, with their part of all that were executed.
         borrowed: those that only the second one has.
     """
 
     core: float
+    throughput: float
+    second_opinion: float | None
+    mispredicted: float
+    fetching: float
     loads: float
     data: Mapping[str, float]
     seconds: float | None
-    second_opinion: float | None
     instructions: float
     missing: Mapping[str, float]
     borrowed: tuple[str, ...]
@@ -94,24 +106,36 @@ def predict(
         ghz: its clock.
         analyser: of its core.
     """
-    total = executed(pieces)
-    core, loads, missing, borrowed = 0.0, 0.0, dict[str, float](), set[str]()
-    for piece in pieces:
+    total, cycle, core = executed(pieces), 1 / ghz / 1e9, analyser.architecture
+    asked = [piece for piece in pieces if piece.executed >= ASKED * total]
+    opinions = dict(zip(map(id, asked), analyser.simulated(asked), strict=True))
+    shares = _shares(pieces)
+    rates = {link.level: link.gbytes_per_second for link in links}
+    data = {one.level: one.bytes / rates[one.level] / 1e9 for one in traffic if one.level in rates}
+    sums = dict.fromkeys(("core", "throughput", "loads", "seconds"), 0.0)
+    simulated, covered, missing, borrowed = 0.0, 0.0, dict[str, float](), set[str]()
+    for number, piece in enumerate(pieces):
         found = analyser.analyse(piece, chains=piece.executed >= WORTH * total)
-        core += piece.count * max(found.overlapping, found.loads)
-        loads += piece.count * found.loads
+        rounds, opinion = piece.count * cycle, opinions.get(id(piece))
+        bound, loads = rounds * max(found.overlapping, found.loads), rounds * found.loads
+        stalls = cycle * (piece.mispredicted * core.misprediction + piece.fetches * core.fetch)
+        inside = max(bound, rounds * (opinion or 0.0)) + stalls
+        if opinion is not None:
+            simulated += rounds * opinion
+            covered += piece.executed
+        moved = [data[level] * shares[level != "L2"][number] for level in data]
+        for name, value in (("core", inside), ("throughput", bound), ("loads", loads),
+                            ("seconds", combined(inside, loads, moved, core))):  # fmt: skip
+            sums[name] += value
         borrowed.update(found.borrowed)
         for name in found.missing:
             ran = piece.count * sum(line.split()[0] == name for line in piece.lines)
             missing[name] = missing.get(name, 0.0) + ran / total
-    rates = {link.level: link.gbytes_per_second for link in links}
-    data = {one.level: one.bytes / rates[one.level] / 1e9 for one in traffic if one.level in rates}
-    in_core, loading = core / ghz / 1e9, loads / ghz / 1e9
-    known = sum(missing.values()) <= UNKNOWN
     return Prediction(
-        in_core, loading, data,
-        combined(in_core, loading, data.values(), analyser.architecture) if known else None,
-        _second(pieces, total, ghz, analyser.architecture), total,
+        sums["core"], sums["throughput"], simulated * total / covered if covered else None,
+        cycle * core.misprediction * sum(piece.mispredicted for piece in pieces),
+        cycle * core.fetch * sum(piece.fetches for piece in pieces),
+        sums["loads"], data, sums["seconds"] if sum(missing.values()) <= UNKNOWN else None, total,
         dict(sorted(missing.items(), key=lambda item: -item[1])), tuple(sorted(borrowed)),
     )  # fmt: skip
 
@@ -124,13 +148,10 @@ def combined(core: float, loads: float, data: Iterable[float], architecture: Arc
     return max(core, loads + sum(transfers))
 
 
-def _second(
-    pieces: Sequence[Piece], total: float, ghz: float, architecture: Architecture
-) -> float | None:
-    asked = [piece for piece in pieces if piece.executed >= WORTH * total]
-    cycles = mca.cycles(asked, architecture)
-    covered = sum(asked[index].executed for index in cycles)
-    if not covered:
-        return None
-    taken = sum(asked[index].count * rounds for index, rounds in cycles.items())
-    return taken / ghz / 1e9 * total / covered
+def _shares(pieces: Sequence[Piece]) -> tuple[list[float], list[float]]:
+    """Each piece's part of the misses of L1 and of L2; of what ran, if nothing missed."""
+    found = []
+    for amounts in ([p.l1_misses for p in pieces], [p.l2_misses for p in pieces]):
+        weights = amounts if sum(amounts) else [piece.executed for piece in pieces]
+        found.append([weight / sum(weights) for weight in weights])
+    return found[0], found[1]

@@ -79,6 +79,7 @@ class Analyser:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self._known: dict[str, Instruction] = {}
+        self._simulated: dict[tuple[str, ...], float | None] = {}
 
     @cached_property
     def _tools(self) -> tuple[Any, Any, Any]:
@@ -111,6 +112,13 @@ class Analyser:
             max(bound(tuple(others)), front, chain), bound(tuple(loads)), chain, front, missing,
             borrowed,
         )  # fmt: skip
+
+    def simulated(self, pieces: Sequence[Piece]) -> list[float | None]:
+        """Cycles of a round of each piece by the second analyser; None where it has no opinion."""
+        new = list({p.lines: p for p in pieces if p.lines not in self._simulated}.values())
+        found = mca.cycles(new, self.architecture)
+        self._simulated.update((piece.lines, found.get(n)) for n, piece in enumerate(new))
+        return [self._simulated[piece.lines] for piece in pieces]
 
     def _learn(self, lines: Iterable[str]) -> None:
         new = sorted({form for line in lines if (form := _form(line)) not in self._known})

@@ -22,6 +22,8 @@ _LOADS, _STORES = frozenset({"2", "3"}), frozenset({"4", "7", "8", "9"})
 _PORT = re.compile(r"Port(\d+)$")
 _FAULT = re.compile(r"^[^:]*:(\d+):\d+: error", re.MULTILINE)
 _TRIES = 8
+#: Cycles that LLVM's models say of what is microcoded, whatever it does: they do not know.
+_MICROCODED = 100
 
 
 def available() -> bool:
@@ -52,13 +54,18 @@ def _run(regions: Sequence[Sequence[str]], architecture: Architecture) -> list[d
 
 
 def cycles(pieces: Sequence[Piece], architecture: Architecture) -> dict[int, float]:
-    """Cycles of a round of each piece that it can analyse, by the piece's place in the list."""
+    """Cycles of a round of each piece that it can analyse, by the piece's place in the list.
+
+    It has no opinion of a piece with microcode, for which its models have a constant.
+    """
     if not available() or not pieces:
         return {}
     return {
         int(region["Name"]): region["SummaryView"]["TotalCycles"] / ROUNDS
         for region in _run([piece.lines for piece in pieces], architecture)
-    }
+        if all(one["Latency"] < _MICROCODED
+               for one in region["InstructionInfoView"]["InstructionList"])
+    }  # fmt: skip
 
 
 def operations(

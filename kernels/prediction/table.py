@@ -16,8 +16,9 @@ from sparring.errors import SparringError
 COLUMNS = (
     "schema_version", "run", "kernel", "variant", "batch_size", "input_size", "dtype", "threads",
     "machine", "core", "ghz", "active_cores", "flops", "instructions", "in_core_seconds",
+    "throughput_seconds", "second_opinion_seconds", "mispredicted_seconds", "fetch_seconds",
     "load_seconds", "data_l2_seconds", "data_l3_seconds", "data_dram_seconds", "data_seconds",
-    "seconds", "gflops", "second_opinion_seconds", "measured_seconds", "measured_low_seconds",
+    "seconds", "gflops", "measured_seconds", "measured_low_seconds",
     "measured_high_seconds", "error_percent", "status", "message", "source", "started_at",
 )  # fmt: skip
 
@@ -104,12 +105,15 @@ def row(
         "batch_size": wanted.case.batch_size, "input_size": wanted.case.input_size,
         "dtype": "float32", "threads": 1, "flops": round(flops),
         "instructions": round(predicted.instructions), "in_core_seconds": predicted.core,
+        "throughput_seconds": predicted.throughput,
+        "second_opinion_seconds": predicted.second_opinion,
+        "mispredicted_seconds": predicted.mispredicted, "fetch_seconds": predicted.fetching,
         "load_seconds": predicted.loads,
         **{f"data_{level.lower()}_seconds": value for level, value in predicted.data.items()
            if f"data_{level.lower()}_seconds" in COLUMNS},
         "data_seconds": sum(predicted.data.values()), "seconds": seconds,
         "gflops": flops / seconds / 1e9 if seconds and flops else None,
-        "second_opinion_seconds": predicted.second_opinion, "measured_seconds": middle,
+        "measured_seconds": middle,
         "measured_low_seconds": min(measured, default=None),
         "measured_high_seconds": max(measured, default=None),
         "error_percent": 100 * (seconds / middle - 1) if seconds and middle else None,

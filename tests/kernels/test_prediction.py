@@ -14,7 +14,7 @@ from kernels.machines.machine import load
 from kernels.machines.roof import Roof
 from kernels.prediction import mca, table
 from kernels.prediction.architecture import ARCHITECTURES, named, of_here
-from kernels.prediction.code import GENERATED, Code, Piece, counts, pieces, without
+from kernels.prediction.code import GENERATED, Code, Piece, Ran, counts, pieces, without
 from kernels.prediction.ecm import Link, combined, predict
 from kernels.prediction.incore import Analyser, bound
 from kernels.traffic.cachesim.simulate import Wanted
@@ -25,14 +25,14 @@ BDW = named("bdw")
 DUMP = """# callgrind format
 desc: Trigger: Client Request: 0
 positions: instr
-events: Ir
+events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw Bc Bcm Bi Bim
 
 ob=???
 fl=???
 fn=loop
 0x1000 1
 0x1003 {rounds}
-0x1008 {rounds}
+0x1008 {rounds} 50 0 2 7 1 0 3 0 100 5 0 1
 cob=/lib/other.so
 cfn=called
 calls=1 0x50
@@ -54,12 +54,14 @@ def captured(tmp_path):
 def test_pieces_are_what_ran_equally_often(captured):
     counted, code = captured
     assert counted == {
-        (GENERATED, 0x1000): 1, (GENERATED, 0x1003): 100, (GENERATED, 0x1008): 100,
-        (GENERATED, 0x100A): 1,
+        (GENERATED, 0x1000): Ran(1), (GENERATED, 0x1003): Ran(100),
+        (GENERATED, 0x1008): Ran(100, mispredicted=6, fetches=2, l1_misses=8, l2_misses=3),
+        (GENERATED, 0x100A): Ran(1),
     }  # fmt: skip  # what the callee did is none of it
     loop, *others = pieces(counted, code)
     assert loop.count == 100
     assert loop.loops
+    assert (loop.mispredicted, loop.fetches, loop.l1_misses, loop.l2_misses) == (6, 2, 8, 3)
     assert loop.lines == ("vfmadd231ps %ymm3, %ymm2, %ymm1", "jne .L1")
     assert {piece.lines for piece in others} == {("xorq %rax, %rax",), ("retq",)}
     assert not any(piece.loops for piece in others)
@@ -67,8 +69,12 @@ def test_pieces_are_what_ran_equally_often(captured):
 
 def test_calling_nothing_is_taken_away(captured):
     counted, _ = captured
-    left = without(counted, {(GENERATED, 0x1000): 1, (GENERATED, 0x1003): 40})
-    assert left == {(GENERATED, 0x1003): 60, (GENERATED, 0x1008): 100, (GENERATED, 0x100A): 1}
+    nothing = {(GENERATED, 0x1000): Ran(1), (GENERATED, 0x1003): Ran(40, fetches=1)}
+    left = without(counted, nothing)
+    assert left == {
+        (GENERATED, 0x1003): Ran(60), (GENERATED, 0x1008): Ran(100, 6, 2, 8, 3),
+        (GENERATED, 0x100A): Ran(1),
+    }  # fmt: skip
 
 
 def test_code_of_an_object_file_is_read_by_its_segments(tmp_path):
@@ -85,7 +91,7 @@ def test_code_of_an_object_file_is_read_by_its_segments(tmp_path):
 
 def test_unknown_bytes_and_foreign_files_are_errors(tmp_path):
     with pytest.raises(SparringError, match="cannot be read from their files"):
-        pieces({(GENERATED, 0x1000): 5}, Code(tmp_path))
+        pieces({(GENERATED, 0x1000): Ran(5)}, Code(tmp_path))
     (tmp_path / "out").write_text("hello\n")
     with pytest.raises(SparringError, match="no instructions are counted"):
         counts(tmp_path / "out")
@@ -143,6 +149,55 @@ def test_what_only_the_second_analyser_has_is_told(monkeypatch):
     found = predict([piece("frobnicate %ymm1", count=2e9)], [], [], 2.0, Analyser(BDW))
     assert found.seconds == pytest.approx(0.5)
     assert found.message == "by llvm-mca: frobnicate"
+
+
+def test_the_slower_opinion_of_each_piece_counts(monkeypatch):
+    slow, fast = (
+        piece("vaddps %ymm1, %ymm2, %ymm3", count=1e9, loops=False),
+        piece("nop", count=4e9),
+    )
+    monkeypatch.setattr(mca, "cycles", lambda pieces, core: {
+        n: 5.0 if one.lines == slow.lines else 0.0 for n, one in enumerate(pieces)
+    })  # fmt: skip
+    found = predict([slow, fast], [], [], 1.0, Analyser(BDW))
+    assert found.throughput == pytest.approx(1 + 1)  # an addition; four of anything a cycle
+    assert found.core == pytest.approx(5 + 1)
+    assert found.second_opinion == pytest.approx(5)
+
+
+def test_mispredicted_branches_and_missing_instructions_stall_the_core(monkeypatch):
+    monkeypatch.setattr(mca, "cycles", lambda pieces, core: {})
+    ran = Piece("x", 0, 4e9, ("nop",), False, mispredicted=int(1e8), fetches=int(2e8))
+    found = predict([ran], [], [], 1.0, Analyser(BDW))
+    assert (found.mispredicted, found.fetching) == (pytest.approx(1.7), pytest.approx(2.4))
+    assert found.seconds == found.core == pytest.approx(1 + 1.7 + 2.4)
+    assert found.second_opinion is None
+
+
+def test_each_piece_waits_for_its_own_part_of_the_traffic(monkeypatch):
+    """Two phases: one is bound by its core, the other by what it alone moves."""
+    monkeypatch.setattr(mca, "cycles", lambda pieces, core: {})
+    computing = piece("vaddps %ymm1, %ymm2, %ymm3", count=3e9, loops=False)
+    moving = Piece("x", 9, 2e9, ("vmovups (%rax), %ymm1",), False, l1_misses=30, l2_misses=10)
+    traffic, links = [Traffic("L2", 20e9, "cachesim")], [Link("L2", 10.0)]
+    found = predict([computing, moving], traffic, links, 1.0, Analyser(BDW))
+    assert found.seconds == pytest.approx(3 + (1 + 2))
+    together = [computing, Piece("x", 9, 2e9, moving.lines, False)]  # nothing missed: shared out
+    assert predict(together, traffic, links, 1.0, Analyser(BDW)).seconds < 6
+
+
+def test_the_second_analyser_has_no_opinion_of_microcode(monkeypatch):
+    def said(latency):
+        return {
+            "Name": "0", "SummaryView": {"TotalCycles": 5000},
+            "InstructionInfoView": {"InstructionList": [{"Latency": latency}]},
+        }  # fmt: skip
+
+    monkeypatch.setattr(mca, "available", lambda: True)
+    monkeypatch.setattr(mca, "_run", lambda regions, core: [said(100)])
+    assert mca.cycles([piece("rep stosq %al, (%rdi)")], BDW) == {}
+    monkeypatch.setattr(mca, "_run", lambda regions, core: [said(30)])
+    assert mca.cycles([piece("divq %rcx")], BDW) == {0: 100.0}
 
 
 def test_transfers_add_to_loads_on_intel_and_overlap_on_amd():
