@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +16,12 @@ from rich.table import Table as RichTable
 from kernels.commands.measure import tell
 from kernels.machines.machine import HERE, Machine, load
 from kernels.machines.roof import Roof
+from kernels.prediction.calibration import MESSAGES, of_predictions
 from kernels.table import Row, Table, utc_now
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
 from sparring.fused.machine import ISA_VARIABLE, machine_isa
+from sparring.modelling.calibration.files import keep
 
 #: A validation asks for errors of at most so many per cent: the median, and the worst.
 MEDIAN, WORST = 15.0, 40.0
@@ -38,13 +41,19 @@ MEDIAN, WORST = 15.0, 40.0
 @click.option("--input-size", type=click.IntRange(9), default=28, show_default=True)
 @click.option("--active-cores", type=click.IntRange(1),
               help="Busy cores of a machine that is not here [those of one socket].")  # fmt: skip
+@click.option("--calibration", "messages", is_flag=False, flag_value=str(MESSAGES),
+              type=click.Path(dir_okay=False, path_type=Path), metavar="[MESSAGES]",
+              help="Keep a calibration of the predicted times in the results' calibration/, for "
+              "experiments.simulation: of the engine's attack_step and update, with the messages "
+              "of another calibration [those of the study's node].")  # fmt: skip
 @click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"),
     show_default=True, help="Folder of prediction.csv, to which rows are added.",
 )  # fmt: skip
 def predict(
     names: Sequence[str], validate: bool, kernels: Sequence[str], variants: Sequence[str],
-    batch_size: int, input_size: int, active_cores: int | None, results: Path,
+    batch_size: int, input_size: int, active_cores: int | None, messages: Path | None,
+    results: Path,
 ) -> None:  # fmt: skip
     """Predict the time of kernels by the Execution-Cache-Memory model, on one core with AVX2.
 
@@ -56,6 +65,8 @@ def predict(
     Examples:
       python -m kernels predict --machine here --validate
       python -m kernels predict --machine e5-2683v4
+      python -m kernels predict --machine e5-2683v4 --active-cores 1 --batch-size 64 \
+        --variant fused --kernel attack_step --kernel update --calibration
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     from kernels.prediction import table as rows_of
     from kernels.prediction.timing import measured
@@ -78,6 +89,10 @@ def predict(
         clock, times = measured(wanted) if machine.name == HERE else (0.0, {})
         own = _predicted(machine, active, wanted, clock, times if validate else {}, results)
         table.append(own)
+        if messages is not None:
+            command = " ".join(["python -m kernels predict", *sys.argv[2:]])
+            kept = keep(of_predictions(own, machine, messages, command), results / "calibration")
+            click.echo(f"wrote {kept}")
         made += own
         _console().print(_summary(own))
         for line in dict.fromkeys(

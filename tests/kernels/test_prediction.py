@@ -14,12 +14,15 @@ from kernels.machines.machine import load
 from kernels.machines.roof import Roof
 from kernels.prediction import mca, table
 from kernels.prediction.architecture import ARCHITECTURES, named, of_here
+from kernels.prediction.calibration import MESSAGES, of_predictions
 from kernels.prediction.code import GENERATED, Code, Piece, Ran, counts, pieces, without
 from kernels.prediction.ecm import Link, combined, predict
 from kernels.prediction.incore import Analyser, bound
 from kernels.traffic.cachesim.simulate import Wanted
 from kernels.traffic.traffic import Traffic
 from sparring.errors import SparringError
+from sparring.modelling.calibration.calibration import load as calibration
+from sparring.modelling.calibration.files import keep
 
 BDW = named("bdw")
 DUMP = """# callgrind format
@@ -280,3 +283,35 @@ def test_mistakes_are_one_sentence(tmp_path, arguments, said):
 def test_the_analyser_has_a_model_of_every_core():
     folder = files("osaca") / "data"
     assert [name for name in ARCHITECTURES if not (folder / f"{name}.yml").is_file()] == []
+
+
+def predicted_row(kernel, seconds):
+    return {"kernel": kernel, "variant": "fused", "batch_size": 64, "active_cores": 1,
+            "seconds": seconds}  # fmt: skip
+
+
+def test_a_calibration_of_predicted_times_has_another_s_messages(tmp_path):
+    rows = [predicted_row("attack_step", 0.0064), predicted_row("update", 0.0128)]
+    made = of_predictions(rows, load("e5-2683v4"), MESSAGES, "the command")
+    path = keep(made, tmp_path)
+    assert path.name.startswith("e5-2683v4.study.float32.fused.")
+    read = calibration(path)
+    assert (read.source, read.cores_per_node) == ("predicted", 32)
+    assert read.origin == "the command; 1 busy cores; messages of m4.16xlarge (reference)"
+    assert read.times(64).step.median == 0.0064
+    assert read.times(16).step.median == pytest.approx(0.0016)
+    assert read.times(64).gradients.median == 0.0128
+    assert read.within == calibration(MESSAGES).within
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [predicted_row("attack_step", 1.0)],
+        [predicted_row("attack_step", 1.0), predicted_row("update", None)],
+    ],
+)
+def test_a_calibration_needs_both_kernels_predicted(rows):
+    with pytest.raises(SparringError, match="of e5-2683v4 is not predicted; expected the fused"):
+        of_predictions(rows, load("e5-2683v4"), MESSAGES, "")

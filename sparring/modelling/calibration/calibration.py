@@ -134,8 +134,9 @@ class Calibration(_Strict):
     """One machine with one backend, network and dtype.
 
     Attributes:
-        source: ``measured`` here; ``datasheet``; ``reference`` (a published row); ``fit``, if any
-            number in it was fitted to rows that it is meant to predict.
+        source: ``measured`` here; ``datasheet``; ``reference`` (a published row);
+            ``predicted`` (computing, by a model of the core); ``fit``, if any number in it was
+            fitted to rows that it is meant to predict.
         origin: the command, the citation, or what the fit was to.
         date: when, ISO 8601.
         nodes, cores_per_node: how many there are; one rank computes on one core.
@@ -157,7 +158,7 @@ class Calibration(_Strict):
 
     schema_version: Literal[1]
     name: str
-    source: Literal["measured", "datasheet", "reference", "fit"]
+    source: Literal["measured", "datasheet", "reference", "predicted", "fit"]
     origin: str
     date: str
     backend: str
