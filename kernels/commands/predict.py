@@ -189,23 +189,30 @@ def _judge(rows: Sequence[Row]) -> None:
 
 def _summary(rows: Sequence[Row]) -> RichTable:
     first = rows[0] if rows else dict.fromkeys(("machine", "core", "ghz", "batch_size"))
-    title = f"{first['machine']} as {first['core']} at {first['ghz']:.2f} GHz, predicted: us a call"
-    parts = ("throughput_seconds", "second_opinion_seconds", "mispredicted_seconds",
-             "fetch_seconds", "load_seconds", "data_seconds")  # fmt: skip
+    title = (
+        f"{first['machine']} as {first['core']} at {first['ghz']:.2f} GHz, batches of "
+        f"{first['batch_size']}, predicted: us a call"
+    )
     table = RichTable(title=title if rows else "nothing was predicted", title_justify="left")
     for heading in ("kernel", "variant"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("batch", "OSACA", "llvm-mca", "branches", "fetch", "loads", "data", "predicted",
-                    "GFLOP/s", "measured", "error"):  # fmt: skip
-        table.add_column(heading, justify="right")
+    parts = {
+        "OSACA": "throughput_seconds", "llvm-mca": "second_opinion_seconds",
+        "branches": "mispredicted_seconds", "fetch": "fetch_seconds", "loads": "load_seconds",
+        "data": "data_seconds", "all": "seconds", "measured": "measured_seconds",
+    }  # fmt: skip
+    for heading in (*parts, "GFLOP/s", "error"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
+        cells = {name: _cell(row, name, 1e6) for name in parts.values()}
+        cells["seconds"] = cells["seconds"] or str(row["status"])
         table.add_row(
-            str(row["kernel"]), str(row["variant"]), str(row["batch_size"]),
-            *(_cell(row, name, 1e6) for name in parts),
-            _cell(row, "seconds", 1e6) or str(row["status"]), _cell(row, "gflops", 1),
-            _cell(row, "measured_seconds", 1e6),
+            str(row["kernel"]),
+            str(row["variant"]),
+            *cells.values(),
+            _cell(row, "gflops", 1),
             f"{row['error_percent']:+.0f} %" if row["error_percent"] is not None else "",
-        )  # fmt: skip
+        )
     return table
 
 
@@ -215,4 +222,4 @@ def _cell(row: Row, name: str, factor: float) -> str:
 
 
 def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 130)
+    return Console(width=None if Console().is_terminal else 140)

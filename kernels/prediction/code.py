@@ -199,6 +199,9 @@ def pieces(counted: Counts, code: Code) -> list[Piece]:
         if instruction is None:
             unknown += count
             continue
+        if instruction.mnemonic.startswith("rep"):
+            # Valgrind runs it as a loop of its own, with a branch that no processor has.
+            ran = ran._replace(mispredicted=0)
         if last != (place, address, count):
             end()
         text = f"{instruction.mnemonic} {instruction.op_str}".strip()

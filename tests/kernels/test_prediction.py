@@ -92,6 +92,12 @@ def test_code_of_an_object_file_is_read_by_its_segments(tmp_path):
     assert code.at(str(path), 0x5000) == b""
 
 
+def test_no_processor_mispredicts_what_valgrind_makes_a_loop_of(tmp_path):
+    (tmp_path / "1000.code").write_bytes(bytes.fromhex("f348ab"))  # rep stosq
+    (one,) = pieces({(GENERATED, 0x1000): Ran(100, mispredicted=9, l1_misses=4)}, Code(tmp_path))
+    assert (one.mispredicted, one.l1_misses) == (0, 4)
+
+
 def test_unknown_bytes_and_foreign_files_are_errors(tmp_path):
     with pytest.raises(SparringError, match="cannot be read from their files"):
         pieces({(GENERATED, 0x1000): Ran(5)}, Code(tmp_path))
@@ -190,16 +196,16 @@ def test_each_piece_waits_for_its_own_part_of_the_traffic(monkeypatch):
 
 
 def test_the_second_analyser_has_no_opinion_of_microcode(monkeypatch):
-    def said(latency):
+    def said(latency, rounds):
         return {
-            "Name": "0", "SummaryView": {"TotalCycles": 5000},
+            "Name": "0", "SummaryView": {"TotalCycles": 30 + 100 * rounds},
             "InstructionInfoView": {"InstructionList": [{"Latency": latency}]},
         }  # fmt: skip
 
     monkeypatch.setattr(mca, "available", lambda: True)
-    monkeypatch.setattr(mca, "_run", lambda regions, core: [said(100)])
+    monkeypatch.setattr(mca, "_run", lambda regions, core, rounds: [said(100, rounds)])
     assert mca.cycles([piece("rep stosq %al, (%rdi)")], BDW) == {}
-    monkeypatch.setattr(mca, "_run", lambda regions, core: [said(30)])
+    monkeypatch.setattr(mca, "_run", lambda regions, core, rounds: [said(30, rounds)])
     assert mca.cycles([piece("divq %rcx")], BDW) == {0: 100.0}
 
 
