@@ -51,7 +51,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
   openmp roofline simulation virtual report bench peers self-check test test-fast torture \
-  test-slurm package docs check format clean
+  test-slurm test-browser package docs check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -71,6 +71,7 @@ help:
 	@echo "make test-fast        those that take little time and start no ranks"
 	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
+	@echo "make test-browser     those that read the report in Chromium (Debian: chromium; or CHROMIUM=program)"
 	@echo "make package          wheel and sdist in dist/, each installed in a clean environment and tried"
 	@echo "make docs             the documents and the library's reference as a site, in build/site"
 	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
@@ -186,13 +187,13 @@ bench: $(DEV)
 # What starts no ranks runs on all cores at once. Ranks want the cores for themselves.
 test: $(DEV)
 	@code=0; \
-	$(BIN)/python -m pytest -m "not slurm and not ranks" $(PARALLEL) || code=$$?; \
-	$(BIN)/python -m pytest -m "not slurm and ranks" || code=$$?; \
+	$(BIN)/python -m pytest -m "not slurm and not browser and not ranks" $(PARALLEL) || code=$$?; \
+	$(BIN)/python -m pytest -m "not slurm and not browser and ranks" || code=$$?; \
 	exit $$code
 
 # For who edits: neither ranks nor what takes long.
 test-fast: $(DEV)
-	@$(BIN)/python -m pytest -m "not slurm and not ranks and not slow" $(PARALLEL)
+	@$(BIN)/python -m pytest -m "not slurm and not browser and not ranks and not slow" $(PARALLEL)
 
 self-check: $(READY)
 	@$(BIN)/python -m harness self-check --results $(results)
@@ -204,6 +205,9 @@ torture: $(DEV)
 
 test-slurm: $(DEV)
 	@$(BIN)/python -m pytest -m slurm tests/slurm
+
+test-browser: $(DEV)
+	@$(BIN)/python -m pytest -m browser tests/browser
 
 # Each is installed by itself, with what pip takes for it, and tried outside this folder.
 package: $(DEV)
