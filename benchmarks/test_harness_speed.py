@@ -1,10 +1,9 @@
 """What the harness itself costs: 10,000 points planned, told of and collected, and a launch.
 
 Aims on an idle machine: plan and status under 2 s, a collection under 10 s, `--help` under 0.3 s, a
-launch of two ranks at most 15 % longer than a bare mpiexec of two Pythons that start MPI. Python
-keeps
-what it compiles here, as it does for users, also where PYTHONDONTWRITEBYTECODE forbids it: else each
-rank would compile the harness again.
+launch of two ranks at most 15 % longer than a bare mpiexec of two Pythons that start MPI. What
+Python compiles it keeps, whatever PYTHONDONTWRITEBYTECODE says: else every rank would compile the
+harness again.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import psutil
 #: Environment variable that marks every process of a launch, to find those that lost their parents.
 MARK = "HARNESS_LAUNCH"
 
+_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
 _LOG_TAIL_BYTES = 65536
 #: To look for a launch's ranks takes some milliseconds of a core that may be measuring.
 _ASK_SECONDS = 5.0
@@ -196,13 +197,18 @@ def _mark_of(pid: int) -> str | None:
     return next((os.fsdecode(w[len(start) :]) for w in words if w.startswith(start)), None)
 
 
-def living_descendants(pid: int, word: str) -> int:
-    """How many processes below one live that have a word on their command line."""
-    found = 0
+def living_ranks(pid: int, word: str) -> list[str]:
+    """The MPI rank of each process below one that lives and has a word on its command line.
+
+    Empty text where its environment does not tell; a launcher's variables do (`_RANKS`).
+    """
+    found = []
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                found += word in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE
+            with contextlib.suppress(psutil.Error, OSError):
+                if word in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                    told = child.environ()
+                    found.append(next((told[name] for name in _RANKS if name in told), ""))
     return found
 
 

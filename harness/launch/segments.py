@@ -32,6 +32,17 @@ def segments_of(process: int) -> set[str]:
     return _mapped(Path(f"/proc/{process}/maps"))
 
 
+def present() -> set[str]:
+    """Which segments of this user's there are on this host, whoever has them."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for path in PLACE.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_uid == os.getuid():
+                    found.add(path.name)
+    return found
+
+
 def remove(folder: Path, seen: Iterable[str] = ()) -> None:
     """Remove this host's segments that are noted in the folder of a launch that has ended.
 

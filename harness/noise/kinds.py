@@ -42,6 +42,10 @@ SKEW = Kind(
     "rank-skew", "some ranks took less than 80 % of the time of the slowest",
     "look at the ranks table: an uneven share of the work, or of the cores",
 )  # fmt: skip
+TOO_SHORT = Kind(
+    "too-short", "a repetition took less than a thousand steps of the clock that times it",
+    "let run() do the work many times over, and divide",
+)  # fmt: skip
 GOVERNOR = Kind(
     "governor", "the frequency governor lets clocks vary",
     "cpupower frequency-set --governor performance",
@@ -71,7 +75,7 @@ SEVERAL_HOSTS = Kind(
 KINDS = {
     kind.mark: kind
     for kind in (
-        OTHER_LOAD, STOLEN, MEMORY, OVERSUBSCRIBED, UNBOUND, SKEW, GOVERNOR, TURBO, SLOW_FIRST,
-        BIMODAL, DRIFT, SEVERAL_HOSTS,
+        OTHER_LOAD, STOLEN, MEMORY, OVERSUBSCRIBED, UNBOUND, SKEW, TOO_SHORT, GOVERNOR, TURBO,
+        SLOW_FIRST, BIMODAL, DRIFT, SEVERAL_HOSTS,
     )
 }  # fmt: skip

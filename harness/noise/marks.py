@@ -14,11 +14,13 @@ from harness.noise.kinds import Kind
 _OTHER_CORES, _STOLEN_CORES, _STALL = 0.2, 0.01, 0.01
 _SKEW, _SLOW_FIRST, _MODES = 0.8, 1.1, 1.05
 _FEW = 6
+_STEPS_OF_CLOCK = 1000
 
 
 def of_launch(
-    host: Mapping[str, Any], repetitions: Iterable[Mapping[str, Any]], source: str, threads: int
-) -> list[Kind]:
+    host: Mapping[str, Any], repetitions: Iterable[Mapping[str, Any]], source: str, threads: int,
+    clock_step: float = 0.0,
+) -> list[Kind]:  # fmt: skip
     """What disturbed one launch.
 
     Args:
@@ -26,6 +28,7 @@ def of_launch(
         repetitions: as in a launch file.
         source: how the launch came to be.
         threads: of each rank.
+        clock_step: seconds (`harness.noise.host.clock_step`).
     """
     found = []
     for column, limit, kind in (
@@ -46,6 +49,8 @@ def of_launch(
         found.append(kinds.UNBOUND)
     if source == "measured" and any(map(_skewed, timed)):
         found.append(kinds.SKEW)
+    if any(repetition["seconds"] < _STEPS_OF_CLOCK * clock_step for repetition in timed):
+        found.append(kinds.TOO_SHORT)
     return found
 
 

@@ -16,10 +16,10 @@ from harness.files import write_whole
 from harness.launch import segments
 from harness.launch.interruption import Terminated, TimeLimit, undisturbed
 from harness.launch.loading import RESULTS
-from harness.launch.process import Outcome, last_words, living_descendants
+from harness.launch.process import Outcome, last_words, living_ranks
 from harness.launch.process import run as run_process
 from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
-from harness.noise.host import Look, between, look
+from harness.noise.host import Look, between, clock_step, look
 from harness.noise.marks import of_launch
 from harness.run.session import Session
 from harness.study.command import argv_of
@@ -36,6 +36,9 @@ _MOST_PADDING = 4096
 
 #: How much later than its ranks a task may hear of the scheduler's signal.
 _SIGNAL_SECONDS = 2.0
+
+#: Within so long a process has mapped the segment that it has made.
+_MAPPED_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Launch:
     _looks: list[Look] = field(default_factory=list)
     _padding: int = field(default_factory=lambda: secrets.randbelow(_MOST_PADDING))
     _segments: set[str] = field(default_factory=set)  # of ranks that were killed
-    _seen: list[int] = field(default_factory=lambda: [0])  # the most ranks at a time
+    _others: set[str] = field(default_factory=segments.present)  # those that were there before
+    _seen: set[str] = field(default_factory=set)  # ranks that have lived
+    _gone: set[str] = field(default_factory=set)  # those of them that live no more
 
     @property
     def running(self) -> Path:
@@ -162,7 +167,7 @@ class Launch:
         """Write the file of a launch that has ended, with the repetitions that it finished."""
         record = self._with_host(ended(self.record, verdict, self.running))
         records.write_record(self.session.folder, record)
-        self._tidy_up()
+        self._tidy_up(well=verdict.status == "ok")
         return record
 
     def _with_host(self, record: LaunchRecord) -> LaunchRecord:
@@ -171,10 +176,16 @@ class Launch:
         if len(self._looks) == 2:
             before, after = self._looks
             host |= between(before, after, ours=self.session.launcher.kind == "mpiexec")
-        kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process)
+        kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process,
+                          clock_step())  # fmt: skip
         return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})
 
-    def _tidy_up(self) -> None:
+    def _tidy_up(self, well: bool = False) -> None:
+        if not well and (new := segments.present() - self._others):
+            # Of ranks that died before they could note theirs; what another program's ranks have,
+            # or are about to have, they have in a moment, and it stays.
+            time.sleep(_MAPPED_SECONDS)
+            self._segments.update(new)
         segments.remove(self.running, self._segments)
         shutil.rmtree(self.running, ignore_errors=True)
 
@@ -195,9 +206,11 @@ class Launch:
 
         Ranks on other nodes, and those that srun starts, are not ours to see.
         """
-        ranks = living_descendants(launcher, "harness.launch.worker")
-        self._seen[0] = max(self._seen[0], ranks)
-        return ranks < self._seen[0] or any(self.running.glob("*.error"))
+        living = set(living_ranks(launcher, "harness.launch.worker"))
+        self._seen.update(living)
+        self._gone.clear()
+        self._gone.update(self._seen - living)
+        return bool(self._gone) or any(self.running.glob("*.error"))
 
     def _verdict(self, outcome: Outcome) -> Verdict:
         """Status and message of a launch; a message names the log that tells the rest."""
@@ -205,14 +218,21 @@ class Launch:
         how = f"exit code {outcome.exit_code}"
         if outcome.given_up:
             how = "a rank has ended, or failed, and its launcher has not: killed"
+            if (
+                self._gone and not told
+            ):  # as after os._exit(0): no launcher counts that as a failure
+                gone = ", ".join(sorted(self._gone, key=lambda rank: (len(rank), rank)))
+                how = (f"rank {gone} of {self.point.processes} ended without a word after "
+                       f"{self._finished} of {self._expected} repetitions, which the others wait "
+                       "for: killed")  # fmt: skip
         elif outcome.timed_out:
             how = f"killed at the time limit of {self.measure.time_limit_seconds:g} s"
             if not told:
                 return Verdict("timeout", f"{how}; {self._where()}")
         elif self._went_well(outcome):
             return Verdict("ok")
-        elif outcome.exit_code == 0:  # as after os._exit(0)
-            how += f" after {self._finished} of {self._expected} repetitions"
+        elif outcome.exit_code == 0:
+            how += f" after {self._finished} of {self._expected} repetitions, as after os._exit(0)"
         # A rank that told why it failed has failed, even where its launcher never came to an end.
         reason = told[0].read_text(encoding="utf-8") if told else last_words(self.log)
         shown = reason if len(reason) <= 500 else f"{reason[:500]} ..."

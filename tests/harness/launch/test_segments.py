@@ -41,3 +41,15 @@ def test_room(place, monkeypatch):
     assert segments.lacking_room(1) == ""
     monkeypatch.setattr(segments, "PLACE", place / "absent")
     assert segments.lacking_room(2**60) == ""
+
+
+def test_segment_that_nobody_noted_is_known_by_its_being_new(tmp_path, monkeypatch):
+    """Ranks may be killed between making theirs and noting it."""
+    monkeypatch.setattr(segments, "PLACE", tmp_path)
+    for name in ("mpich_shm_before", "data"):
+        (tmp_path / name).touch()
+    before = segments.present()
+    (tmp_path / "mpich_shm_new").touch()
+    assert segments.present() - before == {"mpich_shm_new"}
+    segments.remove(tmp_path / "running", segments.present() - before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mpich_shm_before"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -53,8 +54,8 @@ def test_a_system_that_tells_nothing_is_no_fault(monkeypatch, tmp_path):
     assert of_launch(told, [], "measured", 1) == []
 
 
-def repetition(*ranks, warmup=False):
-    return {"warmup": warmup, "ranks": list(ranks)}
+def repetition(*ranks, warmup=False, seconds=1.0):
+    return {"warmup": warmup, "seconds": seconds, "ranks": list(ranks)}
 
 
 @pytest.mark.parametrize(
@@ -70,10 +71,18 @@ def repetition(*ranks, warmup=False):
         ({}, [repetition({"run_seconds": 1.0}, {"run_seconds": 0.5})], "measured", ["rank-skew"]),
         ({}, [repetition({"run_seconds": 1.0}, {"run_seconds": 0.9})], "measured", []),
         ({}, [repetition({"run_seconds": 1.0}, {"run_seconds": 0.1}, warmup=True)], "measured", []),
+        ({}, [repetition(seconds=0.9e-3), repetition()], "measured", ["too-short"]),
+        ({}, [repetition(seconds=0.9e-3, warmup=True), repetition(seconds=1.1e-3)], "measured", []),
     ],
 )  # fmt: skip
 def test_marks_of_a_launch(told, repetitions, source, expected):
-    assert marks(of_launch(told, repetitions, source, threads=1)) == expected
+    assert marks(of_launch(told, repetitions, source, threads=1, clock_step=1e-6)) == expected
+
+
+def test_step_of_the_clock_is_one_that_it_takes(monkeypatch):
+    ticks = itertools.chain([0, 0, 0, 3, 3, 5], itertools.count(10, 7))
+    monkeypatch.setattr(host.time, "perf_counter", lambda: next(ticks))
+    assert host.clock_step.__wrapped__() == 2
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_host_that_has_no_place_for_a_lock_is_told(tmp_path):
         ("{'mode': 1}", "the workload's metric 'mode' has the name of another column"),
         ("{'curve': [1, 2]}", "run() returned a list as 'curve'; expected a number"),
         ("0.5", "run() returned 0.5; expected a dict of metrics"),
-        ("os._exit(0)", "exit code 0 after 0 of 2 repetitions: no output"),
+        ("os._exit(0)", "exit code 0 after 0 of 2 repetitions, as after os._exit(0): no output"),
     ],
 )
 def test_metric_that_cannot_be_a_column_fails_clearly(tmp_path, returned, told):
