@@ -27,6 +27,10 @@ from sparring.modelling.calibration.files import keep
 MEDIAN, WORST = 15.0, 40.0
 
 
+#: Apart from measured calibrations, the newest of which is taken for this machine's.
+CALIBRATIONS = Path("calibration") / "predicted"
+
+
 @click.command()
 @click.option("--machine", "names", multiple=True, default=(HERE,), show_default=True,
               help="here, or a machine of experiments/machines that has a `core`; several "
@@ -43,9 +47,9 @@ MEDIAN, WORST = 15.0, 40.0
               help="Busy cores of a machine that is not here [those of one socket].")  # fmt: skip
 @click.option("--calibration", "messages", is_flag=False, flag_value=str(MESSAGES),
               type=click.Path(dir_okay=False, path_type=Path), metavar="[MESSAGES]",
-              help="Keep a calibration of the predicted times in the results' calibration/, for "
-              "experiments.simulation: of the engine's attack_step and update, with the messages "
-              "of another calibration [those of the study's node].")  # fmt: skip
+              help="Keep a calibration of the predicted times, for experiments.simulation, in the "
+              "results' calibration/predicted/: of the engine's attack_step and update, with the "
+              "messages of another calibration [those of the study's node].")  # fmt: skip
 @click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"),
     show_default=True, help="Folder of prediction.csv, to which rows are added.",
@@ -91,7 +95,7 @@ def predict(
         table.append(own)
         if messages is not None:
             command = " ".join(["python -m kernels predict", *sys.argv[2:]])
-            kept = keep(of_predictions(own, machine, messages, command), results / "calibration")
+            kept = keep(of_predictions(own, machine, messages, command), results / CALIBRATIONS)
             click.echo(f"wrote {kept}")
         made += own
         _console().print(_summary(own))
