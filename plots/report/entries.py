@@ -15,7 +15,7 @@ from harness.errors import InputError, UserError
 from harness.tables.table import details_path, read_cells
 from plots import registry
 from plots.report.charts import specification
-from plots.shared import captions, files, provenance
+from plots.shared import captions, files, noise, provenance
 from plots.shared.plot import Grid, Plot
 
 #: How rows that count came to be, where a table does not say.
@@ -48,6 +48,7 @@ class Facts:
         machine: in words; empty where nobody tells.
         environment: dotted names and values of what is known of it.
         failed: rows whose launch did not end well.
+        noise: how many launches were disturbed, and by what; empty where none was.
     """
 
     rows: int
@@ -57,6 +58,7 @@ class Facts:
     machine: str
     environment: tuple[tuple[str, str], ...]
     failed: int
+    noise: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ def _facts(path: Path, rows: Sequence[Mapping[str, str]]) -> Facts:
         machine=machine,
         environment=tuple(provenance.flat(known[last])) if last in known else (),
         failed=len(rows) - len(good),
+        noise=noise.disturbed(good),
     )
 
 

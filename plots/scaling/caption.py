@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 from harness.tables.statistics import CONFIDENCE
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.laws import AMDAHL, GUSTAFSON
 from plots.scaling.table import Analysis, Panel
 from plots.scaling.text import parameters_in_words, seconds
-from plots.shared import provenance, style
+from plots.shared import noise, provenance, style
 from plots.shared.facets import DEFINITIONS, constants, in_words
-from plots.shared.observations import Row
 
 PREFERRED = {"amdahl+communication": "Amdahl + communication", "power": "a power of p"}
 NOTE_LINES = 6
@@ -91,19 +87,11 @@ def caption(analysis: Analysis) -> str:
         f"medians over launches, {launches} per point; {bars}",
         "points at the same p stand side by side" if len(series) > 1 else "",
         "bounds count no communication and no waiting" if curves else "",
-        disturbed(selection.rows),
+        noise.disturbed(selection.rows),
         *dict.fromkeys((*analysis.notes, *(n for panel in analysis.panels for n in panel.notes))),
         *_refusals(analysis),
     ]  # fmt: skip
     return ". ".join(part[0].upper() + part[1:] for part in parts if part) + "."
-
-
-def disturbed(rows: Sequence[Row]) -> str:
-    """How many launches have which mark of a disturbance; empty if none has (docs/tables.md)."""
-    launches = {(row["point"], row["launch"]): str(row.get("marks") or "") for row in rows}
-    counts = Counter(mark for marks in launches.values() for mark in marks.split())
-    told = ", ".join(f"{number} {mark}" for mark, number in sorted(counts.items()))
-    return f"of {len(launches)} launches are marked: {told}" if told else ""
 
 
 def _refusals(analysis: Analysis) -> list[str]:

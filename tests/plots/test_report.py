@@ -1,5 +1,6 @@
 """The report: one page, whole by itself, the same each time."""
 
+import csv
 import re
 from html.parser import HTMLParser
 
@@ -106,3 +107,22 @@ def test_bad_input(tmp_path, capsys):
     (tmp_path / "broken.csv").write_text("a,b\n1\n")
     assert main(["report", str(tmp_path)]) == 2
     assert "broken.csv: not a table" in capsys.readouterr().err
+
+
+def test_disturbed_launches_are_told(results):
+    assert "Disturbed while" not in page_of(results)
+    path = results / "sleep.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    of_one = (rows[0]["point"], rows[0]["launch"])
+    for row in rows:  # a launch's mark stands in each of its rows
+        row["marks"] = "other-load" if (row["point"], row["launch"]) == of_one else ""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    told = re.search(r"Disturbed while it was measured: of (\d+) launches are marked: (.*)\.</p>",
+                     page_of(results))  # fmt: skip
+    assert told is not None
+    assert int(told[1]) > 1
+    assert told[2] == "1 other-load"
