@@ -335,6 +335,7 @@ def test_sanitizers_find_nothing():
             (MIXED, layouts(isa)), ("dense", layouts(isa)[-1:]), ("strides", layouts(isa)[:1]),
             ("pools", layouts(isa)[:1]), ("curves", layouts(isa)[:1]),
             ("option-a", layouts(isa)[:1]), ("norms", layouts(isa)[:1]),
+            ("grouped", layouts(isa)[:1]),
         )
         for text in [header(recognise(network(name), shape_of(name)).network, name != "norms")]
     }  # fmt: skip
