@@ -25,8 +25,6 @@ from sparring.modelling.calibration.files import keep
 
 #: A validation asks for errors of at most so many per cent: the median, and the worst.
 MEDIAN, WORST = 15.0, 40.0
-
-
 #: Apart from measured calibrations, the newest of which is taken for this machine's.
 CALIBRATIONS = Path("calibration") / "predicted"
 

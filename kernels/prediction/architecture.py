@@ -3,10 +3,10 @@
 Sources: J. Hofmann, C. L. Alappat, G. Hager, D. Fey and G. Wellein, "Bridging the Architecture Gap:
 Abstracting Performance-Relevant Properties of Modern Server Processors", Supercomputing Frontiers
 and Innovations 7(2), 2020, for which transfers overlap; A. Fog, "The microarchitecture of Intel,
-AMD and VIA CPUs", for widths and what a mispredicted branch costs (of a range, its middle); the
-makers' optimization manuals for the latency of the second cache; the models' ports are OSACA's (J.
-Laukemann, J. Hammer, J. Hofmann, G. Hager and G. Wellein, "Automated Instruction Stream Throughput
-Prediction for Intel and AMD Microarchitectures", PMBS 2018).
+AMD and VIA CPUs", for widths; the models' ports are OSACA's (J. Laukemann, J. Hammer, J. Hofmann, G.
+Hager and G. Wellein, "Automated Instruction Stream Throughput Prediction for Intel and AMD
+Microarchitectures", PMBS 2018); what a mispredicted branch costs is the ``MispredictPenalty`` of the
+LLVM model that is named. The latency of the second cache is assumed, in round figures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Architecture:
         title: in words.
         width: micro-operations that enter the scheduler in a cycle.
         misprediction: cycles that a mispredicted branch costs.
-        fetch: cycles until instructions come that the first cache lacks, from the second.
+        fetch: cycles until instructions come that the first cache lacks, from the second; assumed.
         data_ports: of loads, which do not overlap with transfers between caches; empty where
             everything overlaps.
     """
@@ -48,26 +48,18 @@ class Architecture:
         return not self.data_ports
 
 
-_SPLIT = frozenset({"2D", "3D"})
+_SPLIT, _GOLDEN = frozenset({"2D", "3D"}), frozenset({"2", "3", "11"})
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         one.osaca: one
         for one in (
-            Architecture("hsw", "haswell", "Intel Haswell", 4, 17, 12, _SPLIT),
-            Architecture("bdw", "broadwell", "Intel Broadwell", 4, 17, 12, _SPLIT),
-            Architecture("skx", "skylake-avx512", "Intel Skylake-SP", 4, 17, 14, _SPLIT),
-            Architecture("csx", "cascadelake", "Intel Cascade Lake", 4, 17, 14, _SPLIT),
-            Architecture("icx", "icelake-server", "Intel Ice Lake", 5, 17, 14, _SPLIT),
-            Architecture(
-                "spr",
-                "icelake-server",
-                "Intel Golden Cove",
-                6,
-                17,
-                15,
-                frozenset({"2", "3", "11"}),
-            ),
-            Architecture("zen2", "znver2", "AMD Zen 2", 6, 18, 12, frozenset()),
+            Architecture("hsw", "haswell", "Intel Haswell", 4, 16, 12, _SPLIT),
+            Architecture("bdw", "broadwell", "Intel Broadwell", 4, 16, 12, _SPLIT),
+            Architecture("skx", "skylake-avx512", "Intel Skylake-SP", 4, 14, 14, _SPLIT),
+            Architecture("csx", "cascadelake", "Intel Cascade Lake", 4, 14, 14, _SPLIT),
+            Architecture("icx", "icelake-server", "Intel Ice Lake", 5, 14, 14, _SPLIT),
+            Architecture("spr", "icelake-server", "Intel Golden Cove", 6, 14, 15, _GOLDEN),
+            Architecture("zen2", "znver2", "AMD Zen 2", 6, 17, 12, frozenset()),
             Architecture("zen3", "znver3", "AMD Zen 3", 6, 13, 12, frozenset()),
             Architecture("zen4", "znver3", "AMD Zen 4", 6, 13, 14, frozenset()),
         )

@@ -29,10 +29,10 @@ def main(address: str, *arguments: str) -> None:
         # These stay open here as well: where the process manager sees a rank's connection close
         # before the rank has ended, it kills what it has started.
         ending = server.recv(64)
-    # None where the server itself died.
-    code = int(ending) if ending else 1
+    code = int(ending) if ending else 1  # nothing comes where the server itself died
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
 

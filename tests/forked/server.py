@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -21,8 +22,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _DESCRIPTORS = 8  # of one client, at most
-
-
+_HIGH = 200  # above every number that a rank's descriptors may have
 #: The first optimizer of a process imports torch._dynamo, in more than a second.
 PRELOADED = ("numpy", "torch", "torch._dynamo", "sparring", "sparring.strategies")
 
@@ -51,6 +51,9 @@ def serve(address: str, ready: int) -> dict[str, Any]:
             if key.data == "client":
                 client, _ = listener.accept()
                 request, descriptors = receive(client)
+                if request is None:
+                    client.close()
+                    continue
                 child = os.fork()
                 if child == 0:
                     selector.close()
@@ -76,13 +79,17 @@ def serve(address: str, ready: int) -> dict[str, Any]:
                 os.close(ended)
 
 
-def receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """A client's request and the descriptors that came with it."""
+def receive(client: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """A client's request (None if it was killed meanwhile) and the descriptors that came with it."""
     head, descriptors, _, _ = socket.recv_fds(client, 8, _DESCRIPTORS)
     left = int.from_bytes(head, "little")
     text = b""
-    while len(text) < left:
-        text += client.recv(left - len(text))
+    while len(text) < left and (more := client.recv(left - len(text))):
+        text += more
+    if not left or len(text) < left:
+        for number in descriptors:
+            os.close(number)
+        return None, []
     return json.loads(text), descriptors
 
 
@@ -90,11 +97,8 @@ def become(rank: dict[str, Any]) -> list[str]:
     """Be the process that the client would have been; what is left of its command line."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # First out of the way of the numbers that they shall have.
-    moved = [os.dup(number) for number in rank["descriptors"]]
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD, _HIGH) for number in rank["descriptors"]]
     for number in rank["descriptors"]:
-        os.close(number)
-    high = [os.dup2(number, 200 + at, inheritable=False) for at, number in enumerate(moved)]
-    for number in moved:
         os.close(number)
     for number, wanted in zip(high, rank["numbers"], strict=True):
         os.dup2(number, wanted)
