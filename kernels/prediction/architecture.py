@@ -1,12 +1,12 @@
 """Processor cores that a static analyser knows, and the Execution-Cache-Memory model's rules.
 
-Sources: J. Hofmann, C. L. Alappat, G. Hager, D. Fey and G. Wellein, "Bridging the Architecture Gap:
-Abstracting Performance-Relevant Properties of Modern Server Processors", Supercomputing Frontiers
-and Innovations 7(2), 2020, for which transfers overlap; A. Fog, "The microarchitecture of Intel,
-AMD and VIA CPUs", for widths; the models' ports are OSACA's (J. Laukemann, J. Hammer, J. Hofmann, G.
-Hager and G. Wellein, "Automated Instruction Stream Throughput Prediction for Intel and AMD
-Microarchitectures", PMBS 2018); what a mispredicted branch costs is the ``MispredictPenalty`` of the
-LLVM model that is named. The latency of the second cache is assumed, in round figures.
+Sources: J. Hofmann, C. L. Alappat, G. Hager, D. Fey and G. Wellein, "Bridging the Architecture
+Gap: Abstracting Performance-Relevant Properties of Modern Server Processors", Supercomputing
+Frontiers and Innovations 7(2), 2020, for which transfers overlap; A. Fog, "The microarchitecture
+of Intel, AMD and VIA CPUs", for widths; the models' ports are OSACA's (J. Laukemann, J. Hammer, J.
+Hofmann, G. Hager and G. Wellein, "Automated Instruction Stream Throughput Prediction for Intel and
+AMD Microarchitectures", PMBS 2018); what a mispredicted branch costs is the ``MispredictPenalty``
+of the LLVM model that is named. The latency of the second cache is assumed, in round figures.
 """
 
 from __future__ import annotations

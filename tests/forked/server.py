@@ -80,7 +80,7 @@ def serve(address: str, ready: int) -> dict[str, Any]:
 
 
 def receive(client: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """A client's request (None if it was killed meanwhile) and the descriptors that came with it."""
+    """A client's request (None if it was killed meanwhile) and the descriptors beside it."""
     head, descriptors, _, _ = socket.recv_fds(client, 8, _DESCRIPTORS)
     left = int.from_bytes(head, "little")
     text = b""
