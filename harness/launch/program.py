@@ -23,7 +23,7 @@ from typing import Any
 
 from harness.files import write_whole
 from harness.launch.returned import checked_metrics
-from harness.launch.timing import now
+from harness.launch.timing import Pace, now
 from harness.study.command import metrics_in
 from harness.tables.table import plausible
 
@@ -37,15 +37,16 @@ def main(spec_path: str) -> None:
     output = Path(spec["output"])
     finished: list[dict[str, Any]] = []
     try:
-        for number in range(spec["warmups"] + spec["repetitions"]):
-            started_at = now()
+        pace = Pace(spec["warmups"], spec["max_warmups"], spec["repetitions"])
+        while not pace.done:
+            number, started_at = pace.taken, now()
             seconds, printed = _run(spec["command"], spec["folder"])
             metrics = metrics_in(printed, spec["metrics"])
             if "seconds" in metrics:
                 seconds = _seconds(metrics.pop("seconds"))
             finished.append({
                 "repetition": number,
-                "warmup": number < spec["warmups"],
+                "warmup": pace.took(seconds),
                 "seconds": seconds,
                 "started_at": started_at,
                 "metrics": checked_metrics("the command", metrics, spec["parameters"]),

@@ -26,7 +26,15 @@ from harness.launch.loading import load_class
 from harness.launch.returned import checked_details, checked_metrics, checked_report
 from harness.launch.segments import note
 from harness.launch.sharing import own_seat, share_cores
-from harness.launch.timing import check_seconds, now, repetitions, uptime
+from harness.launch.timing import (
+    STEPS_OF_CLOCK,
+    Pace,
+    check_seconds,
+    clock_step,
+    now,
+    repetitions,
+    uptime,
+)
 from harness.machine import node_name
 from harness.streams import without_input
 
@@ -94,12 +102,14 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         wait(comm.Ibarrier())  # a rank that is done early takes no core from one that works
         return float(max(comm.allgather(seconds)))
 
+    # What prepare() puts back before a repetition, a second call would not find.
+    loops = not hasattr(workload, "prepare")
+    shortest = maximum(STEPS_OF_CLOCK * clock_step()) if loops else 0.0
     finished: list[dict[str, Any]] = []
     for repetition in repetitions(
         workload.run,
         prepare=prepare,
-        warmups=spec["warmups"],
-        timed=spec["repetitions"],
+        pace=Pace(spec["warmups"], spec["max_warmups"], spec["repetitions"], shortest),
         clock=perf_counter,
         barrier=lambda: wait(comm.Ibarrier()),
         maximum=maximum,
@@ -118,6 +128,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
                 "repetition": repetition.number,
                 "warmup": repetition.warmup,
                 "seconds": repetition.seconds,
+                "calls": repetition.calls,
                 "started_at": started_at,
                 "metrics": metrics,
                 "shares_cores": shared,

@@ -9,12 +9,10 @@ import os
 import resource
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
 _TICK = os.sysconf("SC_CLK_TCK")
-_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -40,22 +38,6 @@ class Look:
     stalled: float | None
     load: float | None
     mhz: float | None
-
-
-@cache
-def clock_step() -> float:
-    """The smallest step that the clock of repetitions was seen to take, in seconds.
-
-    Its resolution, or what it takes to read it twice, whichever is longer: what is known of the
-    clock (`time.get_clock_info`) is what the system counts in, which may be far finer than either.
-    """
-    steps = []
-    for _ in range(_STEPS):
-        began = ended = time.perf_counter()
-        while ended == began:
-            ended = time.perf_counter()
-        steps.append(ended - began)
-    return min(steps)
 
 
 def look() -> Look:

@@ -44,7 +44,11 @@ SKEW = Kind(
 )  # fmt: skip
 TOO_SHORT = Kind(
     "too-short", "a repetition took less than a thousand steps of the clock that times it",
-    "let run() do the work many times over, and divide",
+    "let run() do the work many times over, and divide; without prepare() the harness does so",
+)  # fmt: skip
+COLD = Kind(
+    "not-warm", "warm-ups ended at max_warmups, and their last three times varied by 2 % or more",
+    "raise measure.max_warmups, or look for what makes times wander",
 )  # fmt: skip
 GOVERNOR = Kind(
     "governor", "the frequency governor lets clocks vary",
@@ -75,7 +79,7 @@ SEVERAL_HOSTS = Kind(
 KINDS = {
     kind.mark: kind
     for kind in (
-        OTHER_LOAD, STOLEN, MEMORY, OVERSUBSCRIBED, UNBOUND, SKEW, TOO_SHORT, GOVERNOR, TURBO,
-        SLOW_FIRST, BIMODAL, DRIFT, SEVERAL_HOSTS,
+        OTHER_LOAD, STOLEN, MEMORY, OVERSUBSCRIBED, UNBOUND, SKEW, TOO_SHORT, COLD, GOVERNOR,
+        TURBO, SLOW_FIRST, BIMODAL, DRIFT, SEVERAL_HOSTS,
     )
 }  # fmt: skip

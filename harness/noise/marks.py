@@ -19,7 +19,7 @@ _STEPS_OF_CLOCK = 1000
 
 def of_launch(
     host: Mapping[str, Any], repetitions: Iterable[Mapping[str, Any]], source: str, threads: int,
-    clock_step: float = 0.0,
+    clock_step: float = 0.0, cold: bool = False,
 ) -> list[Kind]:  # fmt: skip
     """What disturbed one launch.
 
@@ -28,7 +28,8 @@ def of_launch(
         repetitions: as in a launch file.
         source: how the launch came to be.
         threads: of each rank.
-        clock_step: seconds (`harness.noise.host.clock_step`).
+        clock_step: seconds (`harness.launch.timing.clock_step`).
+        cold: whether its warm-ups ended before its times were steady.
     """
     found = []
     for column, limit, kind in (
@@ -49,8 +50,10 @@ def of_launch(
         found.append(kinds.UNBOUND)
     if source == "measured" and any(map(_skewed, timed)):
         found.append(kinds.SKEW)
-    if any(repetition["seconds"] < _STEPS_OF_CLOCK * clock_step for repetition in timed):
+    if any(each["seconds"] * each.get("calls", 1) < _STEPS_OF_CLOCK * clock_step for each in timed):
         found.append(kinds.TOO_SHORT)
+    if cold:
+        found.append(kinds.COLD)
     return found
 
 

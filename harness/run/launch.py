@@ -19,7 +19,8 @@ from harness.launch.loading import RESULTS
 from harness.launch.process import Outcome, last_words, living_ranks
 from harness.launch.process import run as run_process
 from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
-from harness.noise.host import Look, between, clock_step, look
+from harness.launch.timing import clock_step, steady
+from harness.noise.host import Look, between, look
 from harness.noise.marks import of_launch
 from harness.run.session import Session
 from harness.study.command import argv_of
@@ -121,6 +122,7 @@ class Launch:
             "workload": self.session.workload_of(point)[0],
             "parameters": point.parameters,
             "warmups": self.measure.warmups,
+            "max_warmups": self.measure.max_warmups or self.measure.warmups,
             "repetitions": self.measure.repetitions,
             "oversubscribed": point.source in ("oversubscribed", "emulated"),
             "search_path": study.search_path,
@@ -177,8 +179,14 @@ class Launch:
             before, after = self._looks
             host |= between(before, after, ours=self.session.launcher.kind == "mpiexec")
         kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process,
-                          clock_step())  # fmt: skip
+                          clock_step(), cold=self._is_cold(record))  # fmt: skip
         return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})
+
+    def _is_cold(self, record: LaunchRecord) -> bool:
+        """Whether its warm-ups were to go on until times were steady, and were not."""
+        most = self.measure.max_warmups or 0
+        warm = [each["seconds"] for each in record.repetitions if each["warmup"]]
+        return len(warm) >= most > self.measure.warmups and not steady(warm)
 
     def _tidy_up(self, well: bool = False) -> None:
         if not well and (new := segments.present() - self._others):
@@ -191,7 +199,10 @@ class Launch:
 
     def _went_well(self, outcome: Outcome) -> bool:
         """Whether every repetition was finished; srun ends with 0 even if a node has failed."""
-        return outcome.exit_code == 0 and self._finished == self._expected
+        if outcome.exit_code != 0:
+            return False
+        timed = [each for each in finished_repetitions(self.running) if not each["warmup"]]
+        return len(timed) == self.measure.repetitions
 
     @property
     def _finished(self) -> int:

@@ -39,6 +39,7 @@ class Measure(_Table):
         budget_seconds: no further launch for the sake of precision begins after this time.
         repetitions: timed repetitions in a launch.
         warmups: repetitions before them, kept and marked.
+        max_warmups: warm-ups go on up to so many until times are steady; None takes ``warmups``.
         time_limit_seconds: a launch that takes longer is killed and becomes a ``timeout`` row.
         oversubscribe: allow points with more processes x threads than this machine has cores.
         max_processes: a point with more processes than this is a mistake in the study.
@@ -54,6 +55,7 @@ class Measure(_Table):
     budget_seconds: float | None = Field(None, gt=0)
     repetitions: int = Field(1, ge=1)
     warmups: int = Field(1, ge=0)
+    max_warmups: int | None = Field(None, ge=1)
     time_limit_seconds: float = Field(600.0, gt=0)
     oversubscribe: bool = False
     max_processes: int = Field(1024, ge=1)

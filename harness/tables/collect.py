@@ -92,6 +92,7 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
                     "status": "ok",
                     "message": "",
                     "seconds": repetition["seconds"],
+                    **({"run_calls": repetition["calls"]} if "calls" in repetition else {}),
                     "started_at": repetition["started_at"],
                 }
             )

@@ -41,6 +41,7 @@ class _Repetition(_Content):
     warmup: bool
     seconds: float
     started_at: str
+    calls: _Count = 1
     metrics: _Cells
     ranks: list[_Cells] | None
     details: list[_Cells] | None = None
@@ -72,8 +73,9 @@ class LaunchRecord:
     """One launch of one point.
 
     ``repetitions`` are dictionaries with ``repetition, warmup, seconds, started_at, metrics`` and
-    ``ranks`` (a list of dictionaries, one per rank), and may have ``details`` (likewise). A launch
-    that failed keeps those that it had finished.
+    ``ranks`` (a list of dictionaries, one per rank), and may have ``details`` (likewise) and
+    ``calls`` (how often ``run`` was called in it; ``seconds`` are of one call). A launch that
+    failed keeps those that it had finished.
 
     ``submission`` and ``task`` name the array task that it was part of (harness.slurm). A launch
     that was ``interrupted`` from outside says nothing about its point, which is launched again.

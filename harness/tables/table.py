@@ -58,7 +58,7 @@ HOST_COLUMNS = (
     "host_other_cores", "host_stolen_cores", "host_memory_stall", "host_load", "host_mhz",
     "involuntary_switches", "padding_bytes",
 )  # fmt: skip
-LAUNCH_COLUMNS = ("launch_round", *HOST_COLUMNS, "marks")
+LAUNCH_COLUMNS = ("launch_round", *HOST_COLUMNS, "marks", "run_calls")
 
 #: Columns of a points table whose study says what its points are compared with.
 RATIO_COLUMNS = ("pairs", "speedup", "low_speedup", "high_speedup")

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from harness.launch.timing import Repetition, check_seconds, now, repetitions, uptime
+from harness.launch import timing
+from harness.launch.timing import Pace, Repetition, check_seconds, now, repetitions, steady, uptime
 
 
 class Rank:
@@ -27,10 +28,12 @@ class Rank:
         self.calls.append("barrier")
         self.time += 7.0
 
-    def measure(self, work=None, maximum=lambda seconds: seconds, warmups=1, timed=2):
+    def measure(
+        self, work=None, maximum=lambda seconds: seconds, warmups=1, timed=2, most=0, shortest=0.0
+    ):
         return list(
             repetitions(
-                work or self.work, prepare=self.prepare, warmups=warmups, timed=timed,
+                work or self.work, prepare=self.prepare, pace=Pace(warmups, most, timed, shortest),
                 clock=lambda: self.time, barrier=self.barrier, maximum=maximum,
             )
         )  # fmt: skip
@@ -59,6 +62,59 @@ def test_every_repetition_is_prepared_then_begins_together():
 def test_slowest_rank_counts():
     found = Rank().measure(maximum=lambda seconds: max(seconds, 3.5, 1.0))
     assert [repetition.seconds for repetition in found] == [3.5, 3.5, 3.5]
+
+
+def taking(rank, *seconds):
+    """Work that takes so long each time it is called, and as the last one from then on."""
+    left = list(seconds)
+
+    def work():
+        rank.time += left.pop(0) if len(left) > 1 else left[0]
+
+    return work
+
+
+def test_what_is_too_short_is_called_more_often_and_only_warmed_up():
+    rank = Rank()
+    found = rank.measure(work=taking(rank, 0.5, 0.25), warmups=0, timed=2, shortest=8.0)
+    assert [r.warmup for r in found] == [True, True, False, False]
+    assert [r.calls for r in found] == [1, 20, 40, 40]
+    assert [r.seconds for r in found] == [0.5, 0.25, 0.25, 0.25]
+    assert found[-1].own_seconds == found[-1].seconds
+
+
+def test_what_is_long_enough_is_called_once():
+    assert [(r.warmup, r.calls) for r in Rank().measure(warmups=0, shortest=2.0)] == 2 * [
+        (False, 1)
+    ]
+
+
+def test_warm_ups_go_on_until_times_are_steady():
+    rank = Rank()
+    found = rank.measure(work=taking(rank, 9.0, 4.0, 2.0, 2.01, 2.0), warmups=1, timed=1, most=9)
+    assert [r.warmup for r in found] == [True, True, True, True, True, False]
+    assert [r.number for r in found] == list(range(6))
+
+
+def test_warm_ups_end_at_their_most():
+    rank = Rank()
+    seconds = [2.0 * 1.5**n for n in range(9)]
+    found = rank.measure(work=taking(rank, *seconds), warmups=1, timed=2, most=4)
+    assert [r.warmup for r in found] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [([1.0, 1.0], False), ([9.0, 1.0, 1.01, 1.0], True), ([1.0, 1.05, 1.0], False)],
+)
+def test_steady(seconds, expected):
+    assert steady(seconds) is expected
+
+
+def test_the_clock_s_step_is_the_smallest_that_was_seen(monkeypatch):
+    ticks = iter([n // 3 * 2 for n in range(10_000)])
+    monkeypatch.setattr(timing, "perf_counter", lambda: next(ticks))
+    assert timing.clock_step() == 2
 
 
 @pytest.mark.parametrize(("returned", "metrics"), [(None, {}), ({"x": 1}, {"x": 1}), (0.0, 0.0)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -72,6 +71,7 @@ def repetition(*ranks, warmup=False, seconds=1.0):
         ({}, [repetition({"run_seconds": 1.0}, {"run_seconds": 0.9})], "measured", []),
         ({}, [repetition({"run_seconds": 1.0}, {"run_seconds": 0.1}, warmup=True)], "measured", []),
         ({}, [repetition(seconds=0.9e-3), repetition()], "measured", ["too-short"]),
+        ({}, [repetition(seconds=0.9e-3) | {"calls": 2}], "measured", []),
         ({}, [repetition(seconds=0.9e-3, warmup=True), repetition(seconds=1.1e-3)], "measured", []),
     ],
 )  # fmt: skip
@@ -79,10 +79,8 @@ def test_marks_of_a_launch(told, repetitions, source, expected):
     assert marks(of_launch(told, repetitions, source, threads=1, clock_step=1e-6)) == expected
 
 
-def test_step_of_the_clock_is_one_that_it_takes(monkeypatch):
-    ticks = itertools.chain([0, 0, 0, 3, 3, 5], itertools.count(10, 7))
-    monkeypatch.setattr(host.time, "perf_counter", lambda: next(ticks))
-    assert host.clock_step.__wrapped__() == 2
+def test_warm_ups_that_ended_too_early_are_marked():
+    assert marks(of_launch({}, [repetition()], "measured", threads=1, cold=True)) == ["not-warm"]
 
 
 @pytest.mark.parametrize(
