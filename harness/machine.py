@@ -117,12 +117,13 @@ def planned_for(cores_of_machine: int) -> Iterator[None]:
         _planned.pop()
 
 
-def bindings(processes: int, threads: int) -> list[list[int]] | None:
+def bindings(processes: int, threads: int, first: int = 0) -> list[list[int]] | None:
     """CPUs for each rank, ``threads`` cores a rank; None if there are too few cores to bind.
 
     One CPU per core, so that no two ranks share one; neighbours in rank are neighbours in socket.
+    The first rank is bound to the core of number ``first``.
     """
-    available = [core.cpus[0] for core in cores()][: node_cores()]
+    available = [core.cpus[0] for core in cores()][first : node_cores()]
     if processes * threads > len(available):
         return None
     return [available[rank * threads : (rank + 1) * threads] for rank in range(processes)]

@@ -23,7 +23,7 @@ from harness.tables.table import cells_of, format_csv
 from harness.views import print_columns, print_disturbances
 
 COLUMNS = ("point", "label", "rounds", "ratio", "low", "high", "p_value", "null_ratio", "null_low",
-           "null_high", "null_p_value", "resolution", "verdict")  # fmt: skip
+           "null_high", "null_p_value", "resolution", "verdict", "duet")  # fmt: skip
 
 
 @click.command("compare")
@@ -40,12 +40,15 @@ COLUMNS = ("point", "label", "rounds", "ratio", "low", "high", "p_value", "null_
               show_default=True, help="Relative half width of intervals to reach.")  # fmt: skip
 @click.option("--tolerance", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Tell only of changes whose interval is beyond this, as a share.")  # fmt: skip
+@click.option("--duet", is_flag=True,
+              help="Run both codes at the same time on separate cores, where a point needs at most "
+                   "half of them.")  # fmt: skip
 @click.option("--build", default="", metavar="COMMAND",
               help="Shell command that builds what is to be built, in each checkout.")  # fmt: skip
 @study_settings
 def compare_command(
     first: Path, second: Path | None, against: str | None, rounds: int, max_rounds: int,
-    precision: float, tolerance: float, build: str, results: Path, **named: Any,
+    precision: float, tolerance: float, duet: bool, build: str, results: Path, **named: Any,
 ) -> None:  # fmt: skip
     """Put two tables side by side, or measure two states of the code.
 
@@ -74,7 +77,7 @@ def compare_command(
     if study.measure.emulate:
         raise UserError("--emulate and --against are given; expected one of them")
     overrides = settings(named["overrides"], named["oversubscribe"], named["emulate"])
-    plan = Plan(rounds, max(rounds, max_rounds), precision, tolerance)
+    plan = Plan(rounds, max(rounds, max_rounds), precision, tolerance, duet)
     folder = (results / "comparisons" / f"{study.name}-{new_identity()}").resolve()
     with checked_out(first, against, build) as arms:
         click.echo(f"older: {arms[0].commit[:12]}; newer and null arm: {arms[1].commit[:12]}")
@@ -111,13 +114,16 @@ def _print(told: Told, folder: Path) -> None:
         ])  # fmt: skip
         values = (compared.point, labels[compared.point], ratio.n, ratio.value, ratio.low,
                   ratio.high, compared.p_value, null.value, null.low, null.high,
-                  compared.null_p_value, resolution, compared.word)  # fmt: skip
+                  compared.null_p_value, resolution, compared.word,
+                  compared.point in told.duets)  # fmt: skip
         rows.append(cells_of(dict(zip(COLUMNS, values, strict=True))))
     print_columns(shown)
     write_whole(folder / "verdicts.csv", format_csv(COLUMNS, rows))
     print_disturbances(told.states)
+    duets = f"{len(told.duets)} points in duets, " if told.duets else ""
     click.echo(
-        f"{told.rounds} rounds, ended by {told.stopped_by}; {_summary(told)}; tables: {folder}"
+        f"{told.rounds} rounds, {duets}ended by {told.stopped_by}; {_summary(told)}; "
+        f"tables: {folder}"
     )
     for failure in told.failed:
         complain(f"failed: {failure}")

@@ -1,17 +1,19 @@
 """The arms of a comparison launched in rounds: older, newer, again; again, newer, older; and so on.
 
 Within a round the launches of a point follow one another, in turns forwards and backwards, so that
-a host that becomes slower is no arm's fault (the ABBA order). Rounds end when the intervals are
+a host that becomes slower is no arm's fault (the ABBA order). In duets two arms are launched at the
+same time: older and newer, then newer and again. Rounds end when the intervals are
 narrow or the rounds are spent; never because of what they show.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.comparison import duet
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
 from harness.comparison.verdicts import Judgement, Times, judge
 from harness.errors import UserError
@@ -33,12 +35,14 @@ class Plan:
         most_rounds: at most so many.
         precision: the relative half width of every ratio's interval at which it ends.
         tolerance: a change is told only if its whole interval is beyond this, as a share.
+        duets: whether two arms are launched at the same time, where both have cores.
     """
 
     rounds: int
     most_rounds: int
     precision: float
     tolerance: float = 0.0
+    duets: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Told:
         states: the points of all arms.
         failed: a sentence for each that failed.
         times: of each arm, seconds by point and round.
+        duets: the points that were launched in duets.
     """
 
     judgement: Judgement
@@ -60,6 +65,7 @@ class Told:
     states: Sequence[PointState]
     failed: Sequence[str]
     times: Mapping[str, Times]
+    duets: frozenset[str] = frozenset()
 
 
 class _Running:
@@ -78,6 +84,16 @@ class _Running:
 
     def launch(self, point: str, name: str) -> None:
         self.launches.launch(self.launches.states[point], name)
+
+    def beside(self, other: _Running, point: str, name: str) -> None:
+        """Launch a point in this arm and in another one at the same time."""
+        one, second = self.launches.states[point], other.launches.states[point]
+        with duet.companies(one.point) as (ours, theirs):
+            records = duet.together(
+                self.launches.begin(one, name, ours), other.launches.begin(second, name, theirs)
+            )
+        self.launches.count(one, records[0])
+        other.launches.count(second, records[1])
 
     def times(self) -> dict[str, dict[str, float]]:
         return {
@@ -110,17 +126,20 @@ def run(
     points = [point.id for point in first.points if not lacking(point, oversubscribe)]
     if not points:
         raise UserError(f"{study.source.path}: no point fits on this machine; expected one or more")
+    known = {point.id: point for point in first.points}
+    duets = frozenset(id_ for id_ in points if plan.duets and duet.fits(first, known[id_]))
+    launches = len(points) * len(arms) + len(duets)  # of a round: a duet's newer arm has two
     number, stopped_by = 0, "rounds"
     with alone_on_host(first):
-        reporter.begin(plan.rounds * len(points) * len(arms))
+        reporter.begin(plan.rounds * launches)
         try:
             for each in running.values():
                 each.session.folder.mkdir(parents=True, exist_ok=True)
                 each.launches.note_session()
             while number < plan.most_rounds:
                 if number >= plan.rounds:
-                    reporter.more(len(points) * len(arms))
-                _round(running, points, number)
+                    reporter.more(launches)
+                _round(running, points, duets, number)
                 number += 1
                 told = _judged(running, plan)
                 if number >= plan.rounds and _narrow(told, plan.precision):
@@ -136,16 +155,31 @@ def run(
         [f"{each.arm.name}: {state.point.id}: {state.failures[-1].message}"
          for each in running.values() for state in each.launches.states.values() if state.failures],
         {name: each.times() for name, each in running.items()},
+        duets,
     )  # fmt: skip
 
 
-def _round(running: dict[str, _Running], points: Sequence[str], number: int) -> None:
-    order = (OLDER, NEWER, AGAIN) if number % 2 == 0 else (AGAIN, NEWER, OLDER)
+def names_of(number: int) -> tuple[str, str]:
+    """What a round is called, and in duets its second pair: newer and again."""
+    return str(number), f"{number}.null"
+
+
+def _round(
+    running: dict[str, _Running], points: Sequence[str], duets: Collection[str], number: int
+) -> None:
+    name, second = names_of(number)
+    turns = [(OLDER,), (NEWER,), (AGAIN,)]
+    pairs = [(OLDER, NEWER), (NEWER, AGAIN)]
     for point in random.sample(points, len(points)):
-        for name in order:
+        order: Sequence[tuple[str, ...]] = pairs if point in duets else turns
+        for arms in order if number % 2 == 0 else reversed(order):
             if any(each.launches.states[point].failures for each in running.values()):
                 break
-            running[name].launch(point, str(number))
+            if len(arms) == 1:
+                running[arms[0]].launch(point, name)
+                continue
+            one, other = random.sample(arms, 2)
+            running[one].beside(running[other], point, name if OLDER in arms else second)
 
 
 def _judged(running: dict[str, _Running], plan: Plan) -> Judgement:

@@ -81,14 +81,14 @@ class Launcher:
         """Seconds that the launcher needs to end its ranks on all nodes (process.run)."""
         return 5.0 if self.kind == "srun" else 0.0
 
-    def variables(self, processes: int, threads: int) -> dict[str, str]:
-        """Environment variables for the ranks: threads, and each rank's CPUs.
+    def variables(self, processes: int, threads: int, first_core: int = 0) -> dict[str, str]:
+        """Environment variables for the ranks: threads, and each rank's CPUs from a core on.
 
         Workers bind themselves, before any library counts CPUs: so the binding is the same under
         every launcher's dialect. Under srun, Slurm binds where its administrator let it.
         """
         variables = {name: str(threads) for name in THREAD_VARIABLES}
-        cpus = (bindings(processes, threads) or []) if self.kind == "mpiexec" else []
+        cpus = (bindings(processes, threads, first_core) or []) if self.kind == "mpiexec" else []
         # Set also when empty: a run inside another run must not inherit the other's binding.
         variables[BINDING] = ";".join(",".join(map(str, rank)) for rank in cpus)
         return variables

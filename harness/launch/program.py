@@ -23,6 +23,7 @@ from typing import Any
 
 from harness.files import write_whole
 from harness.launch.returned import checked_metrics
+from harness.launch.sharing import meeting_of
 from harness.launch.timing import Pace, now
 from harness.study.command import metrics_in
 from harness.tables.table import plausible
@@ -38,7 +39,10 @@ def main(spec_path: str) -> None:
     finished: list[dict[str, Any]] = []
     try:
         pace = Pace(spec["warmups"], spec["max_warmups"], spec["repetitions"])
+        meeting = meeting_of(spec["meeting"])
         while not pace.done:
+            if meeting:
+                meeting.wait()
             number, started_at = pace.taken, now()
             seconds, printed = _run(spec["command"], spec["folder"])
             metrics = metrics_in(printed, spec["metrics"])

@@ -1,7 +1,13 @@
-"""Whether the ranks of a launch had a core for each of their threads: what ran decides."""
+"""Sharing a host: whether ranks have a core for each of their threads, and meeting other launches.
+
+What ran decides of the first. The second is for two launches that run at the same time on cores of
+their own (`harness.comparison.duet`): their repetitions begin together.
+"""
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -45,3 +51,46 @@ def _cores_of(seats: list[Seat]) -> int:
     together = frozenset().union(*(seat.cores for seat in seats))
     limits = [seat.limit for seat in seats if seat.limit is not None]
     return max(1, int(min([len(together), *limits])))
+
+
+class Meeting:
+    """Two launches that wait for each other before each repetition.
+
+    Each has a named pipe (fifo(7)), in which the other puts a byte when it has come. A launch that
+    has ended has removed its own, and nobody waits for it any longer.
+
+    Args:
+        own: path of our pipe.
+        other: path of the other launch's.
+
+    Raises:
+        OSError: if one cannot be opened.
+    """
+
+    _LOOK_MILLISECONDS = 50
+
+    def __init__(self, own: str, other: str) -> None:
+        # For reading and writing: so neither opening waits, and a byte stays until it is read.
+        self._own = os.open(own, os.O_RDWR)
+        self._there = other
+        try:
+            self._other = os.open(other, os.O_RDWR)
+        except FileNotFoundError:  # it has ended already
+            self._other = -1
+
+    def wait(self) -> None:
+        """Say that we have come, and wait until the other has; or is gone."""
+        if self._other < 0:
+            return
+        os.write(self._other, b"x")
+        waiting = select.poll()
+        waiting.register(self._own, select.POLLIN)
+        while not waiting.poll(self._LOOK_MILLISECONDS):
+            if not os.path.exists(self._there):  # noqa: PTH110 (ranks import no pathlib for this)
+                return
+        os.read(self._own, 1)
+
+
+def meeting_of(pipes: list[str]) -> Meeting | None:
+    """The meeting that a launch's specification asks for, by its two pipes; None of none."""
+    return Meeting(*pipes) if pipes else None

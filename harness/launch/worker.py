@@ -25,7 +25,7 @@ from harness.launch.binding import bind
 from harness.launch.loading import load_class
 from harness.launch.returned import checked_details, checked_metrics, checked_report
 from harness.launch.segments import note
-from harness.launch.sharing import own_seat, share_cores
+from harness.launch.sharing import meeting_of, own_seat, share_cores
 from harness.launch.timing import (
     STEPS_OF_CLOCK,
     Pace,
@@ -90,12 +90,15 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
             "mpiexec and the MPI library of mpi4py do not belong together"
         )
     workload.setup(comm, parameters)
+    meeting = meeting_of(spec["meeting"]) if comm.rank == 0 else None
     started_at = ""
 
     def prepare(warmup: bool) -> None:
         nonlocal started_at
         if hasattr(workload, "prepare"):
             workload.prepare(warmup)
+        if meeting:
+            meeting.wait()
         started_at = now()
 
     def maximum(seconds: float) -> float:

@@ -43,6 +43,19 @@ _MAPPED_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
+class Company:
+    """What a launch must know of another that runs at the same time on this host.
+
+    Attributes:
+        first_core: number of the core that its own first rank is bound to.
+        pipes: where it and the other meet (`harness.launch.sharing.Meeting`).
+    """
+
+    first_core: int
+    pipes: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Launch:
     """A launch that is about to begin.
 
@@ -54,6 +67,7 @@ class Launch:
         owner: folder of whoever runs it, below ``.running`` (`harness.launch.recovery`).
         submitted: whether an array task runs it, which the scheduler may end at any moment.
         heartbeat: called now and then while it runs, with the seconds since it began.
+        company: another launch that runs at the same time; None of one that is alone.
     """
 
     session: Session
@@ -63,6 +77,7 @@ class Launch:
     owner: Path
     submitted: bool
     heartbeat: Callable[[float], None]
+    company: Company | None = None
     _looks: list[Look] = field(default_factory=list)
     _padding: int = field(default_factory=lambda: secrets.randbelow(_MOST_PADDING))
     _segments: set[str] = field(default_factory=set)  # of ranks that were killed
@@ -126,6 +141,7 @@ class Launch:
             "repetitions": self.measure.repetitions,
             "oversubscribed": point.source in ("oversubscribed", "emulated"),
             "search_path": study.search_path,
+            "meeting": self.company.pipes if self.company else (),
             "output": str(self.running / "repetitions.json"),
         }
         spec_file = self.running / "spec.json"
@@ -152,7 +168,11 @@ class Launch:
         return run_process(
             command,
             {
-                **launcher.variables(point.processes, point.threads_per_process),
+                **launcher.variables(
+                    point.processes,
+                    point.threads_per_process,
+                    self.company.first_core if self.company else 0,
+                ),
                 RESULTS: str(self.session.results),
                 PADDING: "x" * self._padding,
             },
@@ -177,7 +197,9 @@ class Launch:
         host: dict[str, Any] = {"padding_bytes": self._padding}
         if len(self._looks) == 2:
             before, after = self._looks
-            host |= between(before, after, ours=self.session.launcher.kind == "mpiexec")
+            # What another launch does beside this one is not told from what others do.
+            ours = self.session.launcher.kind == "mpiexec" and self.company is None
+            host |= between(before, after, ours)
         kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process,
                           clock_step(), cold=self._is_cold(record))  # fmt: skip
         return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})

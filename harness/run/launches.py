@@ -17,7 +17,7 @@ from harness.launch.segments import lacking_room
 from harness.launch.timing import now
 from harness.machine import machine_cores, node_count
 from harness.run.environment import provenance
-from harness.run.launch import Launch
+from harness.run.launch import Company, Launch
 from harness.run.progress import Reporter
 from harness.run.schedule import PointState, launches_missing, states_of
 from harness.run.session import Session
@@ -179,20 +179,25 @@ class Launches:
 
     def launch(self, state: PointState, name: str) -> None:
         """Launch a point once, as part of the round of this name."""
+        self.count(state, self.begin(state, name).run())
+
+    def begin(self, state: PointState, name: str, company: Company | None = None) -> Launch:
+        """A launch of a point that is about to begin; `count` what becomes of it."""
         point = state.point
-        launch = Launch(
+        self.reporter.launching(point.label(self.varying))
+        return Launch(
             self.session, self.measure, point, replace(self._record(point), round=name),
             self.running,
-            submitted=self.task is not None, heartbeat=self.reporter.beat,
+            submitted=self.task is not None, heartbeat=self.reporter.beat, company=company,
         )  # fmt: skip
-        label = point.label(self.varying)
-        self.reporter.launching(label)
-        record = launch.run()
+
+    def count(self, state: PointState, record: LaunchRecord) -> None:
+        """Count a launch that has ended."""
         self.order += 1
         if record.status != "ok":
-            self.failed_now.add(point.id)
+            self.failed_now.add(state.point.id)
         state.add(record)
-        self.reporter.ended(label, record, state.summary)
+        self.reporter.ended(state.point.label(self.varying), record, state.summary)
 
     def _record(self, point: Point) -> LaunchRecord:
         """A new launch of a point, which failed unless it is told otherwise."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
-from harness.comparison.measure import Plan, run
+from harness.comparison.measure import Plan, names_of, run
 from harness.comparison.verdicts import ALPHA, Times, judge
 from harness.run.progress import Reporter
 from harness.study.study import study_of
@@ -57,7 +57,9 @@ class Alarms:
         )  # fmt: skip
 
 
-def count(results: Path, comparisons: int, rounds: int, reporter: Reporter) -> Alarms:
+def count(
+    results: Path, comparisons: int, rounds: int, reporter: Reporter, duets: bool = False
+) -> Alarms:
     """Compare a code with itself, time and again.
 
     Args:
@@ -65,6 +67,7 @@ def count(results: Path, comparisons: int, rounds: int, reporter: Reporter) -> A
         comparisons: how often.
         rounds: of each comparison, 6 or more.
         reporter: told of what happens.
+        duets: whether two arms are launched at the same time, where both have cores.
 
     Raises:
         UserError: if no launcher can be used, or another run measures on this host.
@@ -73,7 +76,7 @@ def count(results: Path, comparisons: int, rounds: int, reporter: Reporter) -> A
     study = study_of(TomlSource(file, _STUDY), None, ())
     arms = [Arm(name, "", Path.cwd(), Path.cwd(), file) for name in (OLDER, NEWER, AGAIN)]
     number = comparisons * rounds
-    told = run(arms, study, (), results, reporter, Plan(number, number, precision=0.0))
+    told = run(arms, study, (), results, reporter, Plan(number, number, precision=0.0, duets=duets))
     return counted(told.times[OLDER], told.times[NEWER], told.times[AGAIN], comparisons, rounds)
 
 
@@ -81,7 +84,7 @@ def counted(older: Times, newer: Times, again: Times, comparisons: int, rounds: 
     """Judge the rounds in portions of one comparison each."""
     judgements = []
     for first in range(0, comparisons * rounds, rounds):
-        names = {str(number) for number in range(first, first + rounds)}
+        names = {name for number in range(first, first + rounds) for name in names_of(number)}
         parts = [
             {point: {r: s for r, s in seconds.items() if r in names}
              for point, seconds in arm.items()}

@@ -20,6 +20,8 @@ from harness.views import print_columns
                    "ratio hold the true one.")  # fmt: skip
 @click.option("--comparisons", type=click.IntRange(1), default=20, show_default=True,
               help="Comparisons of a code with itself, on this machine.")  # fmt: skip
+@click.option("--duet", is_flag=True,
+              help="Run both at the same time on separate cores.")  # fmt: skip
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False),
               default=Path("results"), show_default=True,
               help="Folder of the tables and launch files.")  # fmt: skip
@@ -34,8 +36,8 @@ from harness.views import print_columns
               help="How much slower the host becomes in an hour.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def self_check(
-    synthetic: bool, comparisons: int, results: Path, studies: int, rounds: tuple[int, ...],
-    noise: tuple[float, ...], drift: float, seed: int,
+    synthetic: bool, comparisons: int, duet: bool, results: Path, studies: int,
+    rounds: tuple[int, ...], noise: tuple[float, ...], drift: float, seed: int,
 ) -> None:  # fmt: skip
     """Measure the harness by its own means.
 
@@ -48,7 +50,7 @@ def self_check(
     python -m harness self-check --synthetic --drift 0.5 --rounds 9
     """  # noqa: D301
     if not synthetic:
-        _measured(results, comparisons, min(rounds))
+        _measured(results, comparisons, min(rounds), duet)
         return
     head = ["drift", "noise / %", "rounds", "interval", "covers / %", "half width / %"]
     rows = [
@@ -59,9 +61,9 @@ def self_check(
     print_columns([head, *rows])
 
 
-def _measured(results: Path, comparisons: int, rounds: int) -> None:
+def _measured(results: Path, comparisons: int, rounds: int, duets: bool) -> None:
     folder = (results / "comparisons" / f"self_check-{new_identity()}").resolve()
-    told = count(folder, comparisons, rounds, reporter())
+    told = count(folder, comparisons, rounds, reporter(), duets)
     click.echo(
         f"{told.comparisons} comparisons of a code with itself, {told.rounds} rounds each: "
         f"{told.differences} found a difference (chance gives {0.05 * told.comparisons:g}; "

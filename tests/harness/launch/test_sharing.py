@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from threading import Thread
+
 import pytest
 
-from harness.launch.sharing import Seat, own_seat, share_cores
+from harness.launch.sharing import Meeting, Seat, meeting_of, own_seat, share_cores
 from harness.machine import node_cores
 from tests.harness.studies import harness, rows_of_table, write_study
 
@@ -47,3 +51,33 @@ def test_variables_of_another_job_do_not_make_a_launch_measured(tmp_path, more, 
     assert result.returncode == 0, result.stderr
     assert {row["source"] for row in rows_of_table(tmp_path / "r")} == {source}
     assert source in result.stdout
+
+
+@pytest.fixture
+def pipes(tmp_path):
+    paths = [str(tmp_path / name) for name in ("one", "other")]
+    for path in paths:
+        os.mkfifo(path)
+    return paths
+
+
+def test_launches_meet_and_neither_goes_on_alone(pipes):
+    one, other = Meeting(*pipes), Meeting(*reversed(pipes))
+    passed = []
+    waiting = Thread(target=lambda: [one.wait(), passed.append("one"), one.wait()])
+    waiting.start()
+    other.wait()  # returns: the first one has come, or comes
+    waiting.join(0.2)
+    assert waiting.is_alive()  # it waits for the second meeting
+    assert passed == ["one"]
+    other.wait()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def test_nobody_waits_for_a_launch_that_has_ended(pipes):
+    one = Meeting(*pipes)
+    Path(pipes[1]).unlink()
+    one.wait()
+    Meeting(*pipes).wait()
+    assert meeting_of([]) is None
