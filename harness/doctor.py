@@ -17,7 +17,8 @@ from harness import machine
 from harness.errors import UserError
 from harness.job import SCHEDULERS, current_job, part
 from harness.launch.launcher import THREAD_VARIABLES, find_launcher
-from harness.launch.process import last_words, run
+from harness.launch.process import run
+from harness.launch.recovery import last_words
 from harness.launch.segments import lacking_room
 
 

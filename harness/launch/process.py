@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 import select
 import signal
 import subprocess
@@ -21,7 +20,6 @@ import psutil
 MARK = "HARNESS_LAUNCH"
 
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
-_LOG_TAIL_BYTES = 65536
 #: To look for a launch's ranks takes some milliseconds of a core that may be measuring.
 _ASK_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -49,6 +47,7 @@ def run(
     grace_seconds: float = 0.0,
     lost: Callable[[int], bool] = lambda pid: False,
     dying: Callable[[int], object] = lambda pid: None,
+    adopted: Callable[[int], object] = lambda pid: None,
 ) -> Outcome:
     """Run a command, its output in ``log``; kill all its processes at the limit or on an error.
 
@@ -64,10 +63,12 @@ def run(
         lost: asked now and then with the command's process whether it waits for what will never
             come; where it says so twice in a row, everything is killed.
         dying: told of each process of the command that is about to be killed.
+        adopted: told of each process of the command that lost its parent and came to us.
     """
     started = asked = time.monotonic()
     doubts, code = 0, None
     with log.open("wb") as output, _adopting():
+        known = _children()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -83,6 +84,10 @@ def run(
                 if elapsed >= limit_seconds:
                     return Outcome(-signal.SIGKILL, timed_out=True)
                 heartbeat(elapsed)
+                came = _children() - known - {process.pid}
+                known |= came
+                for orphan in came:
+                    adopted(orphan)
                 if time.monotonic() - asked >= _ASK_SECONDS:
                     asked, doubts = time.monotonic(), doubts + 1 if lost(process.pid) else 0
                     if doubts == 2:
@@ -150,6 +155,19 @@ def _adopting() -> Iterator[None]:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, was.value)
 
 
+def _children() -> set[int]:
+    """Our children, as the system lists them (proc(5)), which takes microseconds; else nothing."""
+    try:
+        return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+    except OSError:  # no Linux, or one without CONFIG_PROC_CHILDREN
+        return set()
+
+
+def kill_with_descendants(process: psutil.Process) -> None:
+    """Kill a process and all below it."""
+    _kill([process, *_below(process)])
+
+
 def _below(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)
@@ -210,17 +228,6 @@ def living_ranks(pid: int, word: str) -> list[str]:
                     told = child.environ()
                     found.append(next((told[name] for name in _RANKS if name in told), ""))
     return found
-
-
-def last_words(log: Path) -> str:
-    """The end of a log in a line: how MPICH says that a rank ended, and what was said last."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-        text = file.read().decode("utf-8", "replace")
-    own, _, verdict = text.partition("=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES")
-    lines = [line.strip() for line in own.splitlines() if line.strip(" =")]
-    ending = re.search(r"EXIT STRING: (.+)", verdict)
-    return ": ".join([*([ending[1].strip()] if ending else []), *lines[-1:]]) or "no output"
 
 
 def _kill(victims: list[psutil.Process]) -> None:

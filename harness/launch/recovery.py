@@ -8,22 +8,31 @@ record; the record's name is the launch's own, so that two who find it write one
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.files import read_json, write_whole
 from harness.launch import segments
-from harness.launch.process import last_words
+from harness.launch.process import kill_with_descendants
+from harness.machine import host_name
 from harness.tables.records import LaunchRecord, record_of, record_path, write_record
 
 log = logging.getLogger(__name__)
 
 #: Folder of the launches that run, below a study's launch files.
 RUNNING = ".running"
+_LOG_TAIL_BYTES = 65536
+#: A process's moment of birth, noted in whole seconds, moves with the system's clock.
+_CLOCK_SECONDS = 2
+_NOTE = "adopted"
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,17 @@ class Verdict:
 def log_of(results: Path, study: str, launch: str) -> Path:
     """Where the output of a launch goes; kept if the launch does not end well."""
     return results / "logs" / study / f"{launch}.log"
+
+
+def last_words(log: Path) -> str:
+    """The end of a log in a line: how MPICH says that a rank ended, and what was said last."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    own, _, verdict = text.partition("=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES")
+    lines = [line.strip() for line in own.splitlines() if line.strip(" =")]
+    ending = re.search(r"EXIT STRING: (.+)", verdict)
+    return ": ".join([*([ending[1].strip()] if ending else []), *lines[-1:]]) or "no output"
 
 
 def begin(folder: Path, record: LaunchRecord) -> None:
@@ -88,6 +108,7 @@ def recover(results: Path, owner: Path, verdict: Verdict) -> int:
         except (OSError, ValueError) as error:
             log.warning("%s is no running launch and is left alone (%s)", folder, error)
             continue
+        end_adopted(folder)
         segments.remove(folder)
         shutil.rmtree(folder, ignore_errors=True)
     if owner.is_dir() and not any(owner.iterdir()):
@@ -107,3 +128,23 @@ def _recover(results: Path, folder: Path, verdict: Verdict) -> bool:
     message = f"{verdict.message}{told}; log: {path.relative_to(results)}"
     write_record(launches, ended(begun, replace(verdict, message=message), folder))
     return True
+
+
+def note_adopted(folder: Path, pid: int) -> None:
+    """Note in a launch's folder a process that came to us, for `end_adopted`."""
+    with contextlib.suppress(psutil.Error, OSError):
+        began = int(psutil.Process(pid).create_time())
+        (folder / f"{_NOTE}:{host_name()}:{pid}:{began}").touch()
+
+
+def end_adopted(folder: Path) -> None:
+    """Kill what is noted of a launch whose runner was killed, and what is below it.
+
+    Only what was started when the note says so: a process's number may be another's by now.
+    """
+    for note in folder.glob(f"{_NOTE}:{host_name()}:*"):
+        pid, began = (int(word) for word in note.name.split(":")[-2:])
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if abs(process.create_time() - began) < _CLOCK_SECONDS:
+                kill_with_descendants(process)

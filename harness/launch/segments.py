@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _PREFIX = "mpich_shm_"
 _NOTE = "shared-memory"
 #: Measured with MPICH 5.0: 1,061,440 for one rank and 1,057,344 for each further one.
 _BYTES_A_RANK = 1_061_440
+#: Long after it has made its segment a process has mapped it.
+_MAPPED_SECONDS = 1.0
 
 
 def note(folder: Path) -> None:
@@ -43,6 +46,23 @@ def present() -> set[str]:
     return found
 
 
+def remove_abandoned(since: float) -> None:
+    """Remove the segments of this user's that were made after a moment and that no process has.
+
+    A rank that is killed together with its runner may not have noted its own. One that is younger
+    than a second may be another program's, which has not mapped it yet: it stays.
+
+    Args:
+        since: seconds since the epoch.
+    """
+    found = set()
+    for segment in present():
+        with contextlib.suppress(OSError):
+            if since <= (PLACE / segment).stat().st_mtime < time.time() - _MAPPED_SECONDS:
+                found.add(segment)
+    _remove_unmapped(found)
+
+
 def remove(folder: Path, seen: Iterable[str] = ()) -> None:
     """Remove this host's segments that are noted in the folder of a launch that has ended.
 
@@ -54,7 +74,10 @@ def remove(folder: Path, seen: Iterable[str] = ()) -> None:
     """
     noted = {path.name.rpartition(":")[2] for path in
              folder.glob(f"{_NOTE}:{host_name()}:{_PREFIX}*")}  # fmt: skip
-    left = {segment for segment in noted.union(seen) if (PLACE / segment).exists()}
+    _remove_unmapped({segment for segment in noted.union(seen) if (PLACE / segment).exists()})
+
+
+def _remove_unmapped(left: set[str]) -> None:
     if not left:
         return
     for maps in Path("/proc").glob("[0-9]*/maps"):

@@ -16,9 +16,17 @@ from harness.files import write_whole
 from harness.launch import segments
 from harness.launch.interruption import Terminated, TimeLimit, undisturbed
 from harness.launch.loading import RESULTS
-from harness.launch.process import Outcome, last_words, living_ranks
+from harness.launch.process import Outcome, living_ranks
 from harness.launch.process import run as run_process
-from harness.launch.recovery import Verdict, begin, ended, finished_repetitions, log_of
+from harness.launch.recovery import (
+    Verdict,
+    begin,
+    ended,
+    finished_repetitions,
+    last_words,
+    log_of,
+    note_adopted,
+)
 from harness.launch.timing import clock_step, steady
 from harness.noise.host import Look, between, look
 from harness.noise.marks import of_launch
@@ -182,6 +190,7 @@ class Launch:
             heartbeat=self.heartbeat,
             grace_seconds=launcher.grace_seconds,
             lost=self._lost,
+            adopted=lambda process: note_adopted(self.running, process),
             dying=lambda process: self._segments.update(segments.segments_of(process)),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import shutil
 import socket
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from harness.job import SCHEDULERS, current_job
 from harness.launch import segments
 from harness.launch.interruption import terminable
 from harness.launch.process import kill_marked
-from harness.launch.recovery import RUNNING, Verdict, log_of, recover
+from harness.launch.recovery import RUNNING, Verdict, end_adopted, log_of, recover
 from harness.run.launches import Launches, Ran
 from harness.run.progress import Reporter
 from harness.run.session import Session
@@ -115,7 +116,11 @@ def clean_up(session: Session) -> None:
     ]  # fmt: skip
     if stale:
         kill_marked({folder.name for folder in stale})
+        # The ranks of a killed runner die with it, also those that have noted nothing yet.
+        begun = [path.stat().st_mtime for folder in stale for path in folder.glob("launch.json")]
+        segments.remove_abandoned(min(begun, default=math.inf))
     for folder in stale:
+        end_adopted(folder)
         study = folder.parents[2].name
         log_of(session.results, study, folder.name).unlink(missing_ok=True)
         segments.remove(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,9 +83,28 @@ def workloads(folder: Path) -> Iterator[Tally]:
         lines = f"        here = {str(place)!r}\n        {body.strip()}\n"
         text = WORKLOAD.replace("        self.comm.allreduce(1)\n", lines)
         yield _one(place, f"workload: {name}", text, 0 if well else 1)
+    yield _killed(folder / "killed")
     for number, (name, (body, code)) in enumerate(CLASSES.items()):
         text = WORKLOAD if "def teardown" not in body else WORKLOAD.rpartition("    def ")[0]
         yield _one(folder / f"class-{number}", f"workload: {name}", f"{text}\n    {body}\n", code)
+
+
+def _killed(place: Path) -> Tally:
+    """The runner is killed while a daemon sleeps; the next run ends what is left of it."""
+    lines = f"        here = {str(place)!r}\n        {_DAEMON.strip()}\n        time.sleep(600)\n"
+    text = WORKLOAD.replace("        self.comm.allreduce(1)\n", lines)
+    room = Room(place, "workload: leaves a daemon, runner killed", STUDY, text)
+    process = room.start(room.command())
+    end = time.monotonic() + 30
+    while not any(room.results.glob("launches/work/.running/*/*/adopted:*")):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    process.kill()
+    room.finish(process)
+    room.expect(bool(room.processes("/daemon")), "there was no daemon to be ended")
+    (place / "work.py").write_text(WORKLOAD, encoding="utf-8")
+    return room.end()
 
 
 def _one(place: Path, case: str, text: str, code: int) -> Tally:

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from harness.launch import process
-from harness.launch.process import MARK, last_words, living_ranks, run
+from harness.launch.process import MARK, living_ranks, run
+from harness.launch.recovery import end_adopted, last_words, note_adopted
 from tests.harness.studies import environment, marked_processes
 
 # A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
@@ -201,3 +202,17 @@ Please see the FAQ page for debugging suggestions
 def test_last_words_of_a_log(log, text, words):
     log.write_bytes(text)
     assert last_words(log) == words
+
+
+def test_a_number_that_is_another_process_s_by_now_is_left_alone(tmp_path):
+    with subprocess.Popen(python("import time; time.sleep(600)")) as nap:
+        note_adopted(tmp_path, nap.pid)
+        (note,) = tmp_path.iterdir()
+        stem, _, began = note.name.rpartition(":")
+        note.rename(tmp_path / f"{stem}:{int(began) - 60}")
+        end_adopted(tmp_path)
+        assert nap.poll() is None
+        note_adopted(tmp_path, nap.pid)
+        end_adopted(tmp_path)
+        assert nap.wait(20) == -9
+    end_adopted(tmp_path)  # it is gone

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import mmap
+import os
 import socket
+import time
 
 import pytest
 
@@ -53,3 +55,16 @@ def test_segment_that_nobody_noted_is_known_by_its_being_new(tmp_path, monkeypat
     assert segments.present() - before == {"mpich_shm_new"}
     segments.remove(tmp_path / "running", segments.present() - before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mpich_shm_before"]
+
+
+def test_segments_that_a_killed_runner_s_ranks_left(place):
+    now = time.time()
+    for name, age in (("before", 90.0), ("left", 30.0), ("mapped", 30.0), ("new", 0.0)):
+        path = place / f"mpich_shm_{name}"
+        path.write_bytes(b"x" * mmap.PAGESIZE)
+        os.utime(path, (now - age, now - age))
+    with (place / "mpich_shm_mapped").open("rb") as file, \
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):  # fmt: skip
+        segments.remove_abandoned(now - 60)
+    left = {path.name.removeprefix("mpich_shm_") for path in place.iterdir()}
+    assert left == {"before", "mapped", "new"}

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.machine import machine_cores
@@ -293,11 +294,18 @@ def test_runner_killed_in_mid_study(tmp_path):
     assert not list(results.glob("logs/sleepy/*"))
 
 
+#: A daemon that has lost its parent and has no environment, before the other one.
+DAEMON = """daemon = [sys.executable, "-c", "import time; time.sleep(601)"]
+        start = f"import subprocess; subprocess.Popen({daemon}, env={{}}, start_new_session=True)"
+        subprocess.run([sys.executable, "-c", start])
+        nap = ["""
+
+
 def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     study, results = study_with(
         tmp_path, "[parameters]\nmode = 'hangs'\n[measure]\nlaunches = 1\nrepetitions = 5\n"
     )
-    (tmp_path / "sleepy.py").write_text(SLEEPY + NOTE_SEGMENTS)
+    (tmp_path / "sleepy.py").write_text(SLEEPY.replace("nap = [", DAEMON) + NOTE_SEGMENTS)
     runner = start(study, results)
     running = results / "launches" / "sleepy" / ".running" / socket.gethostname()
     assert wait_until(lambda: running.is_dir() and any(running.iterdir()))
@@ -307,6 +315,10 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
         return [p for p in marked_processes(folder.name) if "time.sleep(600)" in p.cmdline()[-1]]
 
     assert wait_until(naps)
+    assert wait_until(lambda: any(folder.glob("adopted:*")))
+    (note,) = folder.glob("adopted:*")
+    daemon = psutil.Process(int(note.name.split(":")[2]))
+    assert daemon.environ() == {}
     runner.kill()
     runner.communicate()
     result = harness(
@@ -314,6 +326,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0
     assert not marked_processes(folder.name)
+    assert not daemon.is_running()
     assert not segments_left(tmp_path)
 
 
