@@ -326,7 +326,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0
     assert not marked_processes(folder.name)
-    assert not daemon.is_running()
+    assert not daemon.is_running() or daemon.status() == psutil.STATUS_ZOMBIE
     assert not segments_left(tmp_path)
 
 
