@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from harness.errors import UserError
-from harness.launch.interruption import Terminated
+from harness.launch.interruption import Terminated, ending_at_once
 from harness.streams import complain
 
 #: Each command's name, where it is, and the line that tells of it.
@@ -47,7 +47,8 @@ class _Group(click.Group):
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with ending_at_once():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def resolve_command(

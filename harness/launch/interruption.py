@@ -41,6 +41,23 @@ def terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C end us without a word, while nothing has begun yet.
+
+    Python's own answer, an exception, is printed and forgotten where it meets a callback of
+    ``import``, and the program goes on as if nobody had pressed it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold signals back while a result is put in a safe place; they come right afterwards."""
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}

@@ -60,7 +60,13 @@ def _kills(
 
 def _is(found: psutil.Process, victim: str, runner: object) -> bool:
     """Whether a process is the victim itself: mpiexec and its proxies have ranks' words too."""
-    name = Path(found.cmdline()[0]).name
+    try:
+        words = found.cmdline()
+    except psutil.Error:
+        return False
+    if not words:  # it has ended since it was found
+        return False
+    name = Path(words[0]).name
     if victim == "mpiexec":
         return name.startswith("mpiexec")
     if victim == "runner":
