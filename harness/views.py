@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import click
 from rich.cells import cell_len
@@ -30,6 +31,7 @@ def print_states(
     varying = varying_parameters([state.point for state in states])
     compared = any(state.speedup for state in states)
     heads = ["#", "point", *varying, "state", "n", "median / s", "95 % interval / s",
+             *([measure.throughput] if measure.throughput else []),
              *(["speed-up in pairs"] if compared else []), "stopped by", "source"]  # fmt: skip
     rows = [[*heads, *(["queue"] if queue is not None else [])]]
     for state in states:
@@ -47,6 +49,7 @@ def print_states(
             *(str(state.point.parameters.get(name, "")) for name in varying),
             state.state(measure),
             *timing,
+            *([_rate(state)] if measure.throughput else []),
             *([_ratio(state)] if compared else []),
             state.stopped_by(measure) or "",
             state.source,
@@ -75,6 +78,10 @@ def _printable(cell: str) -> str:
     if cell.isprintable():
         return cell
     return "".join(c if c.isprintable() else " " for c in cell)
+
+
+def _rate(state: PointState) -> str:
+    return f"{median(state.rates):.4g}" if state.rates else ""
 
 
 def _ratio(state: PointState) -> str:

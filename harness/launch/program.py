@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 from harness.files import write_whole
-from harness.launch.returned import checked_metrics
+from harness.launch.returned import check_throughput, checked_metrics
 from harness.launch.sharing import meeting_of
 from harness.launch.timing import Pace, now
 from harness.study.command import metrics_in
@@ -48,6 +48,7 @@ def main(spec_path: str) -> None:
             metrics = metrics_in(printed, spec["metrics"])
             if "seconds" in metrics:
                 seconds = _seconds(metrics.pop("seconds"))
+            check_throughput(metrics, spec["throughput"])
             finished.append({
                 "repetition": number,
                 "warmup": pace.took(seconds),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.tables.schemas import Value
-from harness.tables.table import DETAIL_COLUMNS, LAUNCH_COLUMNS, ROW_COLUMNS
+from harness.tables.table import DETAIL_COLUMNS, LAUNCH_COLUMNS, ROW_COLUMNS, plausible
 
 _KEY = DETAIL_COLUMNS[:3]
 
@@ -28,6 +28,19 @@ def checked_metrics(method: str, returned: Any, parameters: Iterable[str]) -> di
         if name in ROW_COLUMNS or name in LAUNCH_COLUMNS or name in parameters:
             raise ValueError(f"the workload's metric '{name}' has the name of another column")
     return metrics
+
+
+def check_throughput(metrics: Mapping[str, Value], name: str) -> None:
+    """Refuse a repetition that does not tell the rate that its study compares points by.
+
+    Raises:
+        ValueError: if the metric of this name is no number above 0; an empty name asks for none.
+    """
+    if name and not plausible(metrics.get(name)):
+        raise ValueError(
+            f"measure.throughput names the metric '{name}'; expected a number above 0, found "
+            f"{_shown(metrics.get(name))}"
+        )
 
 
 def checked_report(returned: Any) -> dict[str, Value]:

@@ -23,7 +23,12 @@ from typing import TYPE_CHECKING, Any
 from harness.files import naming
 from harness.launch.binding import bind
 from harness.launch.loading import load_class
-from harness.launch.returned import checked_details, checked_metrics, checked_report
+from harness.launch.returned import (
+    check_throughput,
+    checked_details,
+    checked_metrics,
+    checked_report,
+)
 from harness.launch.segments import note
 from harness.launch.sharing import meeting_of, own_seat, share_cores
 from harness.launch.timing import (
@@ -122,6 +127,8 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         if hasattr(workload, "observe"):
             observed = workload.observe(repetition.seconds)
             metrics |= checked_metrics("observe()", observed, parameters)
+        if comm.rank == 0:  # its metrics become columns
+            check_throughput(metrics, spec["throughput"])
         report = checked_report(workload.rank_report() if hasattr(workload, "rank_report") else {})
         details = checked_details(workload.details() if hasattr(workload, "details") else [])
         facts = {**_rank_facts(comm), "run_seconds": repetition.own_seconds}

@@ -147,6 +147,7 @@ class Launch:
             "warmups": self.measure.warmups,
             "max_warmups": self.measure.max_warmups or self.measure.warmups,
             "repetitions": self.measure.repetitions,
+            "throughput": self.measure.throughput,
             "oversubscribed": point.source in ("oversubscribed", "emulated"),
             "search_path": study.search_path,
             "meeting": self.company.pipes if self.company else (),

@@ -79,8 +79,10 @@ class Launches:
             record for record in found
             if own(record) or (task.by == "points" and (record.status == "ok" or not task.again))
         ]  # fmt: skip
-        baseline = self.measure.baseline
-        return states_of(points, counted, self.session.environment, baseline)
+        measure = self.measure
+        return states_of(
+            points, counted, self.session.environment, measure.baseline, measure.throughput
+        )
 
     def check(self) -> None:
         """Ask the workload whether it can run what is missing, and whether MPI has room for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from harness.files import write_whole
@@ -39,13 +40,21 @@ def write_points(
             "environment": environment,
             "point_marks": " ".join(kind.mark for kind in state.kinds),
             **(_ratios(state) if study.measure.baseline else {}),
+            **(_rate(state) if study.measure.throughput else {}),
         })  # fmt: skip
     ratios = tables.RATIO_COLUMNS if study.measure.baseline else ()
-    known = (*tables.POINT_COLUMNS, *ratios, "point_marks")
+    rates = tables.RATE_COLUMNS if study.measure.throughput else ()
+    known = (*tables.POINT_COLUMNS, *ratios, "point_marks", *rates)
     header = [*known, *(name for name in names if name not in known)]
     path = tables.points_path(results, study.name)
     tables.write_schema(path, add_kinds({}, rows))
     write_whole(path, tables.format_csv(header, map(tables.cells_of, rows)))
+
+
+def _rate(state: PointState) -> dict[str, str | float | None]:
+    """What points are compared by, by `harness.tables.table.RATE_COLUMNS`."""
+    values = (state.throughput, median(state.rates) if state.rates else None)
+    return dict(zip(tables.RATE_COLUMNS, values, strict=True))
 
 
 def _ratios(state: PointState) -> dict[str, float | None]:

@@ -26,9 +26,12 @@ class PointState:
         skipped: whether it was recorded as skipped.
         stop: why it was stopped early, if a record says so.
         marked: how many launches have which mark, and the hosts that they ran on.
-        rounds: those of ``launch_seconds`` that were measured in a round, by its name.
+        rounds: those of ``launch_seconds`` that were measured in a round, by its name; where points
+            are compared by a rate, what a unit of work costs (its inverse).
         baseline: the point that this one is compared with, if the study names one.
         dependents: the points that are compared with this one.
+        throughput: the metric that points are compared by; empty for their seconds.
+        rates: its median in each launch that went well.
     """
 
     point: Point
@@ -42,6 +45,8 @@ class PointState:
     baseline: PointState | None = field(default=None, repr=False)
     dependents: list[PointState] = field(default_factory=list, repr=False)
     last_source: str = ""
+    throughput: str = ""
+    rates: list[float] = field(default_factory=list)
 
     def add(self, record: LaunchRecord) -> None:
         """Count one launch."""
@@ -50,8 +55,12 @@ class PointState:
             self.launch_seconds.append(median(record.seconds))
             self.marked.update(str(record.host.get("marks") or "").split())
             self.hosts.update(_hosts_of(record))
-            if record.round:
-                self.rounds[record.round] = self.launch_seconds[-1]
+            cost = self.launch_seconds[-1]
+            if self.throughput and (rates := record.rates(self.throughput)):
+                self.rates.append(median(rates))
+                cost = 1 / self.rates[-1]
+            if record.round and (not self.throughput or rates):
+                self.rounds[record.round] = cost
         elif record.status == "skipped":
             self.skipped = True
         elif not record.interrupted:
@@ -69,7 +78,7 @@ class PointState:
 
     @property
     def speedup(self) -> Ratio | None:
-        """The baseline's time over this point's, from the rounds that have both; None without."""
+        """The baseline's time (or cost) over this point's, from rounds that have both, or None."""
         if self.baseline is None:
             return None
         ratios = in_rounds(self.baseline.rounds, self.rounds)
@@ -125,6 +134,7 @@ def states_of(
     records: Iterable[LaunchRecord],
     environment: str,
     baseline: Mapping[str, Scalar] | None = None,
+    throughput: str = "",
 ) -> dict[str, PointState]:
     """The state of each point, by id; launches under another environment or code do not count.
 
@@ -133,8 +143,9 @@ def states_of(
         records: launches, also of other points.
         environment: the present one.
         baseline: what points are compared with (`harness.study.values.Measure`).
+        throughput: the metric that they are compared by (likewise).
     """
-    states = {point.id: PointState(point) for point in points}
+    states = {point.id: PointState(point, throughput=throughput) for point in points}
     _compare(list(states.values()), baseline or {})
     for record in records:
         if record.environment == environment and record.point in states:

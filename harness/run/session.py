@@ -74,8 +74,10 @@ class Session:
     def states(self) -> dict[str, PointState]:
         """What is done so far under the present environment and code."""
         found = records.read_records(self.folder)
-        baseline = self.study.measure.baseline
-        states = states_of(self.points, found, self.environment, baseline)
+        measure = self.study.measure
+        states = states_of(
+            self.points, found, self.environment, measure.baseline, measure.throughput
+        )
         for state in states.values():
             state.stop = records.read_stop(
                 self.folder, self.environment, state.point.id, self.study.measure.budget_seconds

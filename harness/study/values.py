@@ -46,6 +46,8 @@ class Measure(_Table):
         baseline: values of parameters: points that have them are what the others are compared
             with, each with the one that agrees with it in all else that tells baselines apart.
             ``precision`` is then asked of the ratios.
+        throughput: a metric that is a rate: points are compared by it and not by their seconds,
+            since each may do as much work as it likes.
         emulate: also emulate the study, on up to so many processes; 0 does not.
     """
 
@@ -60,6 +62,7 @@ class Measure(_Table):
     oversubscribe: bool = False
     max_processes: int = Field(1024, ge=1)
     baseline: dict[str, Scalar] = {}
+    throughput: str = Field("", pattern=rf"^$|{NAME}")
     emulate: int = Field(0, ge=0)
 
     @field_validator("precision", "budget_seconds", "time_limit_seconds", mode="before")

@@ -108,6 +108,11 @@ class LaunchRecord:
         """Those of its repetitions that are samples of its point."""
         return [r["seconds"] for r in self.repetitions if counts(self.status, r["warmup"])]
 
+    def rates(self, metric: str) -> list[float]:
+        """A metric of the repetitions that are samples of its point, where they tell it."""
+        counted = [r["metrics"] for r in self.repetitions if counts(self.status, r["warmup"])]
+        return [metrics[metric] for metrics in counted if plausible(metrics.get(metric))]
+
 
 def launches_folder(results: Path, study: str) -> Path:
     """Where the launch files of a study are."""

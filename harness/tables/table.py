@@ -62,8 +62,10 @@ LAUNCH_COLUMNS = ("launch_round", *HOST_COLUMNS, "marks", "run_calls")
 
 #: Columns of a points table whose study says what its points are compared with.
 RATIO_COLUMNS = ("pairs", "speedup", "low_speedup", "high_speedup")
+#: Columns of a points table whose study says by which metric its points are compared.
+RATE_COLUMNS = ("throughput_metric", "median_throughput")
 #: A points table may have these besides; the rest are parameters.
-MORE_POINT_COLUMNS = (*RATIO_COLUMNS, "point_marks")
+MORE_POINT_COLUMNS = (*RATIO_COLUMNS, "point_marks", *RATE_COLUMNS)
 
 STATUSES = ("ok", "failed", "timeout", "skipped")
 SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.tables.table import ROW_COLUMNS
-from plots.scaling import figure, table, text
+from plots.scaling import figure, rates, table, text
 from plots.shared.observations import select
 from plots.shared.plot import ALL_POINTS, ENVIRONMENT, FOLDER, WHERE, Extra, Plot
 
@@ -17,9 +17,14 @@ from plots.shared.plot import ALL_POINTS, ENVIRONMENT, FOLDER, WHERE, Extra, Plo
 def read(
     path: Path, *, kind: str = "auto", where: Iterable[tuple[str, str]] = (),
     environment: str | None = None, reference: Path | None = None, all_points: bool = False,
+    metric: str = "",
 ) -> table.Analysis:  # fmt: skip
     """Choose the rows of a study, and compare, predict and fit."""
     chosen = select(path, environment=environment, where=where, all_points=all_points)
+    asked = metric or rates.metric_of(path)
+    if kind == "throughput" or (kind == "auto" and asked):
+        chosen = rates.costs(chosen, asked)
+        return table.analyse(chosen, "throughput", reference, asked)
     return table.analyse(chosen, kind, reference)
 
 
@@ -33,13 +38,15 @@ PLOT = Plot(
 
     Strong scaling: speed-up over the strategy `sequential` on one process with one thread; in a
     table without strategies, over the workload's own run on one process. Weak scaling: scaled
-    speed-up, from the sequential time of each problem size.
+    speed-up, from the sequential time of each problem size. Throughput scaling: a rate over that of
+    one process, where points may do as much work as they like.
 
     \b
     Examples:
       python -m plots scaling results/strong_scaling.csv
       python -m plots scaling results/strong_scaling.csv --where adversary_steps=32 --out paper
       python -m plots scaling results/sleep.csv --kind weak
+      python -m plots scaling results/strong_scaling.csv --metric images_per_second
     """,
     columns=ROW_COLUMNS,
     read=read,
@@ -48,9 +55,16 @@ PLOT = Plot(
     extras=(Extra("fits", text.fits_table),),
     options=(
         click.Option(
-            ["--kind"], type=click.Choice(["auto", "strong", "weak"]), default="auto",
+            ["--kind"], type=click.Choice(["auto", "strong", "weak", "throughput"]),
+            default="auto",
             show_default=True,
-            help="auto: weak if the table has a column `definition`, else strong.",
+            help="auto: throughput if the study or --metric names a rate, weak if the table has a "
+            "column `definition`, else strong.",
+        ),
+        click.Option(
+            ["--metric"], default="",
+            help="Column with a rate, such as images_per_second [default: the study's "
+            "measure.throughput].",
         ),
         WHERE,
         ENVIRONMENT,

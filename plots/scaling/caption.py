@@ -6,7 +6,7 @@ from harness.tables.statistics import CONFIDENCE
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.laws import AMDAHL, GUSTAFSON
 from plots.scaling.table import Analysis, Panel
-from plots.scaling.text import parameters_in_words, seconds
+from plots.scaling.text import parameters_in_words, quantity
 from plots.shared import noise, provenance, style
 from plots.shared.facets import DEFINITIONS, constants, in_words
 
@@ -40,22 +40,25 @@ def fit_words(panel: Panel) -> str:
     return "\n".join([*lines, *refused] if len(lines) + len(refused) <= NOTE_LINES else lines)
 
 
-def title(panel: Panel) -> str:
-    """Definition, configuration and T_1 in seconds."""
+def title(panel: Panel, metric: str = "") -> str:
+    """Definition, configuration and T_1 in seconds; of throughput scaling the rate R_1."""
     definition = DEFINITIONS.get(panel.facet.definition or "", "")
     if definition and panel.points[0].cell.size is None:
         definition = "classical weak scaling: a problem p times as large"
-    return ";  ".join(filter(None, (definition, panel.facet.name, _t1(panel))))
+    return ";  ".join(filter(None, (definition, panel.facet.name, _t1(panel, metric))))
 
 
-def _t1(panel: Panel) -> str:
+def _t1(panel: Panel, metric: str) -> str:
     cells = panel.baselines
-    times = [f"{seconds(cell.seconds.median)} s" for cell in cells]
+    unit = style.plain(metric) if metric else "s"
+    times = [f"{quantity(cell.seconds.median, metric)} {unit}" for cell in cells]
     if cells[0].size is not None and len(cells) > 1:
         return f"T₁ = {times[0]} (size {cells[0].size}) to {times[-1]} (size {cells[-1].size})"
     by_source = len({cell.source for cell in cells}) > 1
     names = [cell.source if by_source else style.plain(cell.series) for cell in cells]
-    return "T₁ = " + ", ".join(f"{t} ({name})" for t, name in zip(times, names, strict=True))
+    return ("R₁ = " if metric else "T₁ = ") + ", ".join(
+        f"{t} ({name})" for t, name in zip(times, names, strict=True)
+    )
 
 
 def caption(analysis: Analysis) -> str:
@@ -81,6 +84,8 @@ def caption(analysis: Analysis) -> str:
         if any(point.low is None for point in drawn):
             bars += " (none where n too small)"
     parts = [
+        f"throughput: {style.plain(analysis.metric)}; T is what a unit of it costs"
+        if analysis.metric else "",
         provenance.machine(environments, selection.environment),
         ", ".join(in_words(name, value) for name, value in constants(
             selection, [panel.facet for panel in analysis.panels])),

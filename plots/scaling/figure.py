@@ -112,8 +112,10 @@ def _draw_panel(
         _draw_point(left, right, point, looks[name], 2 ** (OCTAVES_APART * 2 * place))
     speedups = [point.low or point.speedup for point in panel.drawn]
     speedups += [value for curve in panel.curves for value in curve.speedup]
-    _axes(analysis, left, right, min(speedups), max(p.efficiency for p in panel.drawn))
-    words = title(panel)
+    rates = [1.0 / cell.seconds.median for cell in panel.baselines]
+    rate = rates[0] if len(rates) == 1 else None
+    _axes(analysis, left, right, min(speedups), max(p.efficiency for p in panel.drawn), rate)
+    words = title(panel, analysis.metric)
     size = min(style.SETTINGS["axes.titlesize"], TITLE_ROOM / len(words))
     left.set_title(words, loc="left", pad=7, fontsize=max(TITLE_LEAST, size))
     left.text(
@@ -163,7 +165,10 @@ def _marker(look: style.Look, source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _axes(analysis: Analysis, left: Axes, right: Axes, lowest: float, highest: float) -> None:
+def _axes(
+    analysis: Analysis, left: Axes, right: Axes, lowest: float, highest: float,
+    rate: float | None = None,
+) -> None:  # fmt: skip
     ticks = [2**k for k in range(analysis.largest.bit_length())]
     floor = 0.85 * min(1.0, max(lowest, 1 / 16))
     below = [2.0**k for k in range(int(np.ceil(np.log2(floor))), 0)]
@@ -182,8 +187,14 @@ def _axes(analysis: Analysis, left: Axes, right: Axes, lowest: float, highest: f
     left.set_yticklabels([f"{tick:g}" for tick in (*below, *ticks)])
     right.set_ylim(0.0, max(1.1, 1.08 * highest))
     left.set_ylabel(
-        "scaled speed-up  T₁(size p) / Tₚ" if analysis.kind == "weak" else "speed-up  T₁ / Tₚ"
+        {
+            "weak": "scaled speed-up  T₁(size p) / Tₚ",
+            "throughput": "throughput  Rₚ / R₁",
+        }.get(analysis.kind, "speed-up  T₁ / Tₚ")
     )
+    if analysis.metric and rate is not None:  # one R₁ for all: the ordinate is the rate itself
+        left.set_yticklabels([f"{tick * rate:.3g}" for tick in (*below, *ticks)])
+        left.set_ylabel(style.plain(analysis.metric))
     threaded = any(p.cell.threads > 1 for panel in analysis.panels for p in panel.points)
     right.set_ylabel("efficiency  S / cores" if threaded else "efficiency  S / p")
 

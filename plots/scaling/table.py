@@ -74,8 +74,9 @@ class Analysis:
     """All panels of a study.
 
     Attributes:
-        kind: strong or weak.
+        kind: strong, weak or throughput.
         largest: the right end of the axis, in processes (a power of two, 32 at least).
+        metric: the rate that points are compared by; their "seconds" are then its inverse.
     """
 
     selection: Selection
@@ -84,6 +85,7 @@ class Analysis:
     reference: reference.Reference | None
     notes: tuple[str, ...]
     largest: int
+    metric: str = ""
 
     @property
     def is_training(self) -> bool:
@@ -91,13 +93,16 @@ class Analysis:
         return {"strategy", "adversary_steps"} <= set(self.selection.rows[0])
 
 
-def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None) -> Analysis:
+def analyse(
+    selection: Selection, kind: str = "auto", folder: Path | None = None, metric: str = ""
+) -> Analysis:
     """Compare, predict and fit.
 
     Args:
         selection: the rows.
-        kind: strong, weak, or auto (weak if the table has a column ``definition``).
+        kind: strong, weak, throughput, or auto (weak if the table has a column ``definition``).
         folder: holds the reference points; None looks for it.
+        metric: of throughput scaling, the rate (`plots.scaling.rates.costs`).
 
     Raises:
         UserError: if there is no baseline, or the table lacks what the kind needs.
@@ -117,7 +122,7 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
     calibrations = sorted({path.name for path in known})
     if calibrations:
         notes.append(f"emulated with the calibration {', '.join(calibrations)}")
-    if derived and kind == "strong":
+    if derived and kind != "weak":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
     cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]
     largest = max(32, 2 ** int(np.ceil(np.log2(max(cell.cores for cell in cells)))))
@@ -127,7 +132,7 @@ def analyse(selection: Selection, kind: str = "auto", folder: Path | None = None
                         "strategy sequential, or else of each strategy's own, on 1 process with "
                         "1 thread")  # fmt: skip
     panels = tuple(panel for panel in panels if panel.points)
-    analysis = Analysis(selection, kind, panels, None, tuple(notes), largest)
+    analysis = Analysis(selection, kind, panels, None, tuple(notes), largest, metric)
     place = reference.find(selection.path, folder) if kind == "strong" else None
     if place is None or not analysis.is_training:
         return analysis
@@ -207,6 +212,8 @@ def _curves(
     largest: int,
 ) -> tuple[tuple[Curve, ...], list[str]]:  # fmt: skip
     """Bounds of the strategies in this facet (of all, if it has only a baseline)."""
+    if kind == "throughput":  # bounds are of times
+        return (), []
     sequential = [cell for cell in cells if cell.strategy == SEQUENTIAL and cell.cores == 1]
     measured = [cell for cell in sequential if cell.source == "measured"] or sequential
     phases = {
@@ -253,7 +260,7 @@ def _fits(kind: str, points: Sequence[Point]) -> list[fits.Fit]:
     anchored = any(point.cell is point.baseline and (point.cell.size or 1) == 1 for point in points)
     found = []
     for (strategy, source, threads), members in series.items():
-        reason = _not_amdahl(members) if kind == "strong" else None
+        reason = _not_amdahl(members) if kind != "weak" else None
         if reason:
             distinct = {point.cell.cores for point in members} | {1}
             count = sum(len(point.cell.launches) for point in members)

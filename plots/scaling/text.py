@@ -33,14 +33,26 @@ def seconds(value: float) -> str:
     return f"{value:.4g}"
 
 
+def quantity(value: float, metric: str) -> str:
+    """Seconds or, where points are compared by a rate, the rate that they are the inverse of."""
+    return seconds(1.0 / value if metric else value)
+
+
 def panel_name(panel: Panel) -> str:
     """Definition and configuration of a panel; empty where nothing varies."""
     return ", ".join(filter(None, (panel.facet.definition, panel.facet.name)))
 
 
-def point_cells(points: Sequence[Point]) -> list[tuple[str, ...]]:
+def point_header(metric: str) -> tuple[str, ...]:
+    """The header of the printed table of points; with a rate in the place of seconds."""
+    if not metric:
+        return POINT_HEADER
+    return tuple(head.replace("[s]", f"[{metric}]").replace("T_1", "R_1") for head in POINT_HEADER)
+
+
+def point_cells(points: Sequence[Point], metric: str = "") -> list[tuple[str, ...]]:
     """The printed table of points, without its header."""
-    return [_point(point) for point in points]
+    return [_point(point, metric) for point in points]
 
 
 def fit_cells(fits: Sequence[Fit]) -> list[tuple[str, ...]]:
@@ -60,7 +72,8 @@ def describe(analysis: Analysis) -> str:
     lines += [f"  note: {note}" for note in analysis.notes]
     for panel in analysis.panels:
         lines += ["", *filter(None, [panel_name(panel)])]
-        lines += _aligned(_without_empty(POINT_HEADER, point_cells(panel.points)))
+        cells = point_cells(panel.points, analysis.metric)
+        lines += _aligned(_without_empty(point_header(analysis.metric), cells))
         if panel.fits:
             lines += ["", *_aligned([FIT_HEADER, *fit_cells(panel.fits)])]
         lines += [f"  note: {note}" for note in panel.notes]
@@ -117,7 +130,7 @@ def parameters_in_words(fit: Fit) -> str:
     return ", ".join(words) or "no parameter"
 
 
-def _point(point: Point) -> tuple[str, ...]:
+def _point(point: Point, metric: str) -> tuple[str, ...]:
     cell, summary, e = point.cell, point.cell.seconds, point.karp_flatt
     is_baseline = cell is point.baseline
     if is_baseline:
@@ -134,11 +147,13 @@ def _point(point: Point) -> tuple[str, ...]:
         str(cell.processes),
         str(cell.threads),
         str(summary.n),
-        seconds(summary.median),
+        quantity(summary.median, metric),
         TOO_SMALL
         if summary.low is None or summary.high is None
-        else f"[{seconds(summary.low)}, {seconds(summary.high)}]",
-        seconds(point.factor * point.baseline.seconds.median),
+        else "[{}, {}]".format(
+            *sorted((quantity(summary.low, metric), quantity(summary.high, metric)), key=float)
+        ),
+        quantity(point.factor * point.baseline.seconds.median, metric),
         f"{point.speedup:.3g}",
         interval,
         f"{point.efficiency:.3f}",
@@ -192,7 +207,8 @@ def grids(analysis: Analysis) -> list[Grid]:
     found = []
     for panel in analysis.panels:
         name = panel_name(panel)
-        found.append(Grid(name, POINT_HEADER, point_cells(panel.points), panel.notes))
+        cells = point_cells(panel.points, analysis.metric)
+        found.append(Grid(name, point_header(analysis.metric), cells, panel.notes))
         if panel.fits:
             title = f"fits{': ' if name else ''}{name}"
             found.append(Grid(title, FIT_HEADER, fit_cells(panel.fits)))

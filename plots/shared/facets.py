@@ -119,7 +119,9 @@ def _facet_names(
         if kind == "weak":
             follows = _is_function(rows, name, ("definition", "size", *_unsized(rows)))
         else:
-            follows = name not in PROBLEM and _is_function(
+            # A rate says how much work was done, whatever it was.
+            free = (*LENGTHS, "batch_size") if kind == "throughput" else ()
+            follows = (name not in PROBLEM or name in free) and _is_function(
                 rows, name, ("strategy", "variant", "processes")
             )
         (derived if follows else names).append(name)

@@ -1,8 +1,8 @@
-"""Repetitions that are too short for the clock, and warm-ups by rule, in launches."""
+"""Repetitions too short for the clock, warm-ups by rule, and rates, in launches."""
 
 from __future__ import annotations
 
-from harness.tables.table import read_rows, rows_path
+from harness.tables.table import read_cells, read_rows, rows_path
 from tests.harness.studies import harness
 
 WORKLOAD = """
@@ -52,3 +52,14 @@ def test_what_is_prepared_is_called_once_and_marked(tmp_path):
     assert [row["warmup"] for row in rows][-3:] == [True, False, False]
     assert 3 <= sum(row["warmup"] for row in rows) <= 4
     assert all("too-short" in str(row["marks"]) for row in rows)
+
+
+def test_points_that_are_compared_by_a_rate_must_tell_it(tmp_path):
+    rows_of(tmp_path, "Short", "measure.throughput=calls_so_far")
+    _, (point,) = read_cells(tmp_path / "results" / "short.points.csv", ())
+    assert point["throughput_metric"] == "calls_so_far"
+    assert float(point["median_throughput"]) > 1
+    told = harness("run", tmp_path / "short.toml", "--set", "measure.throughput=absent",
+                   "--set", "processes=1", cwd=tmp_path)  # fmt: skip
+    assert told.returncode == 1
+    assert "measure.throughput names the metric 'absent'; expected a number above 0" in told.stderr

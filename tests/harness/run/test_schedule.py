@@ -138,3 +138,25 @@ def test_launches_that_are_of_no_round_are_judged_by_their_median():
     base, own = pair({}, {})
     base.launch_seconds, own.launch_seconds = NARROW, NARROW
     assert own.stopped_by(measure) == "precision"
+
+
+def test_points_are_compared_by_a_rate_where_the_study_names_one():
+    """Twice the work in the same time is a speed-up of 2."""
+    points = [
+        Point(n, f"p{n}", {"processes": n + 1, "threads_per_process": 1, "kind": kind})
+        for n, kind in enumerate(("base", "other"))
+    ]
+    records = []
+    for r in range(6):
+        for n, point in enumerate(points):
+            launch = record(f"{n}-{r}", point=point.id, round=f"r{r}")
+            for repetition in launch.repetitions:
+                repetition["metrics"] = {"rate": 10.0 * (n + 1)}
+            records.append(launch)
+    found = states_of(points, records, "eeeeeeeeeeee", {"kind": "base"}, "rate")["p1"]
+    assert found.speedup.value == pytest.approx(2.0)
+    assert found.rates == [20.0] * 6
+    assert found.summary.median == 0.5
+    missing = states_of(points, records, "eeeeeeeeeeee", {"kind": "base"}, "absent")["p1"]
+    assert missing.speedup is None
+    assert states_of(points, records, "eeeeeeeeeeee", {"kind": "base"})["p1"].speedup.value == 1.0

@@ -1,7 +1,10 @@
 import pytest
 
 from harness.errors import UserError
+from plots.scaling import read
+from plots.scaling.figure import draw
 from plots.scaling.table import analyse
+from plots.scaling.text import describe
 from plots.shared.facets import split
 from plots.shared.observations import select
 from plots.shared.style import looks
@@ -198,3 +201,47 @@ def test_a_variant_is_a_series_of_its_own_in_the_same_panel(tmp_path):
 def test_many_series_look_different():
     names = ["sequential", "pipeline", "data_parallel", "sharded", *"abcdef"]
     assert len(set(looks(names).values())) == len(names)
+
+
+def rated(folder, **points):
+    """Runs that do more work on more processes, in a time that says nothing."""
+    table = Table("rates")
+    for p, rate in ((1, 50.0), (2, 90.0), (4, 150.0)):
+        table.add(10.0 + p, processes=p, jobs=100 * p, metrics={"jobs_per_second": rate})
+    for point in table.points:
+        point |= points
+    return table.write(folder)
+
+
+def test_throughput_is_compared_and_not_time(tmp_path):
+    analysis = read(rated(tmp_path), metric="jobs_per_second")
+    assert analysis.kind == "throughput"
+    (panel,) = analysis.panels
+    assert [point.speedup for point in panel.points] == pytest.approx([1.0, 1.8, 3.0])
+    told = describe(analysis)
+    assert "throughput scaling" in told
+    assert "median [jobs_per_second]" in told
+    assert "R_1 [jobs_per_second]" in told
+    (row,) = [line.split() for line in told.splitlines() if "measured  4" in " ".join(line.split())
+              or line.split()[1:3] == ["measured", "4"]][:1]  # fmt: skip
+    assert "150" in row
+    axes = draw(analysis).axes[0]
+    assert axes.get_ylabel() == "jobs per second"
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[:3] == ["50", "100", "200"]
+    assert "R₁ = 50 jobs per second" in axes.get_title("left")
+
+
+def test_the_study_s_own_metric_is_taken(tmp_path):
+    asked = {"throughput_metric": "jobs_per_second"}
+    assert read(rated(tmp_path, **asked)).metric == "jobs_per_second"
+    assert read(rated(tmp_path, **asked), kind="strong").metric == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"kind": "throughput"}, "with a rate"), ({"metric": "speed"}, "expects a column 'speed'")],
+)
+def test_throughput_needs_a_rate(tmp_path, options, expected):
+    with pytest.raises(UserError, match=expected):
+        read(rated(tmp_path), **options)
