@@ -49,18 +49,23 @@ def present() -> set[str]:
 def remove_abandoned(since: float) -> None:
     """Remove the segments of this user's that were made after a moment and that no process has.
 
-    A rank that is killed together with its runner may not have noted its own. One that is younger
-    than a second may be another program's, which has not mapped it yet: it stays.
+    A rank that is killed may not have noted its own. One that is younger than a second may be
+    another program's, which has not mapped it yet: it is looked at again when it is older.
 
     Args:
         since: seconds since the epoch.
     """
-    found = set()
+    made = {}
     for segment in present():
         with contextlib.suppress(OSError):
-            if since <= (PLACE / segment).stat().st_mtime < time.time() - _MAPPED_SECONDS:
-                found.add(segment)
-    _remove_unmapped(found)
+            moment = (PLACE / segment).stat().st_mtime
+            if moment >= since:
+                made[segment] = moment
+    left = _unmapped(set(made))
+    if left:
+        age = time.time() - max(made[segment] for segment in left)
+        time.sleep(min(_MAPPED_SECONDS, max(0.0, _MAPPED_SECONDS - age)))
+        _remove_unmapped(left)
 
 
 def remove(folder: Path, seen: Iterable[str] = ()) -> None:
@@ -77,12 +82,15 @@ def remove(folder: Path, seen: Iterable[str] = ()) -> None:
     _remove_unmapped({segment for segment in noted.union(seen) if (PLACE / segment).exists()})
 
 
-def _remove_unmapped(left: set[str]) -> None:
-    if not left:
-        return
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        left -= _mapped(maps)
-    for segment in left:
+def _unmapped(segments: set[str]) -> set[str]:
+    """Those that no process has."""
+    for maps in Path("/proc").glob("[0-9]*/maps") if segments else ():
+        segments = segments - _mapped(maps)
+    return segments
+
+
+def _remove_unmapped(segments: set[str]) -> None:
+    for segment in _unmapped(segments):
         with contextlib.suppress(OSError):
             (PLACE / segment).unlink()
 

@@ -7,6 +7,7 @@ import logging
 import math
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 
 from filelock import FileLock
@@ -68,11 +69,13 @@ def run(
         launches.check()
         if task is None:
             session.collect()  # a table that cannot be extended is told of before launching
+        began = time.time()
         try:
             launches.everything()
         finally:
             if task is None:
                 session.collect()
+                segments.remove_abandoned(began)
     return launches.summary()
 
 
