@@ -154,6 +154,8 @@ roofline: $(READY)
 	@$(BIN)/python -m kernels measure --machine here --machine e5-2683v4 \
 	  $(with_preset) --results $(results); status=$$?; \
 	$(BIN)/python -m kernels machines --csv $(results)/machines.csv && \
+	$(if $(filter smoke,$(value PRESET)),:,$(BIN)/python -m kernels predict \
+	  --machine here --machine e5-2683v4 --results $(results)) && \
 	$(BIN)/python -m plots roofline $(results)/roofline.csv && exit $$status
 
 # Machines are described in experiments/simulation.toml; this one's calibration is the newest in

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -16,12 +17,20 @@ from rich.table import Table as RichTable
 from kernels.commands.measure import tell
 from kernels.machines.machine import HERE, Machine, load
 from kernels.machines.roof import Roof
+from kernels.measure.sweeps import BATCH
+from kernels.prediction.architecture import named, of_here
 from kernels.prediction.calibration import MESSAGES, of_predictions
 from kernels.table import Row, Table, utc_now
+from kernels.traffic.cachesim.passes import passes
+from kernels.traffic.cachesim.simulate import Simulated, Wanted, simulate
 from sparring.benchmark.machine import cpu_model
 from sparring.errors import SparringError
 from sparring.fused.machine import ISA_VARIABLE, machine_isa
 from sparring.modelling.calibration.files import keep
+
+if TYPE_CHECKING:
+    from kernels.prediction.code import Piece
+    from kernels.prediction.timing import Measured
 
 #: A validation asks for errors of at most so many per cent: the median, and the worst.
 MEDIAN, WORST = 15.0, 40.0
@@ -34,12 +43,12 @@ CALIBRATIONS = Path("calibration") / "predicted"
               help="here, or a machine of experiments/machines that has a `core`; several "
               "times.")  # fmt: skip
 @click.option("--validate", is_flag=True,
-              help="Measure the kernels here as well, and tell how far the predictions are off; "
-              "ends with an error if that is too far.")  # fmt: skip
+              help="Tell how far the predictions for this machine are off, in the median and at "
+              "worst; ends with an error if that is too far.")  # fmt: skip
 @click.option("--kernel", "kernels", multiple=True, help="A kernel's name or its beginning [all].")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(["fused", "torch_nchw"]),
               help="[both]")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=BATCH, show_default=True)
 @click.option("--input-size", type=click.IntRange(9), default=28, show_default=True)
 @click.option("--active-cores", type=click.IntRange(1),
               help="Busy cores of a machine that is not here [those of one socket].")  # fmt: skip
@@ -61,13 +70,13 @@ def predict(
 
     In-core cycles are those of OSACA or llvm-mca, whichever has more, for every piece of code that
     ran, times how often it ran, which Callgrind counts; so it does mispredicted branches. The
-    traffic is simulated. Needs Valgrind.
+    traffic is simulated. Needs Valgrind. On this machine the same kernels are measured, too.
 
     \b
     Examples:
       python -m kernels predict --machine here --validate
       python -m kernels predict --machine e5-2683v4
-      python -m kernels predict --machine e5-2683v4 --active-cores 1 --batch-size 64 \
+      python -m kernels predict --machine e5-2683v4 --active-cores 1 \
         --variant fused --kernel attack_step --kernel update --calibration
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     from kernels.prediction import table as rows_of
@@ -86,10 +95,20 @@ def predict(
     if validate and HERE not in {machine.name for machine in machines}:
         raise SparringError("--validate: only `here` can be measured; add --machine here")
     table, made = Table(results / "prediction.csv", rows_of.COLUMNS), list[Row]()
-    for machine in machines:
-        active = 1 if machine.name == HERE else active_cores or machine.cores_per_socket
-        clock, times = measured(wanted) if machine.name == HERE else (0.0, {})
-        own = _predicted(machine, active, wanted, clock, times if validate else {}, results)
+    active = {
+        machine.name: 1 if machine.name == HERE else active_cores or machine.cores_per_socket
+        for machine in machines
+    }
+    # First what is measured, alone on the machine; then what is simulated, on all cores.
+    roof, here = None, None
+    if HERE in active:
+        roof, here = _roof_here(results), measured(wanted)
+        click.echo(here.said)
+    with ThreadPoolExecutor(len(machines)) as pool:
+        runs = [pool.submit(_ran, one, active[one.name], wanted, results) for one in machines]
+    for machine, ran in zip(machines, runs, strict=True):
+        pieces, traffic = ran.result()
+        own = _predicted(machine, active[machine.name], pieces, traffic, here, roof)
         table.append(own)
         if messages is not None:
             command = " ".join(["python -m kernels predict", *sys.argv[2:]])
@@ -106,53 +125,51 @@ def predict(
         _judge(made)
 
 
+def _ran(
+    machine: Machine, active: int, wanted: Sequence[Wanted], results: Path
+) -> tuple[dict[Wanted, list[Piece]], dict[Wanted, Simulated]]:
+    """What the kernels executed, and the traffic between the machine's levels."""
+    from kernels.prediction.capture import capture
+
+    core = machine.core if machine.name != HERE else None
+    march = named(str(core)).llvm if core else ""
+    folder, levels = results / "cachesim", passes(machine, active)
+    with ThreadPoolExecutor(1) as pool:
+        near = levels[min(1, len(levels) - 1)]
+        capturing = pool.submit(capture, wanted, march, near, folder, tell)
+        traffic = simulate(wanted, machine, active, folder, tell)
+        return capturing.result(), traffic
+
+
 def _predicted(
     machine: Machine,
     active: int,
-    wanted: Sequence[object],
-    clock: float,
-    times: object,
-    results: Path,
+    pieces: Mapping[Wanted, list[Piece]],
+    traffic: Mapping[Wanted, Simulated],
+    here: Measured | None,
+    roof: Roof | None,
 ) -> list[Row]:
     from kernels.prediction import table as rows_of
-    from kernels.prediction.architecture import named, of_here
-    from kernels.prediction.capture import capture
     from kernels.prediction.ecm import predict as by_model
     from kernels.prediction.incore import Analyser
-    from kernels.traffic.cachesim import simulate as cachesim
-    from kernels.traffic.cachesim.passes import passes
 
-    assert isinstance(times, dict)
-    items = [item for item in wanted if isinstance(item, cachesim.Wanted)]
-    if machine.name == HERE:
+    own = here if machine.name == HERE else None
+    if own is not None and roof is not None:
         core, exact = of_here()
         if not exact:
             tell(f"this processor is not in the analyser's tables: {core.title} is the nearest")
-        roof = _roof_here(results)
-        ghz, links, title, march = clock, rows_of.links_of_roof(roof), cpu_model(), ""
+        ghz, links, title = own.ghz, rows_of.links_of_roof(roof), cpu_model()
     else:
-        core = named(str(machine.core))
-        ghz = machine.clocks[0].ghz
-        links, title = rows_of.links_of_machine(machine, active, ghz), machine.name
-        march = core.llvm
-    run, started = utc_now(), utc_now()
-    folder, levels = results / "cachesim", passes(machine, active)
-    # Both run processes under Valgrind, of which a core runs one.
-    with ThreadPoolExecutor(2) as pool:
-        capturing = pool.submit(
-            capture, items, march, levels[min(1, len(levels) - 1)], folder, tell
-        )
-        traffic = cachesim.simulate(items, machine, active, folder, tell)
-        pieces = capturing.result()
-    analyser, found = Analyser(core), list[Row]()
-    for item in items:
-        if item not in traffic:
-            continue
-        prediction = by_model(pieces[item], traffic[item].traffic, links, ghz, analyser)
+        core, ghz, title = named(str(machine.core)), machine.clocks[0].ghz, machine.name
+        links = rows_of.links_of_machine(machine, active, ghz)
+    run, analyser, found = utc_now(), Analyser(core), list[Row]()
+    for item, simulated in traffic.items():
+        prediction = by_model(pieces[item], simulated.traffic, links, ghz, analyser)
+        times = own.seconds[item] if own is not None else []
         found.append(
-            rows_of.row(item, prediction, traffic[item].flops, times.get(item, []))
+            rows_of.row(item, prediction, simulated.flops, times)
             | {"run": run, "machine": title, "core": core.osaca, "ghz": ghz,
-               "active_cores": active, "started_at": started}
+               "active_cores": active, "started_at": run}
         )  # fmt: skip
     return found
 

@@ -291,6 +291,18 @@ double ceilings_cycles(int64_t rounds, const int* cpus) {
       [](const Sums&) { return true; });
 }
 
+// Entries of a loop of `rounds` empty rounds, each of two instructions that every processor since
+// Haswell does in a cycle: what an entry takes beyond them is what its end costs.
+double ceilings_loops(int64_t entries, int64_t rounds, const int* cpus) {
+  return measure(
+      1, cpus, [](int) { return Sums{}; },
+      [&](Sums&) {
+        for (int64_t e = 0; e < entries; e++)
+          for (int64_t r = 0; r < rounds; r++) asm volatile("" : "+r"(r));
+      },
+      [](const Sums&) { return true; });
+}
+
 // Bytes that one pass moves on each thread, stores counted once (McCalpin's convention).
 int64_t ceilings_stream_bytes(int kind, int64_t bytes) {
   int count = kind == READ ? 1 : 3;

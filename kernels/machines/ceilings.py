@@ -191,6 +191,11 @@ def measure(
         for count in sorted(set(threads))
         for roof in planned(available[:count], levels, curves, product=product)
     ]
+    # What the curve reached at a roof's working set is a sample of that roof, too.
+    for roof in roofs:
+        for row in curve.samples(curves, len(roof.cpus), roof.kind, roof.working_set):
+            shared = {name: row[name] for name in COLUMNS if name in row}
+            add(dict.fromkeys(COLUMNS) | shared | {"level": roof.level, "round": None})
     measurement, order = Measurement(Probe(isa), seconds, tell), random.Random(seed)
     for number in range(rounds):
         order.shuffle(roofs)

@@ -107,6 +107,14 @@ def best(rows: Iterable[Mapping[str, object]], threads: int, kind: str) -> dict[
     return found
 
 
+def samples(rows: Iterable[Row], threads: int, kind: str, size: int | None) -> list[Row]:
+    """Those of a working set of all threads, in bytes."""
+    wanted = (threads, kind, size)
+    return [
+        row for row in rows if (row["threads"], row["kind"], row["working_set_bytes"]) == wanted
+    ]
+
+
 def levels_of(
     rows: Iterable[Mapping[str, object]], cpus: Sequence[int], described: Sequence[Cache]
 ) -> list[Plateau]:

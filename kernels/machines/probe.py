@@ -53,6 +53,7 @@ class Probe:
         for name, arguments in {
             "ceilings_fma": [_LONG, _INT, _CPUS],
             "ceilings_cycles": [_LONG, _CPUS],
+            "ceilings_loops": [_LONG, _LONG, _CPUS],
             "ceilings_stream": [_INT, _LONG, _LONG, _INT, _CPUS],
         }.items():
             function = getattr(self._lib, name)
@@ -84,6 +85,16 @@ class Probe:
         seconds = self._lib.ceilings_cycles(rounds, (_INT * 1)(cpu))
         _check("cycles", seconds)
         return seconds, float(self._lib.ceilings_cycles_round() * rounds)
+
+    def loops(self, entries: int, rounds: int, cpu: int) -> float:
+        """Seconds of entering a loop of so many empty rounds, a cycle each, so often.
+
+        Raises:
+            ProbeError: if it fails.
+        """
+        seconds = float(self._lib.ceilings_loops(entries, rounds, (_INT * 1)(cpu)))
+        _check("loops", seconds)
+        return seconds
 
     def stream(self, kind: str, size: int, passes: int, cpus: Sequence[int]) -> tuple[float, float]:
         """Seconds, and the bytes moved in them.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kernels.machines import core_roofs as shares
@@ -77,23 +79,22 @@ class Measurement:
             if not too_large(item.kernel, variant, item.case)
         ]
         counted = self._counted(wanted)
-        simulated = {
-            machine.name: self._simulated(wanted, machine)
-            for machine in self.machines
-            if machine.name != HERE or not counted
-        }
+        others = [one for one in self.machines if one.name != HERE or not counted]
+        with ThreadPoolExecutor(max(1, len(others))) as pool:
+            found = pool.map(partial(self._simulated, wanted), others)
+            simulated = dict(zip((one.name for one in others), found, strict=True))
         order, made = random.Random(seed), list[Row]()
         shuffled = order.sample(items, len(items))
         for number, item in enumerate(shuffled, 1):
             started = utc_now()
-            found = time_variants(
+            timings = time_variants(
                 item.kernel, list(item.variants), item.case, item.threads,
                 repetitions=repetitions, seconds=seconds, order=order,
             )  # fmt: skip
             rows = [
                 row
                 for machine in self.machines
-                for timed in found
+                for timed in timings
                 for row in self._rows(
                     item, timed, machine, simulated.get(machine.name, {}), counted, started
                 )

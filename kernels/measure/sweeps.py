@@ -69,10 +69,29 @@ class Preset:
 _POWERS = tuple(2**n for n in range(11))
 #: Convolutions, the large linear layer and ReLU at other sizes of images.
 _LAYERS = ("conv1", "conv2", "linear1", "relu")
-#: To simulate a cache takes minutes: what the study draws, and conv2, at its batch and a usual one.
-_SIMULATED = (
+#: To simulate a cache takes minutes. One image, as the study has it: what it draws, and conv2.
+_STUDY = (
     "conv1_forward", "conv2_forward", "linear1_forward", "network_forward", "network_backward",
 )  # fmt: skip
+#: The batch that the roofline shows and that times are predicted for.
+BATCH = 16
+#: What is predicted (`kernels.prediction`), with the variants: the study's layers in PyTorch and
+#: the engine's whole kernels. Their traffic is simulated for both commands at once.
+MODELLED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "network_forward": ("fused", "torch_nchw"),
+        "input_gradient": ("fused",),
+        "attack_step": ("fused",),
+        "update": ("fused",),
+        "conv1_forward": ("torch_nchw",),
+        "conv2_forward": ("torch_nchw",),
+        "conv2_backward_input": ("torch_nchw",),
+        "linear1_forward": ("torch_nchw",),
+        "linear1_backward_input": ("torch_nchw",),
+        "relu_forward": ("torch_nchw",),
+        "network_backward": ("torch_nchw",),
+    }
+)
 _QUICK = ("torch_nchw", "torch_channels_last", "im2col", "fused")
 _OPERATORS = ("torch_nchw", "torch_channels_last", "im2col", "toeplitz_sparse")
 
@@ -81,10 +100,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "smoke": Preset((Sweep((16,)),), 2, 0.002),
         "laptop": Preset(
             (
-                Sweep((1, 16), kernels=_SIMULATED, simulated=(1, 16),
-                      simulated_variants=("torch_nchw",)),
-                Sweep((16,), kernels=("attack_step",), simulated=(16,),
-                      simulated_variants=("fused",)),
+                Sweep((1,), kernels=_STUDY, simulated=(1,), simulated_variants=("torch_nchw",)),
+                *(Sweep((BATCH,), kernels=(name,), simulated=(BATCH,), simulated_variants=variants)
+                  for name, variants in MODELLED.items()),
                 Sweep((1, 4, 16, 64)),
                 Sweep((256, 1024), variants=_QUICK),
                 Sweep((4,), (56, 112, 224), kernels=_LAYERS, variants=_OPERATORS),

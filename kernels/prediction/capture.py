@@ -20,7 +20,7 @@ from kernels.prediction.code import Code, Piece, counts, pieces, without
 from kernels.traffic.cachesim import callgrind
 from kernels.traffic.cachesim.child import NOTHING
 from kernels.traffic.cachesim.passes import Pass
-from kernels.traffic.cachesim.simulate import Wanted, code_hash, start, write
+from kernels.traffic.cachesim.simulate import Wanted, code_hash, start, start_counting, write
 from sparring.errors import SparringError
 
 _TRIGGER = re.compile(r"^desc: Trigger: Client Request: (.*)$", re.MULTILINE)
@@ -84,9 +84,10 @@ def _run(items: Sequence[Wanted], march: str, caches: Pass) -> list[list[Piece]]
         }))  # fmt: skip
         program = [sys.executable, "-m", "kernels.prediction.child", str(task), str(folder)]
         start([*program, "prepare"])  # compiles the engine's kernels outside Valgrind
-        start([
-            *callgrind.command(caches, folder / "out"), "--branch-sim=yes", "--dump-instr=yes",
-            "--dump-line=no", "--compress-pos=no", "--compress-strings=no", *program,
+        start_counting([
+            *callgrind.command(caches, folder / "out"), "--branch-sim=yes", "--collect-jumps=yes",
+            "--dump-instr=yes", "--dump-line=no", "--compress-pos=no", "--compress-strings=no",
+            *program,
         ])  # fmt: skip
         dumps = {}
         for path in folder.glob("out*"):

@@ -26,7 +26,9 @@ Operations = tuple[tuple[float, frozenset[str]], ...]
 #: Loops with so many instructions are searched for chains; longer ones hide theirs.
 LONGEST_LOOP = 160
 #: What OSACA takes to be free, or lacks, though it is no more than a micro-operation in passing.
-_FREE = re.compile(r"^(nop\w*|endbr64|prefetch\w+|data16|rex64)\b")
+_FREE = re.compile(r"^(nop\w*|endbr64|data16|rex64)\b")
+#: A load whose result nothing waits for (Intel's and AMD's manuals): it takes a port of loads.
+_PREFETCH = re.compile(r"^prefetch\w+ ")
 _BRANCH = re.compile(r"^(j\w+|call\w*|ret\w*)\b")
 _STRING = re.compile(r"^rep (stos|movs)([bwlq])\b")
 _SIZES = {"b": 1, "w": 2, "l": 4, "q": 8}
@@ -133,6 +135,9 @@ class Analyser:
                 # Optimization Reference Manual, "REP Prefix and Data Movement").
                 ports = frozenset({"4"}) if not self.architecture.overlaps else frozenset({"13"})
                 self._known[form] = Instruction(((_SIZES[string[2]] / 32, ports),), 0)
+            elif _PREFETCH.match(form):
+                ports = self.architecture.data_ports or frozenset({"11", "12", "13"})
+                self._known[form] = Instruction(((1.0, ports),), 1)
             elif _BRANCH.match(form):
                 self._known[form] = Instruction(((1.0, self._branch_ports),), 1)
             else:

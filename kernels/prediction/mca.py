@@ -2,6 +2,11 @@
 
 It simulates the scheduler over many rounds of a piece, with latencies and the widths of the front
 end; everything hits the first cache. It also has instructions that OSACA's tables lack.
+
+Its models chain every push, pop, call and return by the stack pointer. Processors do not: a stack
+engine keeps it while they decode (Intel's Optimization Reference Manual, "Stack Pointer Tracker";
+A. Fog, "The microarchitecture of Intel, AMD and VIA CPUs", "Stack engine"). So it is shown the
+loads and stores that remain of them.
 """
 
 from __future__ import annotations
@@ -26,6 +31,24 @@ _TRIES = 8
 _MICROCODED = 100
 
 
+#: What the stack engine leaves of instructions, in AT&T's syntax.
+_STACK = (
+    (re.compile(r"^push[qlw]? (%\w+)$"), r"movq \1, -8(%rsp)"),
+    (re.compile(r"^push[qlw]? (\$\S+)$"), r"movq \1, -8(%rsp)"),
+    (re.compile(r"^pop[qlw]? (%\w+)$"), r"movq (%rsp), \1"),
+    (re.compile(r"^(repz |bnd )?ret[qlw]?\b.*$"), "jmpq *(%rsp)"),
+    (re.compile(r"^(bnd )?call[qlw]? (?!\*).*$"), "movq %rax, -8(%rsp)"),
+)
+
+
+def _engine(line: str) -> str:
+    """An instruction without its step of the stack pointer."""
+    for pattern, left in _STACK:
+        if pattern.match(line):
+            return pattern.sub(left, line)
+    return line
+
+
 def available() -> bool:
     """Whether it is installed."""
     return shutil.which("llvm-mca") is not None
@@ -37,7 +60,7 @@ def _run(
     """What it says of regions; lines that it cannot read are left out."""
     lines: list[str] = []
     for number, region in enumerate(regions):
-        lines += [f"# LLVM-MCA-BEGIN {number}", *region, "# LLVM-MCA-END"]
+        lines += [f"# LLVM-MCA-BEGIN {number}", *map(_engine, region), "# LLVM-MCA-END"]
     for _ in range(_TRIES):
         done = subprocess.run(
             ["llvm-mca", f"-mcpu={architecture.llvm}", "-json", f"-iterations={rounds}",
@@ -58,11 +81,12 @@ def _run(
 def cycles(pieces: Sequence[Piece], architecture: Architecture) -> dict[int, float]:
     """Cycles of a round of each piece that it can analyse, by the piece's place in the list.
 
-    It has no opinion of a piece with microcode, for which its models have a constant.
+    It has no opinion of a piece with microcode, for which its models have a constant, nor of one
+    with a string instruction, which Valgrind counts a round at a time.
     """
     if not available() or not pieces:
         return {}
-    lines = [piece.lines for piece in pieces]
+    lines = [("nop",) if _repeats(piece) else piece.lines for piece in pieces]
     start = {
         region["Name"]: region["SummaryView"]["TotalCycles"]
         for region in _run(lines, architecture, SHORT)
@@ -71,9 +95,14 @@ def cycles(pieces: Sequence[Piece], architecture: Architecture) -> dict[int, flo
         int(name): (region["SummaryView"]["TotalCycles"] - start[name]) / (LONG - SHORT)
         for region in _run(lines, architecture, LONG)
         if (name := region["Name"]) in start
+        and not _repeats(pieces[int(name)])
         and all(one["Latency"] < _MICROCODED
                for one in region["InstructionInfoView"]["InstructionList"])
     }  # fmt: skip
+
+
+def _repeats(piece: Piece) -> bool:
+    return any(line.startswith("rep ") for line in piece.lines)
 
 
 def operations(

@@ -8,6 +8,7 @@ from statistics import median
 from kernels.declarations.kernel import Case
 from kernels.machines.machine import Machine
 from kernels.machines.roof import Roof
+from kernels.measure.sweeps import MODELLED
 from kernels.prediction.ecm import Link, Prediction
 from kernels.table import SCHEMA_VERSION, Value
 from kernels.traffic.cachesim.simulate import Wanted
@@ -23,11 +24,6 @@ COLUMNS = (
 )  # fmt: skip
 
 PREDICTED, NOT_PREDICTED = "predicted", "not predicted"
-_FUSED = ("network_forward", "input_gradient", "attack_step", "update")
-_TORCH = (
-    "conv1_forward", "conv2_forward", "conv2_backward_input", "linear1_forward",
-    "linear1_backward_input", "relu_forward", "network_forward", "network_backward",
-)  # fmt: skip
 
 
 def chosen(
@@ -45,7 +41,12 @@ def chosen(
         SparringError: if nothing is left.
     """
     case = Case(batch_size, input_size)
-    every = [("fused", name) for name in _FUSED] + [("torch_nchw", name) for name in _TORCH]
+    every = [
+        (variant, name)
+        for variant in ("fused", "torch_nchw")
+        for name, own in MODELLED.items()
+        if variant in own
+    ]
     found = [
         Wanted(name, variant, case)
         for variant, name in every

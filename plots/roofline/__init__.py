@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import click
 
+from harness.errors import UserError
 from plots.roofline import claims, figure, roofs, table, text
+from plots.roofline import predictions as predicted
 from plots.roofline.points import COLUMNS, SCHEMA_VERSION
 from plots.shared.files import Draw
 from plots.shared.plot import EXISTING, Plot
@@ -18,24 +20,31 @@ from plots.shared.plot import EXISTING, Plot
 class Read(NamedTuple):
     """A study, which variants of kernels are drawn, the original study's intensities.
 
-    ``markdown`` asks for tables instead of a figure.
+    ``markdown`` asks for tables instead of a figure, ``width`` for one or two columns; ``path`` is
+    the kernel whose way over batch sizes is drawn.
     """
 
     study: table.Study
     variants: tuple[str, ...]
     claims: Mapping[str, float]
     markdown: bool
+    width: str
+    path: str | None
 
 
 def read(
     path: Path, *, ceilings: Path | None = None, machines: Path | None = None,
     variant: tuple[str, ...] = (), threads: int = 1, input_size: int | None = None,
-    table: bool = False,
+    table: bool = False, predictions: Path | None = None, width: str = "two",
+    path_of: str | None = None,
 ) -> Read:  # fmt: skip
     """Place the kernels under the roofs."""
     known = roofs.load(path, ceilings, machines)
-    study = analyse(path, known, threads=threads, input_size=input_size)
-    return Read(study, variant, claims.load(path), table)
+    study = analyse(path, known, threads=threads, input_size=input_size,
+                    predictions=predicted.load(path, predictions))  # fmt: skip
+    if path_of is not None and path_of not in study.kernels:
+        raise UserError(f"{path}: no kernel '{path_of}'; it has {', '.join(study.kernels)}")
+    return Read(study, variant, claims.load(path), table, width, path_of)
 
 
 analyse = table.analyse
@@ -51,7 +60,9 @@ def drawings(own: Read) -> dict[str, Draw]:
     """One figure, unless tables were asked for."""
     if own.markdown:
         return {}
-    return {"": partial(figure.draw, own.study, own.variants, own.claims)}
+    return {
+        "": partial(figure.draw, own.study, own.variants, own.claims, own.width, own.path)
+    }  # fmt: skip
 
 
 PLOT = Plot(
@@ -60,7 +71,8 @@ PLOT = Plot(
 
     Reads the CSV that `python -m kernels measure` wrote. Kernels that were measured stand where
     they were measured; on machines that were not at hand they stand at the bound that simulated
-    traffic and theoretical roofs imply. Writes <table>.svg and <table>.png.
+    traffic and theoretical roofs imply, and where they are predicted to be. Writes <table>.svg and
+    <table>.png.
 
     \b
     Examples:
@@ -82,6 +94,19 @@ PLOT = Plot(
             ["--machines"], type=EXISTING,
             help="Theoretical roofs, of `python -m kernels machines --csv` [default: machines.csv "
             "next to CSV].",
+        ),
+        click.Option(
+            ["--predictions"], type=EXISTING,
+            help="Predicted times, of `python -m kernels predict` [default: prediction.csv next to "
+            "CSV].",
+        ),
+        click.Option(
+            ["--width"], type=click.Choice(list(figure.WIDTHS)), default="two", show_default=True,
+            help="Columns of a page that the figure fills.",
+        ),
+        click.Option(
+            ["--path", "path_of"], metavar="KERNEL",
+            help="Draw this kernel's path over batch sizes [attack_step].",
         ),
         click.Option(
             ["--variant"], multiple=True, metavar="NAME",

@@ -8,13 +8,18 @@ bound that its roofs and the simulated traffic imply; the two are never mixed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UserError
 from harness.tables.table import read_cells
+from plots.roofline.groups import GROUPS, group
 from plots.roofline.points import BYTES_SOURCES, COLUMNS, SCHEMA_VERSION, Point, latest, points
+from plots.roofline.predictions import Key, of_machine
 from plots.roofline.roofs import Roofs
+
+#: A kernel and its variant.
+Entry = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,23 @@ class Panel:
         machine: as the table names it.
         roofs: over its points.
         points: all of the table's.
+        predicted: see `plots.roofline.predictions.of_machine`.
     """
 
     machine: str
     roofs: Roofs
     points: tuple[Point, ...]
+    predicted: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:
         """Whether any point was measured there."""
         return any(point.seconds is not None for point in self.points)
+
+    def prediction(self, point: Point) -> float | None:
+        """GFLOP/s that a model of the machine gives for a point; None without one."""
+        key = point.kernel, point.variant, str(point.batch_size), str(point.input_size)
+        return self.predicted.get(key)
 
     def place(self, point: Point, source: str | None = None) -> Placed:
         """A point under this machine's roofs.
@@ -136,6 +148,15 @@ class Study:
                 found[kernel] = wanted[0] if wanted else _fastest(candidates)
         return found
 
+    def entries(self, variants: Sequence[str] = ()) -> list[Entry]:
+        """The kernels' variants that are drawn: those that are chosen, and what is predicted."""
+        found = list(self.computing(variants).items())
+        for panel in self.panels:
+            if not panel.measured and not variants:
+                known = {(p.kernel, p.variant) for p in panel.points if panel.prediction(p)}
+                found += sorted(known - set(found))
+        return sorted(found, key=lambda entry: (GROUPS.index(group(*entry)), entry))
+
     def computing(self, variants: Sequence[str] = ()) -> dict[str, str]:
         """Those that are chosen and have operations: the others stand on no roofline."""
         busy = {p.kernel for panel in self.panels for p in panel.points if p.flops}
@@ -158,7 +179,7 @@ def _fastest(points: Sequence[Point]) -> str:
 
 def analyse(
     path: Path, roofs: Mapping[tuple[str, int], Roofs], *, threads: int = 1,
-    input_size: int | None = None,
+    input_size: int | None = None, predictions: Mapping[Key, float] | None = None,
 ) -> Study:  # fmt: skip
     """Read a table and put its points under roofs.
 
@@ -169,6 +190,7 @@ def analyse(
             its cores.
         threads: of the points.
         input_size: rows of an image; the most frequent one if None.
+        predictions: see `plots.roofline.predictions.load`.
 
     Raises:
         UserError: if no point can be placed.
@@ -198,7 +220,8 @@ def analyse(
             notes.append(f"no roofs of {machine}: `python -m kernels ceilings` on it, or "
                          "`python -m kernels machines --csv` writes them")  # fmt: skip
         elif found:
-            panels.append(Panel(machine, roof, tuple(found)))
+            rates = of_machine(predictions or {}, machine, roof.cores)
+            panels.append(Panel(machine, roof, tuple(found), rates))
     if not panels:
         raise UserError(f"{path}: no kernel can be placed: {'; '.join(dict.fromkeys(notes))}")
     panels.sort(key=lambda panel: not panel.measured)

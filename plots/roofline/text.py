@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plots.roofline.roofs import FMA, LEVELS
-from plots.roofline.table import Panel, Placed, Study
+from plots.roofline.table import Entry, Panel, Placed, Study
 from plots.shared.chart import Chart, Value
 
 #: How a source of traffic is marked in tables.
@@ -21,18 +21,18 @@ LEGEND = (
 def describe(study: Study, variants: Sequence[str] = ()) -> str:
     """A table a machine: each kernel at the batch that the figure's marker shows, and notes."""
     chosen = study.chosen(variants)
-    parts = [f"roofline, {study.path}"]
+    parts, more = [f"roofline, {study.path}"], study.entries(variants)
     for panel in study.panels:
-        parts += ["", _heading(panel), *_aligned(_kernel_rows(panel, chosen))]
+        parts += ["", _heading(panel), *_aligned(_kernel_rows(panel, chosen, more))]
     return "\n".join([*parts, "", LEGEND, *study.notes])
 
 
 def markdown(study: Study, variants: Sequence[str] = ()) -> str:
     """Tables for a document: for each machine the kernels, then what bounds them by batch size."""
     chosen = study.chosen(variants)
-    parts = []
+    parts, more = list[str](), study.entries(variants)
     for panel in study.panels:
-        parts += [f"**{_heading(panel)}**", "", *_markdown(_kernel_rows(panel, chosen)), ""]
+        parts += [f"**{_heading(panel)}**", "", *_markdown(_kernel_rows(panel, chosen, more)), ""]
         parts += ["What bounds it, by batch size" + (
             ", and the percentage of the bound that was reached" if panel.measured else "") + ":",
             "", *_markdown(_batch_rows(panel, chosen)), ""]  # fmt: skip
@@ -49,17 +49,25 @@ def _heading(panel: Panel) -> str:
     )
 
 
-def _kernel_rows(panel: Panel, chosen: Mapping[str, str]) -> list[list[str]]:
+def _kernel_rows(
+    panel: Panel, chosen: Mapping[str, str], more: Sequence[Entry] = ()
+) -> list[list[str]]:
     rows = [["kernel", "variant", "batch", "FLOP/B", "bound GFLOP/s", "bounded by"]]
     if panel.measured:
         rows[0] += ["GFLOP/s", "% of bound"]
-    for kernel, variant in chosen.items():
+    elif panel.predicted:
+        rows[0] += ["predicted GFLOP/s", "% of bound"]
+    pairs = dict.fromkeys([*chosen.items(), *more])
+    for kernel, variant in pairs:
         if points := panel.of(kernel, variant):
             placed = panel.shown(points)
             row = [kernel, variant, str(placed.point.batch_size), intensities(placed),
                    _rate(placed.bound), _level(placed)]  # fmt: skip
             if panel.measured:
                 row += [_rate(placed.gflops), _percent(placed)] if placed.measured else ["", ""]
+            elif panel.predicted:
+                rate = panel.prediction(placed.point)
+                row += [_rate(rate), f"{100 * rate / placed.bound:.0f} %"] if rate else ["", ""]
             rows.append(row)
     return rows
 

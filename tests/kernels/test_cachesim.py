@@ -64,11 +64,12 @@ def test_what_was_simulated_is_read_again(monkeypatch, tmp_path):
     wanted = [Wanted("relu_forward", "torch_nchw", Case(1, 28))]
     runs = []
 
-    def run(one, items, control, calls):
+    def run(one, items, ready, control, calls):
         runs.append(one.level)
         return [{"flops": 0.0, "error": 0.0, "message": "", "bytes": 64.0 * len(runs)}]
 
     monkeypatch.setattr(cachesim, "_run", run)
+    monkeypatch.setattr(cachesim, "_prepared", lambda items, folder: folder / "ready.pt")
     monkeypatch.setattr(callgrind, "version", lambda: "valgrind-3.19.0")
     monkeypatch.setattr(callgrind, "control_library", lambda: None)
     first = cachesim.simulate(wanted, STUDY, 16, tmp_path, print)

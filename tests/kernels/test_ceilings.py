@@ -90,13 +90,19 @@ def test_every_sample_is_kept(tmp_path):
     kinds = [("FMA", "fma"), ("DRAM", "read"), ("DRAM", "triad")]
     for level, kind in kinds:
         own = [row for row in rows if (row["level"], row["kind"]) == (level, kind)]
-        assert [row["round"] for row in own] == ["0", "1", "0", "1"], (level, kind)
+        # Of the curve, too: one sample at the roof's working set, before the rounds.
+        rounds = ["0", "1"] if level == "FMA" else ["", "0", "1"]
+        assert [row["round"] for row in own] == 2 * rounds, (level, kind)
         for row in own:
             assert float(row["seconds"]) > 0
             assert float(row["gflops"] or row["gbytes_per_second"]) > 0
             assert bool(row["gflops"]) == (level == "FMA")
     levels = [row["level"] for row in rows]
     assert levels != sorted(levels)  # in random order
+    curve = {row["gbytes_per_second"] for row in shape}
+    assert {
+        float(row["gbytes_per_second"]) for row in rows if not row["round"] and row["level"]
+    } <= curve
 
 
 def row(**changes):

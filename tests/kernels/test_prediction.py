@@ -15,7 +15,7 @@ from kernels.machines.roof import Roof
 from kernels.prediction import mca, table
 from kernels.prediction.architecture import ARCHITECTURES, named, of_here
 from kernels.prediction.calibration import MESSAGES, of_predictions
-from kernels.prediction.code import GENERATED, Code, Piece, Ran, counts, pieces, without
+from kernels.prediction.code import GENERATED, Code, Piece, Ran, counts, followed, pieces, without
 from kernels.prediction.ecm import Link, combined, predict
 from kernels.prediction.incore import Analyser, bound
 from kernels.traffic.cachesim.simulate import Wanted
@@ -36,6 +36,8 @@ fn=loop
 0x1000 1
 0x1003 {rounds}
 0x1008 {rounds} 50 0 2 7 1 0 3 0 100 5 0 1
+jcnd={taken}/{rounds} 0x1003
+0x1008
 cob=/lib/other.so
 cfn=called
 calls=1 0x50
@@ -50,7 +52,7 @@ BYTES = bytes.fromhex("4831c0c4e26db8cb75f9c3")
 def captured(tmp_path):
     (tmp_path / "1000.code").write_bytes(BYTES)
     dump = tmp_path / "out.1"
-    dump.write_text(DUMP.format(rounds=100))
+    dump.write_text(DUMP.format(rounds=100, taken=97))
     return counts(dump), Code(tmp_path)
 
 
@@ -58,7 +60,7 @@ def test_pieces_are_what_ran_equally_often(captured):
     counted, code = captured
     assert counted == {
         (GENERATED, 0x1000): Ran(1), (GENERATED, 0x1003): Ran(100),
-        (GENERATED, 0x1008): Ran(100, mispredicted=6, fetches=2, l1_misses=8, l2_misses=3),
+        (GENERATED, 0x1008): Ran(100, 6, fetches=2, l1_misses=8, l2_misses=3, taken=97),
         (GENERATED, 0x100A): Ran(1),
     }  # fmt: skip  # what the callee did is none of it
     loop, *others = pieces(counted, code)
@@ -70,12 +72,34 @@ def test_pieces_are_what_ran_equally_often(captured):
     assert not any(piece.loops for piece in others)
 
 
+@pytest.mark.parametrize(
+    ("times", "taken", "rounds_follow"),
+    [
+        (3200, 3100, True),  # 32 rounds, a hundred times
+        (3400, 3300, False),  # more than are followed
+        (3100, 3001, False),  # not equally many rounds each time
+        (100, 100, False),  # it never ends
+    ],
+)
+def test_the_end_of_a_short_regular_loop_is_predicted(tmp_path, times, taken, rounds_follow):
+    (tmp_path / "1000.code").write_bytes(BYTES)
+    key, end = (GENERATED, 0x1003), (GENERATED, 0x1008)
+    ran = {key: Ran(times), end: Ran(times, mispredicted=50, taken=taken)}
+    (loop,) = pieces(ran, Code(tmp_path))
+    assert loop.mispredicted == (0 if rounds_follow else 50)
+
+
+def test_branches_inside_a_loop_fill_the_history():
+    assert followed(Ran(100, 5, taken=90), 90 + 230)
+    assert not followed(Ran(100, 5, taken=90), 90 + 231)
+
+
 def test_calling_nothing_is_taken_away(captured):
     counted, _ = captured
     nothing = {(GENERATED, 0x1000): Ran(1), (GENERATED, 0x1003): Ran(40, fetches=1)}
     left = without(counted, nothing)
     assert left == {
-        (GENERATED, 0x1003): Ran(60), (GENERATED, 0x1008): Ran(100, 6, 2, 8, 3),
+        (GENERATED, 0x1003): Ran(60), (GENERATED, 0x1008): Ran(100, 6, 2, 8, 3, 97),
         (GENERATED, 0x100A): Ran(1),
     }  # fmt: skip
 
@@ -229,6 +253,17 @@ def test_a_prediction_has_its_parts_apart():
     assert row["data_l3_seconds"] is None
     assert row["gflops"] == pytest.approx(2)
     assert row["error_percent"] == pytest.approx(-12.5)
+
+
+@pytest.mark.skipif(not mca.available(), reason="llvm-mca is not installed")
+def test_llvm_mca_is_shown_no_chain_by_the_stack_pointer_and_no_string_instruction():
+    pops = piece(*(f"popq %r{n}" for n in range(8, 16)), "retq", loops=False)
+    found = mca.cycles([pops, piece("rep stosq %rax, (%rdi)")], named("icx"))
+    assert found == {0: pytest.approx(9 / 2, rel=0.1)}  # two loads a cycle
+
+
+def test_a_prefetch_takes_a_port_of_loads():
+    assert Analyser(BDW).analyse(piece("prefetcht0 (%rsi)", "prefetcht0 64(%rsi)")).loads == 1
 
 
 @pytest.mark.skipif(not mca.available(), reason="llvm-mca is not installed")

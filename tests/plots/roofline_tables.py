@@ -71,6 +71,24 @@ def kernels(names=("conv1_forward", "linear1_forward"), batches=(1, 16, 64), **o
     return [row | other for row in rows]
 
 
+def predictions(gflops=60.0, **other):
+    """One core of the other machine, of one variant at one batch; an older run counts not."""
+    row = {
+        "schema_version": 1, "run": "2", "kernel": "conv1_forward", "variant": "torch_nchw",
+        "batch_size": 64, "input_size": 28, "machine": THERE, "active_cores": 2,
+        "gflops": gflops, "status": "ok",
+    }  # fmt: skip
+    return [row | {"run": "1", "gflops": 1.0}, row | other, row | {"active_cores": 1, "run": "3"}]
+
+
+def write_predictions(folder, rows):
+    """Beside the other tables; the path."""
+    texts = [{key: text_of(value) for key, value in row.items()} for row in rows]
+    path = folder / "prediction.csv"
+    path.write_text(format_csv(tuple(rows[0]), texts))
+    return path
+
+
 def write(folder, rows=None, with_roofs=True):
     """The three tables; the kernels' path."""
     tables = [("roofline", KERNEL_COLUMNS, kernels() if rows is None else rows)]

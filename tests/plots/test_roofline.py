@@ -14,7 +14,14 @@ from plots.roofline.figure import draw
 from plots.roofline.labels import Box, Label, place
 from plots.roofline.table import analyse
 from plots.roofline.text import describe, markdown
-from tests.plots.roofline_tables import HERE, THERE, kernels, write
+from tests.plots.roofline_tables import (
+    HERE,
+    THERE,
+    kernels,
+    predictions,
+    write,
+    write_predictions,
+)
 
 
 def study_of(path, **keywords):
@@ -58,6 +65,51 @@ def test_elsewhere_a_point_is_a_bound_and_never_a_measurement(tmp_path):
     assert (point.bound, point.limit) == (pytest.approx(200.0), "L2")
     assert point.gflops == point.bound
     assert point.percent is None
+
+
+def test_a_prediction_stands_beside_the_bound_for_all_cores(tmp_path):
+    path = write(tmp_path)
+    write_predictions(tmp_path, predictions())
+    study = PLOT.read(path).study
+    here, there = study.panels
+    point = shown(there)
+    assert there.prediction(point.point) == pytest.approx(2 * 60)
+    assert there.prediction(shown(there, "linear1_forward").point) is None
+    assert not here.predicted
+    assert "| conv1_forward | torch_nchw | 64 | ~- / 2 / 8 / 32 | 200 | L2 | 120 | 60 % |" in (
+        markdown(study)
+    )
+    assert ("conv1_forward", "torch_nchw") in study.entries()
+
+
+def test_what_is_not_predicted_stays_a_bound(tmp_path):
+    path = write(tmp_path)
+    write_predictions(tmp_path, predictions(gflops=None, status="not predicted")[1:2])
+    assert not PLOT.read(path).study.panels[1].predicted
+    with pytest.raises(InputError, match="python -m kernels predict"):
+        PLOT.read(path, predictions=tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+def test_kernels_are_numbers_that_the_table_names(tmp_path, width):
+    study = PLOT.read(write(tmp_path)).study
+    figure = draw(study, (), {}, width)
+    words = [text.get_text() for text in figure.texts]
+    assert {"1", "conv1 fwd, PyTorch", "2", "linear1 fwd, PyTorch"} <= set(words)
+    assert "50 %, peak" in words  # here
+    assert "200, L2" in words  # there, where nothing is known but the bound
+    assert figure.get_figwidth() == {"one": 3.5, "two": 7.2}[width]
+    on_axis = [text.get_text() for text in figure.axes[0].texts]
+    assert {"1", "2"} <= set(on_axis)
+    assert not any("conv1" in word for word in on_axis)
+
+
+def test_one_kernel_s_path_over_batch_sizes_is_drawn(tmp_path):
+    path = write(tmp_path)
+    figure = draw(PLOT.read(path).study, (), {}, path="conv1_forward")
+    assert "batch 1" in [text.get_text() for text in figure.axes[0].texts]
+    with pytest.raises(UserError, match="no kernel 'strange'; it has conv1_forward"):
+        PLOT.read(path, path_of="strange")
 
 
 def test_the_node_itself_fills_the_same_panel_with_measurements(tmp_path):
@@ -107,8 +159,8 @@ def test_kernels_without_operations_are_bounded_by_their_bytes_and_not_drawn(tmp
     assert set(study.computing()) == {"conv1_forward", "linear1_forward"}
     text = markdown(study)
     assert "| relu_forward | torch_nchw | 64 | ~- / - / - / - | - | DRAM | - | 1 % |" in text
-    (caption,) = draw(study, (), {}).texts
-    assert "relu fwd only moves numbers" in caption.get_text().replace("\n", " ")
+    caption = draw(study, (), {}).texts[-1].get_text().replace("\n", " ")
+    assert "relu fwd only moves numbers" in caption
 
 
 def test_machine_without_roofs_is_named(tmp_path):

@@ -17,11 +17,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
+from threading import BoundedSemaphore
+from types import MappingProxyType
 from typing import Any
 
 from kernels.declarations.kernel import Case
@@ -42,6 +44,7 @@ VARIABLES = {
     "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
     "SPARRING_ISA": "avx2", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
 }  # fmt: skip
+_running = BoundedSemaphore(max(1, len(cores())))
 #: The variant that the engine runs.
 FUSED = "fused"
 #: They would make OpenBLAS take another processor's kernels.
@@ -112,8 +115,16 @@ def simulate(
         folder.mkdir(parents=True, exist_ok=True)
         for one, items in jobs:
             tell(f"simulating {machine.name}'s traffic with {one.level}: {len(items)} kernels")
-        with ThreadPoolExecutor(len(cores())) as pool:
-            futures = [pool.submit(_run, one, items, control, calls) for one, items in jobs]
+        with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(len(cores())) as pool:
+            lists = dict.fromkeys(tuple(items) for _, items in jobs)
+            ready = {
+                items: _prepared(items, Path(name) / str(number))
+                for number, items in enumerate(lists)
+            }
+            futures = [
+                pool.submit(_run, one, items, ready[tuple(items)], control, calls)
+                for one, items in jobs
+            ]
             for (one, items), future in zip(jobs, futures, strict=True):
                 for item, found in zip(items, future.result(), strict=True):
                     more = {"pass": _described(one), "tools": tools[item], "item": item.words}
@@ -129,19 +140,28 @@ def simulate(
     }
 
 
-def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict[str, Any]]:
+def _prepared(items: Sequence[Wanted], folder: Path) -> Path:
+    """What all passes need of the same items, computed once outside Valgrind."""
+    folder.mkdir()
+    listed, ready = folder / "items.json", folder / "ready.pt"
+    listed.write_text(json.dumps([item.words for item in items]))
+    start([sys.executable, "-m", "kernels.traffic.cachesim.prepare", str(listed), str(ready)])
+    return ready
+
+
+def _run(
+    one: Pass, items: list[Wanted], ready: Path, control: Path, calls: int
+) -> list[dict[str, Any]]:
     """One process under Callgrind, with all items."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         (scratch / "counts").mkdir()
-        task, result, listed = (scratch / f"{word}.json" for word in ("task", "result", "items"))
-        words, ready = [item.words for item in items], scratch / "ready.pt"
-        listed.write_text(json.dumps(words))
+        task, result = (scratch / f"{word}.json" for word in ("task", "result"))
+        words = [item.words for item in items]
         task.write_text(json.dumps({
             "control": str(control), "calls": calls, "items": words, "ready": str(ready),
         }))  # fmt: skip
-        start([sys.executable, "-m", "kernels.traffic.cachesim.prepare", str(listed), str(ready)])
-        start([
+        start_counting([
             *callgrind.command(one, scratch / "counts" / "out"),
             *(sys.executable, "-m", "kernels.traffic.cachesim.child", str(task), str(result)),
         ])  # fmt: skip
@@ -156,9 +176,16 @@ def _run(one: Pass, items: list[Wanted], control: Path, calls: int) -> list[dict
         ]
 
 
-def start(line: Sequence[str]) -> None:
-    """Run a process of the simulation to its end."""
-    environment = {k: v for k, v in os.environ.items() if k not in _MISLEADING} | VARIABLES
+def start_counting(line: Sequence[str]) -> None:
+    """Run a process under Valgrind, of which each core gets one at a time."""
+    with _running:
+        start(line)
+
+
+def start(line: Sequence[str], more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run a process of the simulation to its end, with its variables and more."""
+    kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    environment = kept | VARIABLES | dict(more)
     try:
         done = subprocess.run(
             line, env=environment, capture_output=True, text=True, errors="replace",
