@@ -76,7 +76,7 @@ def predict(
     Examples:
       python -m kernels predict --machine here --validate
       python -m kernels predict --machine e5-2683v4
-      python -m kernels predict --machine e5-2683v4 --active-cores 1 \
+      python -m kernels predict --machine e5-2683v4 --active-cores 1 --batch-size 64 \
         --variant fused --kernel attack_step --kernel update --calibration
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     from kernels.prediction import table as rows_of
