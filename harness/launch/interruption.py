@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
+
+#: After so long an exception that Python forgot is raised again.
+_AGAIN_SECONDS = 0.01
 
 
 class Terminated(KeyboardInterrupt):
@@ -24,7 +28,24 @@ class TimeLimit(Terminated):
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Turn a scheduler's signals into exceptions, so that finished launches reach the tables."""
+    """Turn a scheduler's signals into exceptions, so that finished launches reach the tables.
+
+    Python forgets an exception that meets a callback, such as one of ``import``, and goes on as if
+    no signal had come. It is raised again a moment later then, until it meets the program itself.
+    """
+    forgotten: list[BaseException] = []
+    told_before = sys.unraisablehook
+
+    def unraisable(told: sys.UnraisableHookArgs) -> None:
+        if not isinstance(told.exc_value, KeyboardInterrupt):
+            told_before(told)
+            return
+        forgotten.append(told.exc_value)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+
+    def again(number: int, frame: FrameType | None) -> None:
+        if forgotten:
+            raise forgotten.pop()
 
     def terminate(number: int, frame: FrameType | None) -> None:
         for other in handled:  # what we do now is to be finished; SIGKILL ends us if it takes long
@@ -33,9 +54,12 @@ def terminable() -> Iterator[None]:
 
     handled: dict[int, type[Terminated]] = {signal.SIGTERM: Terminated, signal.SIGUSR1: TimeLimit}
     before = {number: signal.signal(number, terminate) for number in handled}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
+    sys.unraisablehook = unraisable
     try:
         yield
     finally:
+        sys.unraisablehook = told_before
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -60,7 +84,7 @@ def ending_at_once() -> Iterator[None]:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold signals back while a result is put in a safe place; they come right afterwards."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
