@@ -14,6 +14,12 @@ struct Blocking {
   int tiles, channels;
 };
 
+// The size of blocks of at most `most` that cut `whole` most evenly.
+constexpr int even(int whole, int most) {
+  int blocks = (whole + most - 1) / most;
+  return (whole + blocks - 1) / blocks;
+}
+
 // What a block costs per d, in cycles of a core with two FMA units and two load ports whose FMAs
 // take four cycles; only ratios matter.
 constexpr int block_cost(int tb, int cb) {

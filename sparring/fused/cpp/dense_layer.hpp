@@ -27,11 +27,6 @@ struct DenseLayer {
   static constexpr bool CURVED = !std::is_void_v<typename S::CURVE>;
   static constexpr Slots<S> SLOTS{};
 
-  // The size of blocks of at most `most` that cut `whole` most evenly.
-  static constexpr int even(int whole, int most) {
-    int blocks = (whole + most - 1) / most;
-    return (whole + blocks - 1) / blocks;
-  }
   // Outputs, and inputs on the way back, whose sums stay in registers.
   static constexpr int SUMS = REGISTERS == 32 ? 28 : 13;
   static constexpr int GROUP = even(S::ROW, REGISTERS - 4);

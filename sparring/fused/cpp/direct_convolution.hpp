@@ -17,6 +17,8 @@ struct DirectConvolution {
   static constexpr int K = S::K, BACK_P = K - 1 - S::P;
   static constexpr Blocking FORWARD = best_blocking(S::WC, S::CO);
   static constexpr Blocking BACKWARD = best_blocking(S::WI, S::CI);
+  // Whether gradient rows are spread over the rows they come from as they arrive.
+  static constexpr bool SPREAD = BACKWARD.channels == 1 && K > 1 && K <= REGISTERS / 2;
 
   using Gradient = DirectGradient<S>;
 
@@ -77,14 +79,22 @@ struct DirectConvolution {
         }
         if constexpr (!std::decay_t<Above>::WANTED) continue;
         int last = yc == S::HC - 1 ? S::HI - 1 : yc + BACK_P - (K - 1);
+        if constexpr (SPREAD) {
+          Stage stage(STAGE_MULTIPLY);
+          spread(yc, w);
+        }
         for (; next_gradient_ <= last; next_gradient_++) {
+          if constexpr (SPREAD) {
+            above.arrived(next_gradient_, input_gradient_[next_gradient_ % K]);
+            continue;
+          }
           {
             Stage stage(STAGE_MULTIPLY);
             rows<S::WI, S::CO, S::CI, BACKWARD.tiles, BACKWARD.channels>(
                 next_gradient_ - BACK_P, S::HC, [&](int r) { return gradient_[r % G_ROWS]; },
-                w.backward, w.none, [this](int i, Vec v) { input_gradient_[i] = v; });
+                w.backward, w.none, [this](int i, Vec v) { input_gradient_[0][i] = v; });
           }
-          above.arrived(next_gradient_, input_gradient_);
+          above.arrived(next_gradient_, input_gradient_[0]);
         }
         if (yc == S::HC - 1) next_gradient_ = 0;
       }
@@ -117,10 +127,44 @@ struct DirectConvolution {
       });
     }
 
+    // Adds what row yc of the gradient gives to the K rows of the input's gradient above which it
+    // stands: it is read from the first-level cache, where all K rows together find no room.
+    // Pixel p of kernel column k gives to output p - k: a row of sums and a kernel row of weights
+    // stay in registers, and each number is loaded once for K products.
+    NEVER_INLINE void spread(int yc, const Weights& w) {
+      constexpr int SUMS = even(S::WI, REGISTERS - K - 2);
+      const Vec* row = gradient_[yc % G_ROWS];
+      for (int k = 0; k < K; k++) {
+        const int y = yc + BACK_P - k;
+        if (y < 0 || y >= S::HI) continue;
+        const bool begun = k > 0 && yc > 0;
+        over_blocks<S::CI, 1>([&](int c, auto) {
+          const float* weights = w.backward + (size_t)(c * K + k) * K * S::CO;
+          over_blocks<S::WI, SUMS>([&](int x, auto count_) {
+            constexpr int count = decltype(count_)::value;
+            Vec* out = input_gradient_[y % K] + x * S::CI + c;
+            Vec sums[count];
+            UNROLL for (int t = 0; t < count; t++) sums[t] = begun ? out[t * S::CI] : Vec{};
+            const Vec* in = row + x * S::CO;
+            for (int d = 0; d < S::CO; d++, in++) {
+              Vec tap[K];
+              UNROLL for (int i = 0; i < K; i++) tap[i] = broadcast(weights[i * S::CO + d]);
+              UNROLL for (int p = 0; p < count + K - 1; p++) {
+                const Vec v = in[p * S::CO];
+                UNROLL for (int i = 0; i < K; i++)
+                  if (p - i >= 0 && p - i < count) sums[p - i] += tap[i] * v;
+              }
+            }
+            UNROLL for (int t = 0; t < count; t++) out[t * S::CI] = sums[t];
+          });
+        });
+      }
+    }
+
     Gate<S> gate_;
     int next_row_ = 0, next_gradient_ = 0;
     Vec input_[IN_ROWS][(S::WI + 2 * S::P) * S::CI];
     Vec gradient_[G_ROWS][(S::WC + 2 * BACK_P) * S::CO];
-    Vec input_gradient_[S::WI * S::CI];
+    Vec input_gradient_[SPREAD ? K : 1][S::WI * S::CI];
   };
 };
