@@ -3,7 +3,7 @@
 // A row of outputs is, for each of the K kernel rows, one product with an input row in which the
 // K * CI values under a kernel row stand side by side: consecutive pixels only overlap. Backward
 // is the same product with the kernel turned round, over gradient rows with K - 1 - P pixels of
-// zeros on each side.
+// zeros on each side. To a single input channel each gradient row is spread as it arrives, instead.
 #pragma once
 
 #include "blocks.hpp"
