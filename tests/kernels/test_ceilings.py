@@ -49,6 +49,8 @@ def test_streams_are_checked_and_counted(probe, kind, size):
 def test_a_cpu_that_does_not_exist_is_an_error(probe):
     with pytest.raises(ProbeError, match="bind a thread"):
         probe.fma(100, [1023])
+    with pytest.raises(ProbeError, match="loops could not bind a thread"):
+        probe.loops(100, 8, 1023)
 
 
 def test_threads_run_where_they_did_afterwards(probe):

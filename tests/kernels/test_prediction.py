@@ -12,7 +12,7 @@ from kernels.commands import cli
 from kernels.declarations.kernel import Case
 from kernels.machines.machine import load
 from kernels.machines.roof import Roof
-from kernels.prediction import mca, table
+from kernels.prediction import mca, table, timing
 from kernels.prediction.architecture import ARCHITECTURES, named, of_here
 from kernels.prediction.calibration import MESSAGES, of_predictions
 from kernels.prediction.code import GENERATED, Code, Piece, Ran, counts, followed, pieces, without
@@ -231,6 +231,21 @@ def test_the_second_analyser_has_no_opinion_of_microcode(monkeypatch):
     assert mca.cycles([piece("rep stosq %al, (%rdi)")], BDW) == {}
     monkeypatch.setattr(mca, "_run", lambda regions, core, rounds: [said(30, rounds)])
     assert mca.cycles([piece("divq %rcx")], BDW) == {0: 100.0}
+
+
+def test_times_are_of_several_processes(monkeypatch):
+    item = Wanted("relu_forward", "torch_nchw", Case(1, 28))
+    runs = iter(range(1, timing.LAUNCHES + 1))
+    ends = range(len(timing.LOOPS))
+    monkeypatch.setattr(timing, "_launch", lambda wanted: {
+        "ghz": float(n := next(runs)), "seconds": [[n, n + 0.5]], "ends": [n + end for end in ends],
+    })  # fmt: skip
+    found = timing.measured([item])
+    assert found.ghz == (timing.LAUNCHES + 1) / 2
+    assert found.seconds[item] == [n + part for n in range(1, timing.LAUNCHES + 1)
+                                   for part in (0, 0.5)]  # fmt: skip
+    assert list(found.ends.values()) == [1 + end for end in ends]  # noise only adds
+    assert f"{timing.LOOPS[0]}: 1, {timing.LOOPS[1]}: 2" in found.said
 
 
 def test_transfers_add_to_loads_on_intel_and_overlap_on_amd():
