@@ -32,8 +32,8 @@ def launch(processes, job, folder, limit_seconds=90):
     """Run a job of trainer_ranks; exit code and output, with nothing of it left running."""
     launcher, log = find_launcher(), folder / "log"
     mark = f"trainer-{folder.name}"
-    # A rank that shall die is a process of its own, as users' are.
-    command = [sys.executable] if "deed" in job else forked.rank_command()
+    # A rank that shall be killed is a process of its own, as users' are.
+    command = [sys.executable] if job.get("deed") == "kill" else forked.rank_command()
     outcome = run(
         launcher.command(processes, 1, [*command, PROGRAM, json.dumps(job)]),
         launcher.variables(processes, 1),
@@ -624,7 +624,7 @@ def test_an_error_on_one_rank_alone_ends_all_of_them(tmp_path):
     )
     launcher, log = find_launcher(), tmp_path / "log"
     outcome = run(
-        launcher.command(2, 1, [sys.executable, str(program)]),
+        launcher.command(2, 1, [*forked.rank_command(), str(program)]),
         launcher.variables(2, 1),
         mark=f"trainer-{tmp_path.name}",
         log=log,

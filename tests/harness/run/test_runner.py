@@ -167,7 +167,7 @@ def segments_left(folder):
 @pytest.mark.parametrize(
     ("mode", "limit", "status", "told"),
     [
-        ("hangs", 10, "timeout", "killed at the time limit of 10 s"),
+        ("hangs", 3, "timeout", "killed at the time limit of 3 s"),
         ("endless", 100, "failed", f"{GIVEN_UP}: rank 1: Endless: out of paper"),
     ],
 )  # fmt: skip
@@ -349,16 +349,22 @@ def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, cod
 
 
 def test_second_runner_at_once_is_refused(tmp_path):
-    study, results = study_with(tmp_path, SLOW.replace("repetitions = 30", "repetitions = 150"))
+    study, results = study_with(
+        tmp_path, "[parameters]\nmode = 'waits'\n[measure]\nlaunches = 1\nrepetitions = 3\n"
+    )
+    go = tmp_path / "go"
+    waits = f"\n    def waits(self):\n        while not os.path.exists({str(go)!r}):\n"
+    (tmp_path / "sleepy.py").write_text(SLEEPY + waits + "            time.sleep(0.01)\n")
     runner = start(study, results)
-    assert wait_until(lambda: in_flight(results))
+    assert wait_until(lambda: any(results.glob("launches/sleepy/.running/*/*/repetitions.json")))
     for folder in (results, tmp_path / "other results"):
         second = harness("run", study, "--results", folder, cwd=tmp_path)
         assert second.returncode == 2
         assert "another run measures on this host; expected one at a time" in second.stderr
+    go.touch()
     runner.communicate(timeout=60)
     assert runner.returncode == 0
-    assert len(rows_of_table(results)) == 4 * 150
+    assert len(rows_of_table(results)) == 4
 
 
 def test_host_that_has_no_place_for_a_lock_is_told(tmp_path):
