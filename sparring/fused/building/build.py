@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ from sparring.fused.building.compiler import Compiler, find_compiler
 from sparring.fused.machine import BuildError, Isa, machine_isa, processor
 
 __all__ = ["BuildError", "Isa", "Job", "build", "build_all", "machine_isa"]
+
+#: Environment variable with further flags for the compiler, after the engine's own.
+FLAGS_VARIABLE = "SPARRING_CXXFLAGS"
 
 _FORMAT = 1  # of the cached files; part of every key
 # Never -ffast-math: linking with it sets flush-to-zero in the process that loads the library.
@@ -66,9 +70,22 @@ class Job:
 
     @property
     def all_flags(self) -> tuple[str, ...]:
-        """Every flag but macros and folders."""
+        """Every flag but macros and folders; of two that contradict each other the later one holds.
+
+        Raises:
+            BuildError: if SPARRING_CXXFLAGS cannot be split into words.
+        """
         check = (f"-fsanitize={self.sanitize}", "-fno-omit-frame-pointer", "-g")
-        return (*_FLAGS, *self.isa.flags, *(check if self.sanitize else ()), *self.flags)
+        kind = (*self.isa.flags, *(check if self.sanitize else ()))
+        return (*_FLAGS, *kind, *_further_flags(), *self.flags)
+
+
+def _further_flags() -> list[str]:
+    chosen = os.environ.get(FLAGS_VARIABLE, "")
+    try:
+        return shlex.split(chosen)
+    except ValueError as error:
+        raise BuildError(f"{FLAGS_VARIABLE}={chosen} cannot be split into words: {error}") from None
 
 
 def build(

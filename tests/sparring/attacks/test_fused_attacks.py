@@ -25,6 +25,14 @@ from tests.sparring.compute.fused_training_ranks import CLASSES, SHAPE
 from tests.sparring.compute.fused_training_ranks import small as make
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """In half the time; kernels as users get them are tried by the tests of training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARRING_CXXFLAGS", "-Og")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def open_backend(monkeypatch):
     """The backend is the attack's own choice."""

@@ -44,7 +44,7 @@ BROKEN = "int answer( { return 1; }\n"
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch, tmp_path):
     """No settings of the user's, nothing remembered, temporary files of this test's own."""
-    for name in ("CXX", "SPARRING_ISA", "SPARRING_CACHE"):
+    for name in ("CXX", "SPARRING_CXXFLAGS", "SPARRING_ISA", "SPARRING_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cache, "_told", set())
     monkeypatch.setattr(building, "_failures", {})
@@ -124,6 +124,20 @@ def test_builds_once_and_again_from_the_cache(source, tmp_path, wrapper):
     assert make(source, tmp_path / "cache") == library
     assert compilations(wrapper) == 1
     assert {path.suffix for path in library.parent.iterdir()} == {".so", ".lock"}
+
+
+def test_further_flags_of_the_users_make_another_library(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARRING_CXXFLAGS", "")
+    plain = make(source, tmp_path / "cache")
+    monkeypatch.setenv("SPARRING_CXXFLAGS", "-DFURTHER='two words' -UFACTOR -DFACTOR=9")
+    further = make(source, tmp_path / "cache")
+    assert (further == plain, answer(plain)) == (False, 123)
+    monkeypatch.setenv("SPARRING_CXXFLAGS", "-ffast-math")
+    with pytest.raises(BuildError, match="-ffast-math is refused"):
+        make(source, tmp_path / "cache")
+    monkeypatch.setenv("SPARRING_CXXFLAGS", "-D'")
+    with pytest.raises(BuildError, match="SPARRING_CXXFLAGS=-D' cannot be split into words"):
+        make(source, tmp_path / "cache")
 
 
 def test_folder_is_the_argument_else_the_variable_else_the_users(source, tmp_path, monkeypatch):
