@@ -44,6 +44,11 @@ def test_a_custom_attack_stays_in_its_ball(monkeypatch):
     assert adversaries.max() <= 1.0
 
 
+def test_a_staleness_policy_of_ones_own_on_three_ranks():
+    told = run_ranks(3, [str(EXAMPLES / "staleness_policy.py"), "4"])
+    assert "batches were refused and made again" in told
+
+
 def test_tensorboard_gets_a_loss_and_a_staleness_an_update(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -113,8 +113,7 @@ class Generator:
             self._take_weights()
             if not versions or self.version != versions[-1][1]:
                 versions.append((step, self.version))
-            bound = self.options.max_staleness
-            if self.options.drops and bound is not None and self.version - versions[0][1] > bound:
+            if self.options.too_old(self.version, versions):
                 raise TooOldError
 
         compute = self.run.compute

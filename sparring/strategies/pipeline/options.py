@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,6 +16,7 @@ from sparring.strategies.base import (
     check_statistics,
     check_types,
 )
+from sparring.strategies.pipeline.messages import Versions
 from sparring.strategies.telemetry import RankLog
 
 Messages = Literal["two", "packed"]
@@ -23,7 +25,9 @@ Send = Literal["synchronous", "double_buffered"]
 Weights = Literal["messages", "window"]
 WeightSends = Literal["on_change", "every_turn"]
 Assignment = Literal["static", "dynamic"]
-Policy = Literal["wait", "drop"]
+#: Whether to train on a batch: of the version of the weights that it would update, and its own.
+Accepts = Callable[[int, Versions], bool]
+Policy = Literal["wait", "drop"] | Accepts
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,11 @@ class Pipeline(Strategy):
         staleness_policy: ``wait``: minibatch n is begun only with weights of version
             n - max_staleness or newer, and batches are consumed in order (stale synchronous
             parallel, Ho et al., NIPS 2013); ``drop``: an attack whose first weights have become too
-            old is given up and begun again.
+            old is given up and begun again. Or a function of your own, which rank 0 asks of every
+            batch before it trains on it: the version that the weights have, counted in updates,
+            and ``((step, version), ...)``, from which ascent step on the attack saw which version.
+            What it answers False to is made again; it is for it to accept some, or training
+            stands still. It needs ``max_staleness = None``.
         refresh_steps: further ascent steps that the trainer takes on every batch, with the weights
             that it then updates, 0 or more: a batch may be old, but it fits the newest weights
             again. They cost the trainer time.
@@ -105,11 +113,16 @@ class Pipeline(Strategy):
         for name, kind in (
             ("weights", Weights), ("messages", Messages), ("receive", Receive), ("send", Send),
             ("weight_sends", WeightSends), ("assignment", Assignment),
-            ("staleness_policy", Policy), ("send_unit", Literal["updates", "epochs"]),
+            ("send_unit", Literal["updates", "epochs"]),
         ):  # fmt: skip
             if getattr(self, name) not in get_args(kind):
                 expected = " or ".join(f"'{value}'" for value in get_args(kind))
                 raise ValueError(f"{name} must be {expected}, not '{getattr(self, name)}'")
+        policy = self.staleness_policy
+        if not callable(policy) and policy not in ("wait", "drop"):
+            raise ValueError(
+                f"staleness_policy must be 'wait' or 'drop' or a function, not {policy!r}"
+            )
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -120,6 +133,11 @@ class Pipeline(Strategy):
                 "batch have lost their clean images"
             )
         bound, waits = self.max_staleness, self.staleness_policy == "wait"
+        if callable(self.staleness_policy) and bound is not None:
+            raise ValueError(
+                "a staleness_policy of your own decides by itself: max_staleness must be None, not "
+                f"{bound}"
+            )
         if self.receive == "completion" and self.messages == "two":
             raise ValueError(
                 "receive 'completion' needs messages 'packed': a batch in two messages is complete "
@@ -133,20 +151,23 @@ class Pipeline(Strategy):
                 f"send_interval {self.send_interval} {self.send_unit} needs weight_sends "
                 "'on_change': 'every_turn' sends weights on every turn, whatever their version"
             )
-        if bound is None:
-            return
-        if bound < 0:
+        if bound is not None and bound < 0:
             raise ValueError(f"max_staleness must be at least 0, not {bound}")
-        if waits and (self.send_unit == "epochs" or self.send_interval > bound + 1):
+        if (
+            bound is not None
+            and waits
+            and (self.send_unit == "epochs" or self.send_interval > bound + 1)
+        ):
             raise ValueError(
                 "staleness_policy 'wait' needs weights at least every max_staleness + 1 updates: "
                 f"max_staleness is {bound} and send_interval is {self.send_interval} "
                 f"{self.send_unit}"
             )
-        if not waits and (self.send == "double_buffered" or self.send_unit == "epochs"
-                          or self.send_interval > 1):  # fmt: skip
+        if self.drops and (self.send == "double_buffered" or self.send_unit == "epochs"
+                           or self.send_interval > 1):  # fmt: skip
+            which = "of your own" if callable(self.staleness_policy) else "'drop'"
             raise ValueError(
-                "staleness_policy 'drop' needs send 'synchronous' and weights after every update"
+                f"staleness_policy {which} needs send 'synchronous' and weights after every update"
             )
 
     @property
@@ -161,8 +182,26 @@ class Pipeline(Strategy):
 
     @property
     def drops(self) -> bool:
-        """Whether batches that have become too old are made again."""
+        """Whether batches that are not accepted are made again."""
+        if callable(self.staleness_policy):
+            return True
         return self.max_staleness is not None and self.staleness_policy == "drop"
+
+    def accepts(self, version: int, versions: Versions) -> bool:
+        """Whether a batch is trained on.
+
+        Args:
+            version: of the weights that it would update.
+            versions: those that its attack saw.
+        """
+        if callable(self.staleness_policy):
+            return bool(self.staleness_policy(version, versions))
+        return not self.drops or not self.too_old(version, versions)
+
+    def too_old(self, version: int, versions: Versions | list[tuple[int, int]]) -> bool:
+        """Whether an attack has become older than ``max_staleness`` allows, where that drops it."""
+        drops = self.max_staleness is not None and self.staleness_policy == "drop"
+        return drops and version - versions[0][1] > (self.max_staleness or 0)
 
     def check(self, processes: int) -> None:
         """See `Strategy`."""

@@ -140,9 +140,7 @@ class Trainer:
             self.first_came = self.last_came
         own = delivery.generator == 0
         if self.options.drops and not own:
-            bound = self.options.max_staleness
-            assert bound is not None
-            accepted = self.version - delivery.versions[0][1] <= bound
+            accepted = self.options.accepts(self.version, delivery.versions)
             verdict = np.array([accepted], np.int64)
             with log.phase("send"):
                 self.comm.Send(verdict, delivery.generator, Tag.VERDICT)
@@ -184,7 +182,7 @@ class Trainer:
                 batch = compute.attack(number, slice(None), on_step)
                 made = compute.loss(batch) if self.run.record_strength else None
             log.batches += 1
-            if not self.options.drops or bound is None or self.version - versions[0][1] <= bound:
+            if self.options.accepts(self.version, tuple(versions)):
                 break
             log.counters["batches_dropped"] += 1
         self._hold_or_consume(Delivery(batch, 0, tuple(versions), made))

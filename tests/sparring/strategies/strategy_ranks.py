@@ -21,6 +21,11 @@ WEIGHTS = 100_000  # large enough for MPI's rendezvous protocol
 ROWS, LAST_ROWS, EPOCH = 8, 3, 5
 
 
+def young_at_the_end(version, versions):
+    """A staleness policy: no update between an attack's last step and the update on it."""
+    return version == versions[-1][1]
+
+
 class Bookkeeping:
     """Images carry (number, row) and the oldest and newest version behind them."""
 
@@ -126,6 +131,8 @@ def main(name, options, updates, slow_rank):
     slow, row = options.pop("slow_seconds", 0.004), options.pop("row_seconds", 0.0)
     compute = Bookkeeping(comm.rank, slow if comm.rank == slow_rank else 0.0005, 4, row)
     compute.weights[:] = run_options.get("start", 0)
+    if options.get("staleness_policy") == "own":
+        options["staleness_policy"] = young_at_the_end
     log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))
     facts = {
         "role": log.role,

@@ -281,6 +281,19 @@ def test_dropped_batches_are_counted_and_made_again():
     assert trainer["staleness"] == [0] * UPDATES
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"assignment": "dynamic", "trainer_generates": True}], ids=["static", "dynamic"]
+)
+def test_a_policy_of_ones_own_decides_which_batches_are_made_again(options):
+    """It looks at the end of attacks alone: their beginnings may be of any age."""
+    trainer, *generators = train("pipeline", 4, slow_rank=3, staleness_policy="own", **options)
+    assert sorted(t["number"] for t in trainer["trained"]) == list(range(UPDATES))
+    assert all(t["version"] == t["newest"] for t in trainer["trained"])
+    dropped = trainer["counters"]["batches_dropped"]
+    assert dropped > 0
+    assert sum(rank["batches"] for rank in (trainer, *generators)) == UPDATES + dropped
+
+
 def test_fast_generators_do_not_crowd_out_a_slow_one():
     static = train("pipeline", 3, slow_rank=2)
     assert [rank["batches"] for rank in static] == [0, 12, 11]  # its own share, however slow
@@ -430,6 +443,9 @@ def test_the_studys_defect_trains_left_over_rows_again():
             {"max_staleness": 1, "staleness_policy": "drop", "send": "double_buffered"},
             "'drop' needs",
         ),
+        ({"staleness_policy": "hope"}, "must be 'wait' or 'drop' or a function, not 'hope'"),
+        ({"staleness_policy": max, "max_staleness": 2}, "max_staleness must be None, not 2"),
+        ({"staleness_policy": max, "send": "double_buffered"}, "of your own needs send"),
         ({"refresh_steps": -1}, "refresh_steps must be at least 0, not -1"),
         ({"refresh_scale": 0.0}, "refresh_scale must be finite and above 0, not 0"),
         (

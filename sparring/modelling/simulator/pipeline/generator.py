@@ -94,7 +94,6 @@ class Generator:
         rows, steps, every = world.job.rows(number), world.job.steps, options.receive_interval
         yield from world.compute(self.rank, "generate", world.machine.prepare(rows))
         versions: list[tuple[int, int]] = []
-        bound = options.max_staleness if options.drops else None
         # Looks stand before the steps 0, k, 2k ...; in the study behind them.
         looks = [s + self.late_looks for s in range(0, steps, every)]
         edges = sorted({0, *(look for look in looks if look < steps), steps})
@@ -103,7 +102,7 @@ class Generator:
                 self.version = yield from self.flow.take(self.rank, self.version)
             if not versions or self.version != versions[-1][1]:
                 versions.append((begin, self.version))
-            if bound is not None and self.version - versions[0][1] > bound:
+            if options.too_old(self.version, versions):
                 return None
             looked = world.machine.look(rows) if begin in looks else 0.0
             ascent = looked + world.machine.steps(rows, end - begin)

@@ -87,10 +87,8 @@ class Trainer:
         self.last_came = world.clock.now
         if world.version == 0:
             self.first_came = self.last_came
-        bound = world.options.max_staleness
         if world.options.drops and made.rank != 0:
-            assert bound is not None
-            accepted = world.version - made.versions[0][1] <= bound
+            accepted = world.options.accepts(world.version, made.versions)
             yield from world.spend(0, "send", world.latency(made.rank))
             self.generators[made.rank - world.trainers].verdicts.popleft().succeed(accepted)
             if not accepted:
@@ -121,7 +119,7 @@ class Trainer:
             raise SparringError(
                 f"after {world.version} updates {_DROPS} batches were dropped for each: with "
                 f"{world.generators} generators max_staleness {world.options.max_staleness} and "
-                "staleness_policy 'drop' make no progress"
+                f"staleness_policy {world.options.staleness_policy!r} make no progress"
             )
 
     def _generate(self) -> Play:
@@ -147,7 +145,7 @@ class Trainer:
                 ascent = world.machine.look(rows) + world.machine.steps(rows, 1)
                 yield from world.compute(0, "generate", ascent)
             world.batches[0] += 1
-            if not options.drops or bound is None or world.version - versions[0][1] <= bound:
+            if options.accepts(world.version, tuple(versions)):
                 break
             self._drop()
         own = Made(number, 0, rows, tuple(versions), world.clock.event())
