@@ -33,7 +33,9 @@ _FLOAT32_MIN = 2.0**-126  # the least standard deviation whose inverse float32 c
 
 def winograd_outputs(conv: Convolution) -> int:
     """Outputs along each side of a Winograd tile, or 0 where the kernels have no such form."""
-    return POINTS + 1 - conv.kernel if conv.kernel in (3, 5) else 0
+    # A pooling window must lie within one tile, which takes an even side.
+    known = conv.kernel in (3, 5) or (conv.kernel == 4 and not conv.pool)
+    return POINTS + 1 - conv.kernel if known else 0
 
 
 def winograd_tiles(conv: Convolution) -> int:

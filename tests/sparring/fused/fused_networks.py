@@ -44,9 +44,12 @@ NETWORKS = {
             *head(17 * 4 * 3, 11, 5),
         ],
     ),
-    "winograd-5": (
+    "winograd-5-4": (
         (1, 15, 14),
-        lambda: [*conv(1, 6, 5), *conv(6, 20, 5, padding=1), *head(20 * 9 * 8, 13, 10)],
+        lambda: [
+            *conv(1, 6, 5), *conv(6, 20, 5, padding=1), *conv(20, 8, 4, padding=1),
+            *head(8 * 8 * 7, 13, 10),
+        ],
     ),
     "winograd-first": (
         (12, 9, 11),
