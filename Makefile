@@ -153,7 +153,7 @@ roofline: $(READY)
 	@$(BIN)/python -m kernels stages --results $(results)
 	@$(BIN)/python -m kernels measure --machine here --machine e5-2683v4 \
 	  $(with_preset) --results $(results); status=$$?; \
-	$(BIN)/python -m kernels machines --csv $(results)/machines.csv && \
+	$(BIN)/python -m kernels machines --out $(results)/machines.csv && \
 	$(if $(filter smoke,$(value PRESET)),:,$(BIN)/python -m kernels predict \
 	  --machine here --machine e5-2683v4 --results $(results)) && \
 	$(BIN)/python -m plots roofline $(results)/roofline.csv && exit $$status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SparringError(Exception):
     """Bad input, told in one sentence that names the culprit and what was expected."""
@@ -12,3 +14,11 @@ def diverged(found: str) -> SparringError:
     return SparringError(
         f"training diverged: {found}; a smaller learning rate or step size may help"
     )
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message on an unknown name: the nearest of those known, or nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name).lower(), known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

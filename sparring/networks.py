@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's own abbreviation)
 
+from sparring.errors import did_you_mean
 from sparring.randomness import check_seed
 
 
@@ -173,7 +174,10 @@ def build(name: str, seed: int, dtype: torch.dtype = torch.float32) -> nn.Module
     """
     check_seed(seed)
     if name not in NETWORKS:
-        raise ValueError(f"network must be one of {', '.join(sorted(NETWORKS))}, not {name!r}")
+        raise ValueError(
+            f"network must be one of {', '.join(sorted(NETWORKS))}, not {name!r}"
+            f"{did_you_mean(name, NETWORKS)}"
+        )
     # torch.manual_seed would also seed every accelerator, whose state fork_rng(devices=[]) does
     # not bring back. The initialisers draw on the CPU, so its generator is the only one to seed.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):

@@ -24,7 +24,7 @@ from sparring.compute.batch_norm import problem_of_splitting
 from sparring.compute.fused import compute_for
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
-from sparring.errors import SparringError
+from sparring.errors import SparringError, did_you_mean
 from sparring.evaluation import count_correct
 from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
@@ -165,6 +165,7 @@ class Trainer:
         record_strength: bool = False,
         patience_seconds: float | None = 600.0,
         on_update: Callable[[BatchRecord], None] | None = None,
+        progress: Callable[[BatchRecord], None] | None = None,
         overfitting: CatastrophicOverfitting | None = None,
     ) -> History:
         """Train on; collective.
@@ -188,6 +189,8 @@ class Trainer:
             patience_seconds: give up when a rank is silent for so long; None waits for ever.
             on_update: called after every update on the ranks that update; it may look at the model
                 and change it. Weights are then trained in the model's own parameters.
+            progress: called after every update on the ranks that update, too, with its record
+                alone: the model may be out of date meanwhile, and training is as fast as without.
             overfitting: watches for catastrophic overfitting on the ranks that update.
 
         Raises:
@@ -230,6 +233,8 @@ class Trainer:
                     self._save_on_the_way(path, done)
             if on_update is not None:
                 on_update(record)
+            if progress is not None:
+                progress(record)
 
         run = Run(
             self.comm, self.compute, self.updates + wanted, start=self.updates,
@@ -385,7 +390,10 @@ def _choose(strategy: str | Strategy, processes: int) -> Strategy:
     if isinstance(strategy, str):
         if strategy not in STRATEGIES:
             known = ", ".join(f"'{name}'" for name in STRATEGIES)
-            raise SparringError(f"strategy must be one of {known}, not '{strategy}'")
+            raise SparringError(
+                f"strategy must be one of {known}, not '{strategy}'"
+                f"{did_you_mean(strategy, STRATEGIES)}"
+            )
         strategy = STRATEGIES[strategy]()
     if not isinstance(strategy, Strategy):
         raise SparringError(f"strategy must be a name or a strategy, not {strategy!r}")

@@ -57,7 +57,7 @@ def difference(weights: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
     return float(gap / np.abs(reference).max())
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--processes",
     multiple=True,

@@ -16,6 +16,7 @@ import click
 from experiments.commands import run_command
 from experiments.virtual.training import COPIES, CURVE_IMAGES, FLOWS, flow_name, queues_of, train
 from harness.tables.table import ROW_COLUMNS, SCHEMA_VERSION, text_of
+from sparring.commands.option_types import Renamed
 from sparring.tables import Table
 
 STUDY = "virtual"
@@ -62,7 +63,9 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
 @click.option("--receive-interval", "-k", type=click.IntRange(1), multiple=True, default=(1,),
               show_default=True, help="Ascent steps between a generator's looks for weights; may "
               "be given several times.")  # fmt: skip
-@click.option("--adversary-steps", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--steps", "adversary_steps", cls=Renamed, former=["--adversary-steps"],
+              type=click.IntRange(1), default=32, show_default=True,
+              help="Ascent steps of an attack.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--study-partial-batches/--no-study-partial-batches", "defect", default=False,
               help="Train on whole receive buffers, as the study did.")  # fmt: skip
@@ -92,7 +95,8 @@ def _row(parameters: dict[str, Any], seed: int, found: dict[str, Any]) -> dict[s
     help="Also the accuracy "
     f"on the first {CURVE_IMAGES} test images after every N updates, in NAME.details.csv.",
 )
-@click.option("--machine", type=click.Path(path_type=Path), default=MACHINE,
+@click.option("--calibration", "machine", cls=Renamed, former=["--machine"],
+              type=click.Path(path_type=Path), default=MACHINE,
               help="Calibration of the machine [default: the study's node].")  # fmt: skip
 @click.option("--backend", type=click.Choice(["auto", "torch", "fused"]), default="auto",
               show_default=True)  # fmt: skip

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from kernels.machines import table as machine_table
 from kernels.machines.machine import FOLDER, HERE, Machine, load, names
+from sparring.commands.option_types import Renamed
 
 
 @click.command()
 @click.argument("name", nargs=-1)
-@click.option("--csv", "path", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--out", "path", cls=Renamed, former=["--csv"],
+              type=click.Path(dir_okay=False, path_type=Path),
               help="Write the roofs to this table, for `python -m plots roofline`, and show "
               "nothing.")  # fmt: skip
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=FOLDER,
@@ -27,7 +29,7 @@ def machines(name: tuple[str, ...], path: Path | None, folder: Path) -> None:
     \b
     Examples:
       python -m kernels machines e5-2683v4
-      python -m kernels machines --csv results/machines.csv
+      python -m kernels machines --out results/machines.csv
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     found = [load(one, folder) for one in (name or names(folder))]
     if path is not None:

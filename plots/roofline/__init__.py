@@ -92,7 +92,7 @@ PLOT = Plot(
         ),
         click.Option(
             ["--machines"], type=EXISTING,
-            help="Theoretical roofs, of `python -m kernels machines --csv` [default: machines.csv "
+            help="Theoretical roofs, of `python -m kernels machines --out` [default: machines.csv "
             "next to CSV].",
         ),
         click.Option(

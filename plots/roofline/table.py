@@ -218,7 +218,7 @@ def analyse(
         roof = _over(machine, roofs, threads, any(p.seconds is not None for p in found))
         if roof is None:
             notes.append(f"no roofs of {machine}: `python -m kernels ceilings` on it, or "
-                         "`python -m kernels machines --csv` writes them")  # fmt: skip
+                         "`python -m kernels machines --out` writes them")  # fmt: skip
         elif found:
             rates = of_machine(predictions or {}, machine, roof.cores)
             panels.append(Panel(machine, roof, tuple(found), rates))

@@ -81,7 +81,7 @@ def _cell(p: int, seconds: np.ndarray, paired: bool) -> Cell:
     return Cell("sequential" if p == 1 else "data_parallel", "simulated", p, 1, None, rows)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--studies", type=click.IntRange(1), default=1000, show_default=True,
               help="Synthetic studies of each law.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(6), multiple=True, default=(6, 12),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparring.commands.option_types import SEED, FiniteRange
+from sparring.commands import options
+from sparring.commands.option_types import Name
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
@@ -25,29 +25,16 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
 
 
 @click.command()
-@click.option(
-    "--network", type=click.Choice(["study", "madry"]), default="study", show_default=True
-)
+@options.network("study", "madry")
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=options.FILE,
     help="What `train --checkpoint` kept; without it the network is first trained for some "
     "seconds on clean images.",
 )
-@click.option(
-    "--dataset", default="mnist-5k", show_default=True, help="mnist-5k, mnist or fashion-mnist."
-)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the four IDX files.")
-@click.option(
-    "--attack",
-    type=click.Choice(["pgd", "pgd_l2", "fgsm", "ascent"]),
-    default="pgd",
-    show_default=True,
-    help="ascent is the study's raw-gradient ascent.",
-)
-@click.option("--steps", type=click.IntRange(1), multiple=True, help="Gradient steps; default 40.")
-@click.option("--epsilon", type=FiniteRange(0), default=0.3, show_default=True)
-@click.option("--step-size", type=FiniteRange(0, min_open=True), default=0.02, show_default=True)
+@options.dataset()
+@options.data
+@options.attack(steps=None, step_size=0.02)
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -55,21 +42,16 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
     show_default=True,
     help="Test images, the first so many.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "torch", "fused"]),
-    default="auto",
-    show_default=True,
-    help="fused: the compiled engine or an error; auto: where it can.",
-)
+@options.backend("fused: the compiled engine or an error; auto: where it can.")
 @click.option(
     "--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True,
-    help="Images attacked at a time; default 64.",
+    help="Images attacked at a time [default: 64].",
 )  # fmt: skip
 @click.option(
-    "--threads", type=click.IntRange(1), multiple=True, help="Threads to compute with; default 1."
-)
-@click.option("--seed", type=SEED, default=0, show_default=True)
+    "--threads", type=click.IntRange(1), multiple=True,
+    help="Threads to compute with [default: 1].",
+)  # fmt: skip
+@options.seed()
 @click.option(
     "--benchmark",
     is_flag=True,
@@ -78,14 +60,14 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
 )
 @click.option(
     "--preset",
-    type=click.Choice(["smoke", "laptop", "paper"]),
+    type=Name(["smoke", "laptop", "paper"]),
     default="laptop",
     show_default=True,
     help="Benchmark: does it work; some ten minutes; hours.",
 )
 @click.option(
     "--weights",
-    type=click.Choice(["initial", "trained"]),
+    type=Name(["initial", "trained"]),
     default="initial",
     show_default=True,
     help="Benchmark: of the network, as they are drawn or after some seconds of clean training. "
@@ -95,7 +77,7 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
     "--task",
     "tasks",
     multiple=True,
-    type=click.Choice(["attack", "update", "iteration"]),
+    type=Name(["attack", "update", "iteration"]),
     default=("attack",),
     show_default=True,
     help="Benchmark: an attack; the gradients of a batch and an optimizer step; an iteration of "
@@ -111,13 +93,7 @@ _ONLY_ATTACK = ("checkpoint", "attack", "epsilon", "step_size", "images", "backe
 @click.option(
     "--rounds", type=click.IntRange(1), help="Benchmark: exactly so many in each configuration."
 )
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Benchmark: folder of attack_benchmark.csv, to which rows are added.",
-)
+@options.results("Benchmark: folder of attack_benchmark.csv, to which rows are added.")
 @click.pass_context
 def attack(context: click.Context, /, **chosen: Any) -> None:
     """Attack a network and tell its accuracy; with --benchmark, measure how fast that is.
@@ -185,7 +161,7 @@ def _attack(chosen: dict[str, Any]) -> None:
     batch_size = chosen["batch_sizes"][0] if chosen["batch_sizes"] else 64
     steps = chosen["steps"][0] if chosen["steps"] else 40
     dataset = data.load(chosen["dataset"], chosen["data"], normalize=chosen["attack"] == "ascent")
-    method = _built(chosen, steps, dataset.bounds)
+    method = options.chosen_attack(chosen, steps, dataset.bounds)
     model = _model(chosen, dataset)
     tested = range(min(chosen["images"], len(dataset.test)))
     clean = count_correct(model, dataset.test, tested, batch_size=batch_size) / len(tested)
@@ -204,26 +180,6 @@ def _attack(chosen: dict[str, Any]) -> None:
         f"{len(tested) * taken / timed.seconds:,.0f} image-steps/s in {timed.seconds:.2f} s "
         f"(batch size {batch_size}, backend {used})"
     )
-
-
-def _built(chosen: dict[str, Any], steps: int, bounds: tuple[float, float]) -> Attack:
-    """The attack with the settings chosen.
-
-    Raises:
-        ValueError: if it cannot have them.
-    """
-    from sparring.attacks import FGSM, PGD, GradientAscent
-
-    backend = chosen["backend"]
-    if chosen["attack"] == "ascent":
-        return GradientAscent(step_size=chosen["step_size"], steps=steps, backend=backend)
-    if chosen["attack"] == "fgsm":
-        return FGSM(epsilon=chosen["epsilon"], bounds=bounds, backend=backend)
-    return PGD(
-        epsilon=chosen["epsilon"], step_size=chosen["step_size"], steps=steps,
-        norm="l2" if chosen["attack"] == "pgd_l2" else "linf", random_start=True, bounds=bounds,
-        backend=backend,
-    )  # fmt: skip
 
 
 def _model(chosen: dict[str, Any], dataset: Dataset) -> nn.Module:

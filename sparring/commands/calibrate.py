@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparring.benchmark.machine import cores
-from sparring.commands.option_types import FiniteRange
+from sparring.commands import options
+from sparring.commands.option_types import FiniteRange, Name
 from sparring.errors import SparringError
 from sparring.outputs import check_outputs
 
@@ -25,19 +26,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 @click.command()
-@click.option(
-    "--network", type=click.Choice(["study", "madry"]), default="study", show_default=True
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "torch", "fused"]),
-    default="auto",
-    show_default=True,
-    help="What computes; auto is the fused engine where it can, else PyTorch.",
-)
-@click.option(
-    "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
-)
+@options.network("study", "madry")
+@options.backend()
+@click.option("--dtype", type=Name(["float32", "float64"]), default="float32", show_default=True)
 @click.option(
     "--batch-size",
     "batch_sizes",
@@ -52,13 +43,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
     show_default=True,
     help="How long computing is measured; slowdown and messages take some more.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    help="The calibration becomes a new file in its folder calibration.",
-)
+@options.results("The calibration becomes a new file in its folder calibration.")
 def calibrate(results: Path, batch_sizes: tuple[int, ...], **chosen: Any) -> None:
     """Measure what emulation and simulation take as given, and keep it as a file.
 

@@ -11,37 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparring.commands.option_types import SEED, FiniteRange
+from sparring.commands import options
+from sparring.commands.option_types import FiniteRange
 from sparring.outputs import check_outputs, write, write_all
 
 if TYPE_CHECKING:
     from sparring.robustness.load import Trained
     from sparring.robustness.results import Row
 
-_FILE = click.Path(path_type=Path)
-
-
-def _network_options(command: Any) -> Any:
-    for option in reversed((
-        click.option("--network", type=click.Choice(["study", "madry", "resnet20"]),
-                     help="[default: what the checkpoint tells, else study]"),
-        click.option("--dataset", help="mnist-5k, mnist or fashion-mnist "
-                     "[default: what the checkpoint tells, else mnist-5k]."),
-        click.option("--data", type=_FILE, help="Folder with the four IDX files."),
-        click.option("--normalized/--pixels", default=None, help="Whether the network takes the "
-                     "study's normalised images [default: what the checkpoint tells, else not]."),
-        click.option("--backend", type=click.Choice(["auto", "torch", "fused"]), default="auto",
-                     show_default=True, help="What computes our attacks."),
-        click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
-        click.option("--seed", type=SEED, default=0, show_default=True,
-                     help="Of the attacks' random starts."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+_network_options = options.together(
+    options.network(default=None, help="[default: what the checkpoint tells, else study]"),
+    options.dataset(default=None, help="[default: what the checkpoint tells, else mnist-5k]"),
+    options.data,
+    click.option("--normalized/--pixels", default=None, help="Whether the network takes the "
+                 "study's normalised images [default: what the checkpoint tells, else not]."),
+    options.backend("What computes our attacks."),
+    options.threads(),
+    options.seed("Of the attacks' random starts."),
+)  # fmt: skip
 
 
 @click.command()
-@click.argument("checkpoint", type=_FILE)
+@click.argument("checkpoint", type=options.FILE)
 @_network_options
 @click.option("--images", type=click.IntRange(1), help="The first so many test images "
               "[default: all].")  # fmt: skip
@@ -57,10 +48,8 @@ def _network_options(command: Any) -> Any:
 @click.option("--undefended/--no-undefended", default=True, show_default=True,
               help="Also train the network without attacks, for some seconds, to see that it "
               "falls.")  # fmt: skip
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path),
-              default=Path("results"), show_default=True,
-              help="Folder of evaluation.csv, to which rows are added.")  # fmt: skip
-@click.option("--json", "json_file", type=_FILE,
+@options.results("Folder of evaluation.csv, to which rows are added.")
+@click.option("--json", "json_file", type=options.FILE,
               help="Also write the rows there; the file must not exist.")  # fmt: skip
 def evaluate(checkpoint: Path, **chosen: Any) -> None:
     """Measure the robustness of the network in CHECKPOINT, and check the measurement.
@@ -120,15 +109,15 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
 
 
 @click.command()
-@click.argument("checkpoint", type=_FILE)
+@click.argument("checkpoint", type=options.FILE)
 @_network_options
-@click.option("--before", type=_FILE, help="Checkpoint to compare with [default: the same network "
-              "after some seconds of training without attacks].")  # fmt: skip
+@click.option("--before", type=options.FILE, help="Checkpoint to compare with [default: the "
+              "same network after some seconds of training without attacks].")  # fmt: skip
 @click.option("--images", type=click.IntRange(1, 20), default=5, show_default=True,
               help="The first so many test images.")  # fmt: skip
 @click.option("--epsilon", type=FiniteRange(0, min_open=True), default=0.3, show_default=True,
               help="L-infinity radius of PGD-40, in pixels of 0 to 1.")  # fmt: skip
-@click.option("--out", type=_FILE, default=Path("results/gallery.csv"), show_default=True,
+@click.option("--out", type=options.FILE, default=Path("results/gallery.csv"), show_default=True,
               help="The table, which must not exist.")  # fmt: skip
 def gallery(checkpoint: Path, **chosen: Any) -> None:
     """Write a table of images and adversaries before and after adversarial training.

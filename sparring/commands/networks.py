@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparring.commands import options
 from sparring.commands.option_types import FiniteRange
 from sparring.errors import SparringError
 
@@ -29,16 +29,14 @@ if TYPE_CHECKING:
 @click.option("--check/--no-check", default=False, show_default=True,
               help="Also compare gradients with float64's, at batches of 1, 3, 17 and 64; exit "
               "code 1 if one is off by a thousandth of its largest entry.")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@options.batch_size()
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True,
               help="Gradient steps of each attack.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@options.threads()
 @click.option("--rounds", type=click.IntRange(3), default=7, show_default=True, help="At most.")
 @click.option("--seconds", type=FiniteRange(0, min_open=True), default=10.0, show_default=True,
               help="No round of a network begins later; three are made at least.")  # fmt: skip
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path),
-              default=Path("results"), show_default=True,
-              help="Folder of networks.csv, to which rows are added.")  # fmt: skip
+@options.results("Folder of networks.csv, to which rows are added.")
 def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     """Tell which networks the fused engine serves, and how much faster attacks are.
 

@@ -9,7 +9,7 @@ from sparring.data.dataset import Dataset, Split, pixel_values
 from sparring.data.download import cached
 from sparring.data.idx_folder import read_folder
 from sparring.data.mnist5k import read_mnist_5k
-from sparring.errors import SparringError
+from sparring.errors import SparringError, did_you_mean
 
 #: The names that ``load`` knows.
 NAMES = ("mnist-5k", "mnist", "fashion-mnist")
@@ -40,7 +40,9 @@ def load(name: str, folder: str | Path | None = None, normalize: bool = False) -
         SparringError: if there is no data set of that name, or its files are missing or wrong.
     """
     if name not in NAMES:
-        raise SparringError(f"data set must be one of {', '.join(NAMES)}, not {name!r}")
+        raise SparringError(
+            f"data set must be one of {', '.join(NAMES)}, not {name!r}{did_you_mean(name, NAMES)}"
+        )
     if name == "mnist-5k":
         if folder is not None:
             raise SparringError(
