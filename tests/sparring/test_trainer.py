@@ -568,7 +568,7 @@ def test_arrival_logs_that_are_none_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--strategy", "foo"], "strategy must be one of"),
+        (["--strategy", "foo"], "Invalid value for '--strategy'"),
         (["--strategy", "pipeline", "--option", "credits=0"], "credits must be at least 1"),
         (["--strategy", "pipeline", "--option", "foo=1"], "expected key=value with an option"),
         (["--strategy", "pipeline", "--option", "credits=abc"], "credits must be an integer"),
@@ -577,7 +577,7 @@ def test_arrival_logs_that_are_none_are_refused(tmp_path):
         (["--checkpoint", "nowhere/a.pt"], "nowhere/a.pt: cannot be written"),
         (["--timeline", "nowhere/a.json"], "nowhere/a.json: cannot be written"),
         (["--arrivals", "nowhere/a.jsonl"], "nowhere/a.jsonl: cannot be written"),
-        (["--dataset", "imagenet"], "data set must be one of"),
+        (["--dataset", "imagenet"], "Invalid value for '--dataset'"),
         (["--epochs", "1", "--updates", "1"], "not both"),
         (["--resume"], "resume needs the checkpoint"),
         (["--replay", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
