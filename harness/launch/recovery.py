@@ -3,7 +3,8 @@
 A running launch keeps a folder ``launches/<study>/.running/<owner>/<point>-<launch>/`` with what it
 is (``launch.json``) and what it has finished (``repetitions.json``). Who finds it when the owner is
 dead (the next run on the host, the task that Slurm started again, a collector) turns it into a
-record; the record's name is the launch's own, so that two who find it write one file.
+record, one at a time: who comes second finds it written. The record's name is the launch's own, so
+that it is written once whoever finds it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.files import read_json, write_whole
 from harness.launch import segments
 from harness.launch.process import kill_with_descendants
 from harness.machine import host_name
+from harness.tables.locks import shared_lock
 from harness.tables.records import LaunchRecord, record_of, record_path, write_record
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,16 @@ def recover(results: Path, owner: Path, verdict: Verdict) -> int:
     Returns:
         how many there were.
     """
+    # Who read a folder that another removes meanwhile would write a launch that finished nothing.
+    try:
+        with shared_lock(owner.parents[1] / ".recovery.lock"):
+            return _recover_all(results, owner, verdict)
+    except OSError as error:  # a folder that is another user's, read only
+        log.warning("%s: launches of a job that ended are left as they are (%s)", owner, error)
+        return 0
+
+
+def _recover_all(results: Path, owner: Path, verdict: Verdict) -> int:
     number = 0
     for folder in sorted(owner.glob("*")):
         try:

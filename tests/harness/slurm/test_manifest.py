@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.errors import UserError
 from harness.job import Job
 from harness.launch.interruption import TimeLimit
-from harness.launch.recovery import RUNNING, Verdict, begin, recover
+from harness.launch.recovery import RUNNING, Verdict, begin, ended, recover
 from harness.run.schedule import PointState
 from harness.slurm.queue import JobState
 from harness.study.points import expand
@@ -189,6 +190,38 @@ def test_leftovers_become_launch_files_once(tmp_path):
     assert json.loads(path.read_text()) == told
     assert not owner.exists()
     assert begun.launch in path.name
+
+
+def test_leftovers_are_recovered_by_one_at_a_time(tmp_path, monkeypatch):
+    """A second collector waits, and does not read what the first one is removing."""
+    owner, _ = leftover(tmp_path)
+    begun, may_end, results = threading.Event(), threading.Event(), []
+
+    def slow_ended(*arguments):
+        begun.set()
+        assert may_end.wait(60)
+        return ended(*arguments)
+
+    def collect(words):
+        results.append(recover(tmp_path, owner, Verdict("failed", words)))
+
+    monkeypatch.setattr("harness.launch.recovery.ended", slow_ended)
+    first, second = (threading.Thread(target=collect, args=(w,)) for w in ("first", "second"))
+    first.start()
+    assert begun.wait(60)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    assert results == []
+    may_end.set()
+    first.join()
+    second.join()
+    assert results == [1, 0]
+    (path,) = launches_folder(tmp_path, "sleepy").glob("*.json")
+    told = json.loads(path.read_text())
+    assert told["message"].startswith("first")
+    assert told["repetitions"] == record().repetitions
+    assert not owner.exists()
 
 
 @pytest.mark.parametrize("content", ["3", "[1]", "{", "[" * 99_999])
