@@ -2,14 +2,13 @@
 
 import sys
 
-#: Modules of the optional packages that the commands import.
-EXTRA = frozenset({"capstone", "osaca", "pydantic", "scipy", "simpy"})
+from sparring.commands.group import told_absent
 
 if __name__ == "__main__":
     try:
         from kernels.commands.cli import main
     except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
+        if (told := told_absent(error)) is None:
             raise
-        sys.exit(f"error: {error.name} is not installed: pip install 'sparring[models]'")
+        sys.exit(f"error: {told}")
     main()

@@ -57,10 +57,11 @@ _site_option = click.option(
     help="Shell command after the collection, such as one that draws a figure.",
 )
 @click.option(
-    "--resubmit",
+    "--retry",
     is_flag=True,
     help="Also points that failed or were killed at a limit; what is done never is.",
 )
+@click.option("--resubmit", is_flag=True, hidden=True)  # as it was called before
 @click.option("--dry-run", is_flag=True, help="Print what would be submitted; write nothing.")
 def submit(
     site: Path | None,
@@ -70,6 +71,7 @@ def submit(
     time: str | None,
     throttle: int | None,
     then: tuple[str, ...],
+    retry: bool,
     resubmit: bool,
     dry_run: bool,
     results: Path,
@@ -78,7 +80,7 @@ def submit(
     """Submit what STUDY lacks as Slurm job arrays, and a job that collects after them.
 
     What is done, waits or runs already is not submitted again; points that failed only with
-    --resubmit. A manifest below results/submissions fixes what each array task does.
+    --retry. A manifest below results/submissions fixes what each array task does.
     """  # fmt: skip
     study = study_named(**named)
     place = read_site(site)
@@ -90,7 +92,7 @@ def submit(
         replicates=replicates,
         pack=pack,
         seconds=limit_seconds(limit, "--time") if limit else None,
-        resubmit=resubmit,
+        retry=retry or resubmit,
         then=then,
     )
     overrides = settings(named["overrides"], named["oversubscribe"], named["emulate"])

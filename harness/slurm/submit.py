@@ -46,7 +46,7 @@ class Wish:
         replicates: launches of every point, instead of the study's number.
         pack: points a task, one after another; None fills an hour.
         seconds: time limit of a task; None takes the site's or the sum of the launches' limits.
-        resubmit: also points that failed or were killed at a limit.
+        retry: also points that failed or were killed at a limit.
         then: shell commands after the collection, such as one that draws a figure.
     """
 
@@ -54,7 +54,7 @@ class Wish:
     replicates: int | None = None
     pack: int | None = None
     seconds: int | None = None
-    resubmit: bool = False
+    retry: bool = False
     then: tuple[str, ...] = ()
 
 
@@ -92,7 +92,7 @@ def prepare(
     )
     wanted = {}
     for state in session.states().values():
-        number = _wanted(state, measure, wish.resubmit)
+        number = _wanted(state, measure, wish.retry)
         expected = awaited.get(state.point.id, 0)
         wanted[state.point.index] = 0 if expected is None else max(0, number - expected)
     by = wish.by or usual_mode(session.points)
@@ -181,9 +181,9 @@ def _sbatch(command: list[str], before: dict[str, str]) -> str:
     return result.stdout.strip().splitlines()[-1].split(";")[0]
 
 
-def _wanted(state: PointState, measure: Measure, resubmit: bool) -> int:
+def _wanted(state: PointState, measure: Measure, retry: bool) -> int:
     """Launches that a point lacks; a failed one lacks some only if it is asked for again."""
-    if state.stopped_by(measure) or (state.failures and not resubmit):
+    if state.stopped_by(measure) or (state.failures and not retry):
         return 0
     ended_well = len(state.launch_seconds)
     return launches_missing(state, measure) or (measure.max_launches or ended_well) - ended_well

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from kernels.machines.machine import HERE, load
 from kernels.traffic.analytic import Line
+from sparring.commands.option_types import Renamed
 from sparring.errors import SparringError
 
 
@@ -21,12 +22,13 @@ from sparring.errors import SparringError
 @click.option("--active-cores", type=click.IntRange(1),
               help="Busy cores, which share the shared caches [one here, else those of one "
               "socket].")  # fmt: skip
-@click.option("--runs", type=click.IntRange(1), default=2, show_default=True,
+@click.option("--rounds", cls=Renamed, former=["--runs"], type=click.IntRange(1), default=2,
+              show_default=True,
               help="Simulations from the beginning, to see whether they repeat.")  # fmt: skip
-def cachesim(name: str, active_cores: int | None, runs: int) -> None:
+def cachesim(name: str, active_cores: int | None, rounds: int) -> None:
     """Simulate three kernels whose traffic can be derived by hand, and compare.
 
-    Nothing is kept, so that each run simulates anew, which takes minutes. Ends with an error if a
+    Nothing is kept, so that each round simulates anew, which takes minutes. Ends with an error if a
     number is off by more than 5 % and 64 KiB, which PyTorch itself goes through.
     """
     from kernels.declarations.registry import KERNELS
@@ -38,17 +40,17 @@ def cachesim(name: str, active_cores: int | None, runs: int) -> None:
     active = active_cores or (1 if name == HERE else machine.cores_per_socket)
     items = byhand.wanted()
     found = []
-    for number in range(1, runs + 1):
-        click.echo(f"run {number} of {runs}", err=True)
+    for number in range(1, rounds + 1):
+        click.echo(f"round {number} of {rounds}", err=True)
         with tempfile.TemporaryDirectory() as folder:
             found.append(cachesim.simulate(items, machine, active, Path(folder), lambda line: None))
     least = {item: KERNELS[item.kernel].bytes(item.case) for item in items}
     lines = byhand.compare(passes(machine, active), found, least)
     title = f"traffic on {machine.name}, {active} busy core{'' if active == 1 else 's'} [MB a call]"
     Console(width=None if Console().is_terminal else 120).print(table(lines, title))
-    if runs > 1:
+    if rounds > 1:
         furthest = max(line.spread for line in lines)
-        click.echo(f"runs differ by {furthest / 1e6:.4f} MB at most")
+        click.echo(f"rounds differ by {furthest / 1e6:.4f} MB at most")
     if wrong := [line for line in lines if not line.agrees]:
         raise SparringError(
             f"{wrong[0].item.kernel} at {wrong[0].level}: what was simulated is not what was "

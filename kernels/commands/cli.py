@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -28,30 +26,18 @@ from kernels.machines.roof import Roof
 from kernels.table import Row, Table, utc_now
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import WEIGHTS
-from sparring.errors import SparringError
+from sparring.commands.group import Group
+from sparring.commands.option_types import Renamed
 from sparring.fused.machine import Isa, machine_isa
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class _Group(click.Group):
-    """A group whose commands end with one sentence on a user's error, never a traceback."""
+class _Kernels(Group):
+    """Rows are added as they are measured."""
 
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except SparringError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
-                raise
-            click.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("interrupted; what was measured is in the table", err=True)
-            sys.exit(130)
+    interrupted = "interrupted; what was measured is in the table"
 
 
 def _threads(context: click.Context, option: click.Parameter, values: Sequence[str]) -> list[int]:
@@ -70,7 +56,7 @@ _results = click.option(
 )  # fmt: skip
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Kernels, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Place the compute kernels on this machine's roofline.
 
@@ -186,8 +172,8 @@ def _size(size: object) -> str:
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True,
               help="Steps of each attack.")  # fmt: skip
-@click.option("--repetitions", type=click.IntRange(1), default=7, show_default=True,
-              help="Attacks that are timed.")  # fmt: skip
+@click.option("--rounds", cls=Renamed, former=["--repetitions"], type=click.IntRange(1),
+              default=7, show_default=True, help="Attacks that are timed.")  # fmt: skip
 @click.option(
     "--layout", type=click.Choice(["wide", "tile"]), default="wide", show_default=True,
     help="Which kernel: an image to each lane of a vector, or places of one image in the lanes.",
@@ -200,7 +186,7 @@ def _size(size: object) -> str:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_results
 def stages(
-    network: str, batch_size: int, steps: int, repetitions: int, layout: str, weights: str,
+    network: str, batch_size: int, steps: int, rounds: int, layout: str, weights: str,
     seed: int, results: Path,
 ) -> None:  # fmt: skip
     """Time the fused engine's stages in an attack, and place them under this machine's roofs.
@@ -221,7 +207,7 @@ def stages(
         "source": "measured", "started_at": utc_now(),
     }  # fmt: skip
     measured = measure(
-        model, images, labels, isa, layout, steps=steps, repetitions=repetitions, seed=seed
+        model, images, labels, isa, layout, steps=steps, repetitions=rounds, seed=seed
     )
     rows = placement.rows(measured, over, batch_size=batch_size, steps=steps, common=common)
     table.append(rows)

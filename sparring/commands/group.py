@@ -15,6 +15,12 @@ from sparring.errors import SparringError
 _EXTRAS = dict.fromkeys(("capstone", "osaca", "pydantic", "scipy", "simpy"), "models")
 
 
+def told_absent(error: ModuleNotFoundError) -> str | None:
+    """How to get the module that is not there; None if it is none of an extra's."""
+    extra = _EXTRAS.get(error.name or "")
+    return extra and f"{error.name} is not installed: pip install 'sparring[{extra}]'"
+
+
 class Group(click.Group):
     """Tells of bad input, absent packages and unusable files in a sentence, with exit code 2.
 
@@ -33,10 +39,10 @@ class Group(click.Group):
         except self.expected as error:
             self.fail(str(error))
         except ModuleNotFoundError as error:
-            extra = _EXTRAS.get(error.name or "")
-            if extra is None:
+            told = told_absent(error)
+            if told is None:
                 raise
-            self.fail(f"{error.name} is not installed: pip install 'sparring[{extra}]'")
+            self.fail(told)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
                 raise

@@ -47,15 +47,15 @@ def simulating(monkeypatch, factors):
         }  # fmt: skip
 
     monkeypatch.setattr(cachesim, "simulate", simulate)
-    return CliRunner().invoke(cli.main, ["cachesim", "--runs", str(len(factors))])
+    return CliRunner().invoke(cli.main, ["cachesim", "--rounds", str(len(factors))])
 
 
-def test_command_shows_what_agrees_and_how_far_runs_differ(monkeypatch):
+def test_command_shows_what_agrees_and_how_far_rounds_differ(monkeypatch):
     result = simulating(monkeypatch, [1.0, 1.01])
     assert result.exit_code == 0, result.output
     assert "NO" not in result.stdout
-    # The most is 8.192 MB, and 1 % of it lies between the runs.
-    assert "runs differ by 0.0819 MB at most" in result.stdout
+    # The most is 8.192 MB, and 1 % of it lies between the rounds.
+    assert "rounds differ by 0.0819 MB at most" in result.stdout
 
 
 def test_command_fails_where_simulations_do_not_agree(monkeypatch):

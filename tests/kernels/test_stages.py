@@ -92,7 +92,7 @@ def test_roofs_are_applied(measured):
 def test_command_writes_and_prints_what_it_measured(tmp_path, monkeypatch, problem):
     monkeypatch.setattr(cli, "_problem", lambda network, images, seed, weights: problem)
     monkeypatch.setattr(cli, "_roof", lambda results, isa: ROOF)
-    command = ["stages", "--batch-size", "20", "--steps", "2", "--repetitions", "2",
+    command = ["stages", "--batch-size", "20", "--steps", "2", "--rounds", "2",
                "--results", str(tmp_path)]  # fmt: skip
     for _ in range(2):
         result = CliRunner().invoke(cli.main, command)

@@ -111,8 +111,8 @@ def test_killed(tmp_path, victim):
     if victim == "a rank":
         assert study.states() == ["failed"]
         assert "failed: " in study.status()
-        assert "nothing to submit" in study.harness("submit").stdout, "only --resubmit does"
-        finish(study, "--resubmit")
+        assert "nothing to submit" in study.harness("submit").stdout, "only --retry does"
+        finish(study, "--retry")
     else:
         assert study.states() == ["partial"], "its end says nothing about the point"
         assert study.rows()[-1]["message"].startswith("interrupted: job ")
@@ -145,9 +145,9 @@ def test_failed_points_only_are_resubmitted(tmp_path):
     assert study.states() == ["done", "failed"]
     assert "not mended yet" in study.status()
     (tmp_path / "mended").touch()
-    dry = study.harness("submit", "--resubmit", "--dry-run").stdout
+    dry = study.harness("submit", "--retry", "--dry-run").stdout
     assert "1 tasks" in dry
-    finish(study, "--resubmit")
+    finish(study, "--retry")
     assert [row["status"] for row in study.rows() if row["fails"] == "false"] == ["ok"] * 3
 
 
@@ -197,4 +197,4 @@ def test_time_limit(out_of_time):
     assert statuses(study) == [DONE, ["ok", "ok", "timeout"]]
     assert "killed at the time limit of the job" in study.rows()[-1]["message"]
     assert "timeout: " in study.status()
-    finish(study, "--resubmit")
+    finish(study, "--retry")

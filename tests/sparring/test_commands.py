@@ -28,6 +28,8 @@ from sparring.strategies.telemetry import BatchRecord
     [
         (train, "--evaluate", "evaluation_images", "--evaluation-images"),
         (kernels.commands["machines"], "--csv", "path", "--out"),
+        (kernels.commands["stages"], "--repetitions", "rounds", "--rounds"),
+        (kernels.commands["cachesim"], "--runs", "rounds", "--rounds"),
         (virtual, "--adversary-steps", "adversary_steps", "--steps"),
         (virtual, "--machine", "machine", "--calibration"),
     ],
