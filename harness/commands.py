@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
 from harness.doctor import examine
+from harness.documents import of_plan, of_status, print_document
 from harness.errors import UserError
 from harness.noise.marks import settings_of_host
 from harness.options import (
+    json_option,
     manifest_option,
     open_session,
     open_submitted,
@@ -25,45 +26,23 @@ from harness.run.progress import reporter
 from harness.run.runner import run as run_session
 from harness.run.schedule import launches_missing
 from harness.run.tasks import adopt, run_task
-from harness.study.values import Scalar
 from harness.submission.manifest import By
 from harness.submission.status import print_submissions, queue_of
-from harness.tables.table import rows_path, text_of
+from harness.tables.table import rows_path
 from harness.views import print_disturbances, print_failures, print_states, summarize
 
 
 @click.command()
 @study_options
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def plan(as_json: bool, **options: Any) -> None:
     """Show the points of STUDY, how each would be launched, and what is done already."""
     session = open_session(**options)
-    states = session.states().values()
-    measure, launcher = session.study.measure, session.launcher
     if as_json:
-        points = [
-            {
-                "index": state.point.index,
-                "point": state.point.id,
-                "parameters": _json_values(state.point.parameters),
-                "source": state.source,
-                "state": state.state(measure),
-                "launches_missing": launches_missing(state, measure),
-                "command": launcher.command(
-                    state.point.processes, state.point.threads_per_process,
-                    ["python", "-m", "harness.launch.worker", "SPEC"], state.point.nodes,
-                ),
-            }
-            for state in states
-        ]  # fmt: skip
-        document = {
-            "study": session.study.name,
-            "preset": session.study.preset,
-            "environment": session.environment,
-            "points": points,
-        }
-        click.echo(json.dumps(document, indent=1, allow_nan=False))
+        print_document(of_plan(session))
         return
+    states, measure = session.states().values(), session.study.measure
+    launcher = session.launcher
     missing = sum(launches_missing(state, measure) for state in states)
     click.echo(
         f"{session.study.name}, preset {session.study.preset or '(none)'}: "
@@ -71,14 +50,6 @@ def plan(as_json: bool, **options: Any) -> None:
         f"{session.environment}; started by {launcher.kind} ({launcher.library})"
     )
     print_states(list(states), measure)
-
-
-def _json_values(parameters: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Parameters as JSON can hold them: it has no nan and inf, which become texts as in tables."""
-    return {
-        name: text_of(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in parameters.items()
-    }
 
 
 @click.command()
@@ -146,11 +117,15 @@ def collect(**options: Any) -> None:
 @click.command()
 @study_options
 @manifest_option
-def status(**options: Any) -> None:
+@json_option
+def status(as_json: bool, **options: Any) -> None:
     """Count what is done, failed and missing, tell why points failed, and what the queue holds."""
     session = open_submitted(**options)
     states = list(session.states().values())
     submissions = queue_of(session.results, session.study.name, session.folder)
+    if as_json:
+        print_document(of_status(session, states, submissions))
+        return
     print_states(states, session.study.measure, submissions.by_point if submissions else None)
     print_failures(states)
     print_disturbances(states)
@@ -159,10 +134,16 @@ def status(**options: Any) -> None:
 
 
 @click.command()
-def doctor() -> None:
-    """Tell what this machine offers to a study, and what would disturb one."""
+@json_option
+def doctor(as_json: bool) -> None:
+    """Tell what this machine offers to a study, and what would disturb one.
+
+    Exit code 1 if something is missing without which nothing can be measured.
+    """
     findings = list(examine())
-    for finding in findings:
+    if as_json:
+        print_document([asdict(finding) for finding in findings])
+    for finding in [] if as_json else findings:
         click.echo(f"{finding.level:5}  {finding.subject}: {finding.text}")
     if any(finding.level == "fault" for finding in findings):
         sys.exit(1)

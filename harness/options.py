@@ -60,6 +60,12 @@ def manifest_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def json_option(command: Command) -> Command:
+    """The answer for programs."""
+    return click.option("--json", "as_json", is_flag=True,
+                        help="One JSON document on stdout, for programs.")(command)  # fmt: skip
+
+
 def settings(
     overrides: tuple[str, ...], oversubscribe: bool, emulate: int | None
 ) -> tuple[str, ...]:

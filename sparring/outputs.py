@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparring.errors import SparringError
 
@@ -143,3 +144,8 @@ def write_all(*writers: Callable[[], None]) -> None:
             reasons.append(str(error))
     if reasons:
         raise SparringError("; ".join(reasons))
+
+
+def number_or_none(value: Any) -> Any:
+    """What JSON can hold: a number that is none becomes None, anything else stays."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

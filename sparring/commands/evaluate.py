@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 
 from sparring.commands import options
 from sparring.commands.option_types import FiniteRange
-from sparring.outputs import check_outputs, write, write_all
+from sparring.outputs import check_outputs, number_or_none, write, write_all
 
 if TYPE_CHECKING:
     from sparring.robustness.load import Trained
@@ -49,8 +48,9 @@ _network_options = options.together(
               help="Also train the network without attacks, for some seconds, to see that it "
               "falls.")  # fmt: skip
 @options.results("Folder of evaluation.csv, to which rows are added.")
-@click.option("--json", "json_file", type=options.FILE,
-              help="Also write the rows there; the file must not exist.")  # fmt: skip
+@click.option("--json", "json_file", type=options.FILE, is_flag=False, flag_value="-",
+              metavar="[FILE]", help="Also write the rows as JSON: into a new file, or without "
+              "its name on stdout, where nothing else stands then.")  # fmt: skip
 def evaluate(checkpoint: Path, **chosen: Any) -> None:
     """Measure the robustness of the network in CHECKPOINT, and check the measurement.
 
@@ -63,6 +63,7 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
     \b
     python -m sparring evaluate run.pt
     python -m sparring evaluate run.pt --no-autoattack --restarts 2 --json run.json
+    python -m sparring evaluate run.pt --json | jq '.[] | {name, value}'
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     import torch
 
@@ -76,9 +77,12 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
 
     torch.set_num_threads(chosen["threads"])
     output = chosen["json_file"]
+    to_stdout = output == Path("-")
     trained = _load(load.load, checkpoint, chosen)
     table = Table(chosen["results"] / "evaluation.csv", COLUMNS)
-    check_outputs({"--results": table.path, "--json": output}, existing=("--results",))
+    check_outputs(
+        {"--results": table.path, "--json": None if to_stdout else output}, existing=("--results",)
+    )
     subject = Subject(
         trained.model, trained.dataset.test, chosen["images"] or len(trained.dataset.test),
         trained.dataset.bounds, chosen["backend"],
@@ -97,12 +101,14 @@ def evaluate(checkpoint: Path, **chosen: Any) -> None:
     evaluation.worst_cases()
     sanity.checks(evaluation, twin, chosen["check_images"])
     rows = [{**_common(trained, started, chosen), **_cells(row)} for row in evaluation.rows]
-    _print(evaluation.rows, trained)
+    _print(evaluation.rows, trained, err=to_stdout)
     writers = [lambda: table.append(rows)]
-    if output is not None:
+    if to_stdout:
+        writers.append(lambda: click.echo(_json(rows), nl=False))
+    elif output is not None:
         writers.append(lambda: write(output, _json(rows)))
     write_all(*writers)
-    click.echo(f"{len(rows)} rows added to {table.path}")
+    click.echo(f"{len(rows)} rows added to {table.path}", err=to_stdout)
     failed = [row.name for row in evaluation.rows if row.status == "failed"]
     if failed:
         raise click.exceptions.Exit(1)
@@ -171,12 +177,8 @@ def _cells(row: Row) -> dict[str, Any]:
 
 def _json(rows: list[dict[str, Any]]) -> str:
     """The rows as JSON, which has no numbers that are none."""
-    cells = [{name: _number_or_none(value) for name, value in row.items()} for row in rows]
+    cells = [{name: number_or_none(value) for name, value in row.items()} for row in rows]
     return json.dumps(cells, indent=1, allow_nan=False) + "\n"
-
-
-def _number_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _common(trained: Trained, started: datetime, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -195,11 +197,12 @@ def _common(trained: Trained, started: datetime, chosen: dict[str, Any]) -> dict
     }  # fmt: skip
 
 
-def _print(rows: list[Row], trained: Trained) -> None:
+def _print(rows: list[Row], trained: Trained, err: bool) -> None:
     click.echo(f"{trained.path}: network '{trained.network}', {trained.dataset.name}, "
                f"{trained.updates} updates{', trained with ' if trained.attack else ''}"
-               f"{trained.attack}")  # fmt: skip
-    click.echo(f"{'attack':34} {'images':>6}  {'accuracy':28} {'seconds':>8}  threat model")
+               f"{trained.attack}", err=err)  # fmt: skip
+    click.echo(f"{'attack':34} {'images':>6}  {'accuracy':28} {'seconds':>8}  threat model",
+               err=err)  # fmt: skip
     for row in rows:
         if row.kind == "check":
             continue
@@ -208,9 +211,9 @@ def _print(rows: list[Row], trained: Trained) -> None:
         seconds = f"{row.seconds:8.1f}" if row.seconds is not None else " " * 8
         radius = f" {row.epsilon:g}" if row.epsilon else ""
         click.echo(f"{row.name:34} {row.images:6}  {value:28} {seconds}  {row.threat}{radius} "
-                   f"{told}".rstrip())  # fmt: skip
+                   f"{told}".rstrip(), err=err)  # fmt: skip
     for row in rows:
         if row.kind == "check":
             value = "" if row.value is None else f" ({row.value:.3f})"
             told = f": {row.message}" if row.message else ""
-            click.echo(f"{row.status:8} {row.name}{value}: {row.expected}{told}")
+            click.echo(f"{row.status:8} {row.name}{value}: {row.expected}{told}", err=err)

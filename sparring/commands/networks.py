@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sparring.commands.option_types import FiniteRange
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
-    from sparring.fused.precision import Errors
+    from sparring.commands.network_answers import Answer
 
 
 @click.command()
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
               help="Also time attacks, in turns with torchattacks' (make peers), or else with the "
               "loop that papers' code has.")  # fmt: skip
 @click.option("--check/--no-check", default=False, show_default=True,
-              help="Also compare gradients with float64's, at batches of 1, 3, 17 and 64; exit "
-              "code 1 if one is off by a thousandth of its largest entry.")  # fmt: skip
+              help="Also compare gradients with float64's, at batches of 1, 3, 17 and "
+              "64.")  # fmt: skip
 @options.batch_size()
 @click.option("--steps", type=click.IntRange(1), default=10, show_default=True,
               help="Gradient steps of each attack.")  # fmt: skip
@@ -37,8 +38,13 @@ if TYPE_CHECKING:
 @click.option("--seconds", type=FiniteRange(0, min_open=True), default=10.0, show_default=True,
               help="No round of a network begins later; three are made at least.")  # fmt: skip
 @options.results("Folder of networks.csv, to which rows are added.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
 def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     """Tell which networks the fused engine serves, and how much faster attacks are.
+
+    A network that the engine refuses is an answer: PyTorch computes it, and the table says why.
+    With --check the exit code is 1 if a gradient is off by a thousandth of its largest entry, or if
+    the engine refuses one of the networks: choose those that it must serve by --network or --model.
 
     \b
     python -m sparring networks
@@ -48,11 +54,10 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     import torch
     from rich.console import Console
-    from rich.table import Table as RichTable
 
     from sparring.benchmark import coverage
     from sparring.benchmark.corpus import CORPUS
-    from sparring.fused.precision import BOUND
+    from sparring.commands.network_answers import Answer, shown
 
     if model is not None and names:
         raise click.UsageError("give --network or --model, not both")
@@ -70,59 +75,43 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     torch.set_num_threads(chosen["threads"])
     table = coverage.Table(chosen["results"] / "networks.csv")
     times = {name: chosen[name] for name in ("batch_size", "steps")}
-    shown = RichTable("network", "parameters", "attacks", "updates")
-    if chosen["with_time"]:
-        for heading in ("ms a batch", "other / engine", "range", "other"):
-            shown.add_column(heading, justify="right")
-    if chosen["check"]:
-        for heading in ("median image", "PyTorch's", "worst image", "weights", "replaced"):
-            shown.add_column(heading, justify="right")
-    shown.add_column("why not the engine")
-    ratios, wrong = [], []
+    answers = []
     for network in found:
         about, made = coverage.served(network)
-        timing = None
-        if chosen["with_time"] and about.attacks == "engine":
+        by_engine, timing, errors = about.attacks == "engine", None, None
+        if by_engine and chosen["with_time"]:
             timing = coverage.timed(
                 made, network[1], rounds=chosen["rounds"], seconds=chosen["seconds"], **times
             )
-            ratios.append(timing.ratio)
         table.append(coverage.rows(network, about, timing, **times))
-        cells = [network[0], f"{about.parameters:,}", about.attacks, about.updates]
-        if timing is not None:
-            low, high = timing.ratios[0], timing.ratios[-1]
-            cells += [
-                f"{1000 * median(timing.engine):.3g}", f"{timing.ratio:.2f}",
-                f"{low:.2f} to {high:.2f}", timing.competitor,
-            ]  # fmt: skip
-        elif chosen["with_time"]:
-            cells += ["", "", "", ""]
-        if chosen["check"] and about.attacks == "engine":
+        if by_engine and chosen["check"]:
             errors = coverage.checked(made, network[1])
-            cells += _told(errors)
-            if not errors.acceptable:
-                wrong.append(network[0])
-        elif chosen["check"]:
-            cells += ["", "", "", "", ""]
-        shown.add_row(*cells, about.reason)
+        answers.append(Answer(network[0], network[1], about, timing, errors))
         click.echo(f"{network[0]}: {about.attacks}", err=True)
-    Console(width=None if Console().is_terminal else 200).print(shown)
-    if ratios:
-        click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
-    click.echo(f"rows added to {table.path}")
+    if chosen["as_json"]:
+        document = {"table": str(table.path), **times, "threads": chosen["threads"],
+                    "networks": [answer.document() for answer in answers]}  # fmt: skip
+        click.echo(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        console = Console(width=None if Console().is_terminal else 200)
+        console.print(shown(answers, chosen["with_time"], chosen["check"]))
+        if ratios := [answer.timing.ratio for answer in answers if answer.timing]:
+            click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
+        click.echo(f"rows added to {table.path}")
+    if chosen["check"] and (faults := list(_faults(answers))):
+        raise click.ClickException("; ".join(faults))
+
+
+def _faults(answers: Sequence[Answer]) -> Iterator[str]:
+    """What ``--check`` complains of."""
+    from sparring.fused.precision import BOUND
+
+    if refused := [answer.network for answer in answers if answer.about.attacks != "engine"]:
+        yield f"the engine refuses {', '.join(refused)}, so that nothing was checked of it"
+    wrong = [a.network for a in answers if a.errors and not a.errors.acceptable]
     if wrong:
-        raise click.ClickException(
-            f"gradients of {', '.join(wrong)} are off by {BOUND:g} of their largest entry, or more"
-        )
-
-
-def _told(errors: Errors) -> list[str]:
-    """An accuracy's cells."""
-    numbers = (errors.median, errors.torch_median, errors.worst)
-    weights = "" if errors.weights is None else f"{errors.weights:.1e}"
-    return [
-        *(f"{number:.1e}" for number in numbers), weights, f"{errors.replaced} of {errors.images}"
-    ]  # fmt: skip
+        names = ", ".join(wrong)
+        yield f"gradients of {names} are off by {BOUND:g} of their largest entry, or more"
 
 
 def _shape(text: str) -> tuple[int, ...]:

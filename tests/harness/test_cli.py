@@ -74,6 +74,29 @@ def test_plan_for_programs(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_status_for_programs(tmp_path):
+    results = tmp_path / "results"
+    text = STUDY.replace("mode = '[/red] :smile:'", "mode = 'good'\nlimit = inf")
+    study = write_study(tmp_path, f"{text}[measure]\nlaunches = 2\nrepetitions = 1\n")
+    point = json.loads(call("plan", study, "--json", "--results", results).stdout)
+    folder = launches_folder(results, "sleepy")
+    for launch, changes in (("1", {}), ("2", {"status": "failed", "message": "no bed"})):
+        repetitions = {} if not changes else {"repetitions": []}
+        write_record(folder, record(
+            f"20260101T000000-0000000{launch}", point=point["points"][0]["point"],
+            environment=point["environment"], **changes, **repetitions,
+        ))  # fmt: skip
+    told = json.loads(call("status", study, "--json", "--results", results).stdout)
+    assert told["environment"] == point["environment"]
+    assert (told["submissions"], told["launches_awaited"], told["throughput"]) == ([], 0, None)
+    first, second = told["points"]
+    assert first["parameters"]["limit"] == "inf"
+    assert (first["state"], first["launches"], first["launches_missing"]) == ("failed", 1, 1)
+    assert first["seconds"] == {"median": 0.5, "low": None, "high": None}
+    assert [failure["message"] for failure in first["failures"]] == ["no bed"]
+    assert (second["state"], second["seconds"], second["failures"]) == ("missing", None, [])
+
+
 @pytest.mark.parametrize("command", ["plan", "status"])
 def test_brackets_and_colons_of_a_study_are_no_markup(tmp_path, command):
     study = write_study(tmp_path, STUDY.replace("processes = [1, 2]", "mode = ['[/red]', ':x:']"))
@@ -263,6 +286,14 @@ def test_compare_of_what_cannot_be_compared(tmp_path):
     assert call("compare", first, tmp_path / "absent.csv").exit_code == 2
     second.write_bytes(b"\xff")
     assert call("compare", first, second).exit_code == 2
+
+
+def test_submit_takes_its_former_spelling(tmp_path):
+    study = write_study(tmp_path, STUDY)
+    for spelling in ("--retry", "--resubmit"):
+        dry = call("submit", study, spelling, "--dry-run", "--results", tmp_path / "r")
+        assert "2 points by" in dry.output, dry.output
+    assert "--resubmit" not in call("submit", "--help").output
 
 
 @pytest.mark.ranks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 
 import pytest
 from click.testing import CliRunner
@@ -71,6 +72,30 @@ def test_gradients_are_checked(tmp_path, monkeypatch):
     result = invoke(*arguments, "--results", tmp_path)
     assert result.exit_code == 1
     assert f"gradients of {OWN}small are off by 1e-12" in result.output
+
+
+def test_a_network_that_cannot_be_checked_fails_the_check(tmp_path):
+    arguments = ("--model", OWN + "refused", "--input-shape", "1,2,3", "--results", tmp_path)
+    assert invoke(*arguments).exit_code == 0
+    result = invoke(*arguments, "--check")
+    assert result.exit_code == 1
+    assert f"the engine refuses {OWN}refused, so that nothing was checked" in result.stderr
+
+
+def test_the_answer_for_programs(tmp_path):
+    arguments = ("--input-shape", "1,2,3", "--check", "--json", "--results", tmp_path)
+    result = invoke("--model", OWN + "small", *arguments)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout, parse_constant=pytest.fail)
+    (network,) = told["networks"]
+    assert (network["attacks"], network["updates"], network["time"]) == ("engine", "engine", None)
+    assert network["check"]["acceptable"] is True
+    assert told["table"] == str(tmp_path / "networks.csv")
+    result = invoke("--model", OWN + "refused", *arguments)
+    assert result.exit_code == 1
+    (network,) = json.loads(result.stdout)["networks"]
+    assert (network["attacks"], network["check"]) == ("PyTorch", None)
+    assert "Hardswish" in network["reason"]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,9 @@ def test_the_command_adds_rows_and_overwrites_nothing(tmp_path):
                  "--results", str(tmp_path), "--json"]  # fmt: skip
     first = CliRunner().invoke(main, [*arguments, str(tmp_path / "one.json")])
     assert first.exit_code in (0, 1), first.output
-    CliRunner().invoke(main, [*arguments, str(tmp_path / "two.json")])
+    second = CliRunner().invoke(main, arguments)  # the document alone on stdout
+    assert json.loads(second.stdout)[0]["name"] == "clean"
+    assert "rows added to" in second.stderr
     with (tmp_path / "evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len({row["run"] for row in rows}) == 2
