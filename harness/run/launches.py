@@ -27,6 +27,10 @@ from harness.submission.manifest import Task
 from harness.tables import records
 from harness.tables.records import LaunchRecord
 
+#: A collection between rounds comes no sooner than so many times what the last one took: each reads
+#: every launch file of the study, and a run of many short launches would mostly do that.
+_COLLECTIONS_APART = 20
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -49,6 +53,7 @@ class Launches:
         self.measure = session.study.measure
         self.identity = records.new_identity()
         self.started = time.monotonic()
+        self.next_collection = 0.0
         self.order = 0
         self.varying = varying_parameters(session.points)
         if task:
@@ -140,7 +145,14 @@ class Launches:
                 if state.point.id in beside or self._wants_launch(state):
                     self.launch(state, self._round(number))
             if self.task is None:
-                self.session.collect()
+                self._collect()
+
+    def _collect(self) -> None:
+        began = time.monotonic()
+        if began >= self.next_collection:
+            self.session.collect()
+            ended = time.monotonic()
+            self.next_collection = ended + _COLLECTIONS_APART * (ended - began)
 
     def _round(self, number: int) -> str:
         """The name of a round; a task that launches every point once is one, also after a requeue.
