@@ -21,8 +21,9 @@ FMA = "FMA"
 CLOCK = "base"
 
 CEILING_COLUMNS = (
-    "run", "machine", "threads", "level", "kind", "gflops", "gbytes_per_second", "source"
+    "run", "machine", "isa", "threads", "level", "kind", "gflops", "gbytes_per_second", "source"
 )  # fmt: skip
+KERNEL_COLUMNS = ("kernel", "machine", "isa", "seconds")
 MACHINE_COLUMNS = (
     "machine", "title", "extent", "cores", "clock", "ghz", "level", "kind", "gflops",
     "gbytes_per_second", "source",
@@ -74,8 +75,11 @@ def load(
 ) -> dict[tuple[str, int], Roofs]:
     """All roofs that are known, by machine and number of cores.
 
+    Measured ones are of the instruction set with which the machine's kernels were timed: what
+    validates predictions measures those of AVX2, too.
+
     Args:
-        table: beside which the other two stand, if they are not named.
+        table: of kernels, beside which the other two stand, if they are not named.
         ceilings: measured roofs.
         machines: theoretical roofs.
 
@@ -83,9 +87,12 @@ def load(
         InputError: if a table that was named is absent, or one is no such table.
     """
     found: dict[tuple[str, int], Roofs] = {}
+    _, kernels = read_cells(table, KERNEL_COLUMNS, SCHEMA_VERSION)
+    isas = {row["machine"]: row["isa"] for row in kernels if row["seconds"]}
     for path, name, read in (
-        (machines, "machines", theoretical), (ceilings, "ceilings", measured)
-    ):  # fmt: skip
+        (machines, "machines", theoretical),
+        (ceilings, "ceilings", lambda path: measured(path, isas)),
+    ):
         place = path or table.with_name(f"{name}.csv")
         if path is not None and not place.is_file():
             raise InputError(place, f"no such table; `python -m kernels {name}` writes it")
@@ -94,8 +101,10 @@ def load(
     return found
 
 
-def measured(path: Path) -> dict[tuple[str, int], Roofs]:
+def measured(path: Path, isas: Mapping[str, str]) -> dict[tuple[str, int], Roofs]:
     """The roofs of the latest run of each machine and number of threads.
+
+    Of the instruction set that ``isas`` has for the machine; of any where it has none.
 
     A roof is the best sample, as STREAM's is: what disturbs a sample only ever lowers it. Of a
     level's bandwidths it is the larger of reading's and the triad's.
@@ -106,7 +115,8 @@ def measured(path: Path) -> dict[tuple[str, int], Roofs]:
     _, rows = read_cells(path, CEILING_COLUMNS, SCHEMA_VERSION)
     groups: dict[tuple[str, int], dict[str, list[Row]]] = {}
     for row in rows:
-        if row["source"] == "measured":
+        isa = isas.get(row["machine"], row["isa"])
+        if row["source"] == "measured" and row["isa"] == isa:
             runs = groups.setdefault((row["machine"], int(row["threads"])), {})
             runs.setdefault(row["run"], []).append(row)
     found = {}
