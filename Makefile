@@ -155,7 +155,7 @@ roofline: $(READY)
 	  $(with_preset) --results $(results); status=$$?; \
 	$(BIN)/python -m kernels machines --out $(results)/machines.csv && \
 	$(if $(filter smoke,$(value PRESET)),:,$(BIN)/python -m kernels predict \
-	  --machine here --machine e5-2683v4 --results $(results)) && \
+	  --machine e5-2683v4 --results $(results)) && \
 	$(BIN)/python -m plots roofline $(results)/roofline.csv && exit $$status
 
 # Machines are described in experiments/simulation.toml; this one's calibration is the newest in

@@ -147,18 +147,23 @@ struct Arrays {
   Words sum{};
 };
 
-// Sums the words: integers, so that the sum is exact, and no adder of floats is the limit.
+// Sums the words: integers, so that the sum is exact, and no adder of floats is the limit. It goes
+// through four parts of the array at once, as matrix products go through rows: a prefetcher follows
+// each, and from main memory one alone gets less.
 void read(Arrays& a, int64_t passes) {
-  constexpr int N = 8;
-  Words sums[N] = {};
+  constexpr int PARTS = 4, N = 2;
+  Words sums[PARTS][N] = {};
+  const int64_t part = a.length / PARTS / N * N;
   for (int64_t p = 0; p < passes; p++) {
     const Words* in = reinterpret_cast<const Words*>(a.at[0]);
-    int64_t i = 0;
-    for (; i + N <= a.length; i += N) UNROLL for (int k = 0; k < N; k++) sums[k] += in[i + k];
-    for (; i < a.length; i++) sums[0] += in[i];
+    for (int64_t i = 0; i < part; i += N)
+      UNROLL for (int j = 0; j < PARTS; j++)
+        UNROLL for (int k = 0; k < N; k++) sums[j][k] += in[j * part + i + k];
+    for (int64_t i = PARTS * part; i < a.length; i++) sums[0][0] += in[i];
     FORGET(in);
   }
-  for (int k = 0; k < N; k++) a.sum += sums[k];
+  for (int j = 0; j < PARTS; j++)
+    for (int k = 0; k < N; k++) a.sum += sums[j][k];
 }
 
 bool sum_is_right(const Arrays& a, int64_t passes) {

@@ -11,9 +11,9 @@ may be a fraction. So the levels are read off a curve, by this rule:
    4(6), 1961). A cache's piece ends within `MOST` times its described size: it may hold less than
    that, but not more. Pieces whose medians lie within `SAME` of each other are one.
 3. A piece's rate is its median. Its level *holds* the largest working set whose rate is nearer to
-   its own than to the next one's (by their ratio), and *reaches* to the largest that is still
-   faster by `SAME` than the next one: what lies between is served by both, and the reach is what
-   bounds.
+   its own than to the next one's (by their ratio), and *reaches* to below the smallest from which
+   on none is faster by `SAME` than the next one: what lies between is served by both, and the
+   reach is what bounds.
 4. Pieces belong to the described caches in order, so that the ratios of held to described sizes
    are nearest to one; the last one is main memory.
 """
@@ -101,10 +101,9 @@ def plateaus(
             size for size, rate in zip(sizes, rates, strict=True)
             if rate >= math.sqrt(mine * following)
         )  # fmt: skip
-        reaches = max(
-            size for size, rate in zip(sizes, rates, strict=True) if rate > SAME * following
-        )
-        ends.append((float(holds), float(max(holds, reaches))))
+        # Sizes are sorted and rates fall, so that this many are faster.
+        faster = int(np.count_nonzero(rates > SAME * following))
+        ends.append((float(holds), float(max(holds, sizes[faster] - 1))))
     chosen = _assigned([holds for holds, _ in ends], described)
     found = [
         Plateau(f"L{caches[index].level}", rate, *end, described[index])
