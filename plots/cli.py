@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.tables.table import write_whole
 from plots import registry
 from plots.report.page import page as report_page
-from plots.shared import files
+from plots.shared import files, style
 from plots.shared.plot import EXISTING, FOLDER, Plot
 
 
@@ -41,10 +41,12 @@ def plots() -> None:
 def command(plot: Plot) -> click.Command:
     """The command of a plot: read, print, write the figures and further tables."""
 
-    def run(csv: Path, out: Path | None, formats: tuple[str, ...], **chosen: Any) -> None:
+    def run(
+        csv: Path, out: Path | None, formats: tuple[str, ...], width: str, **chosen: Any
+    ) -> None:
         study = plot.read(csv, **chosen)
         folder = out or csv.parent / "figures"
-        written = plot.save(study, folder, csv.stem, formats)
+        written = plot.save(study, folder, csv.stem, formats, style.WIDTHS[width])
         for extra in plot.extras:
             written.append((out or csv.parent if extra.beside else folder)
                            / f"{csv.stem}.{extra.suffix}.csv")  # fmt: skip
@@ -64,6 +66,10 @@ def command(plot: Plot) -> click.Command:
             click.Option(["--format", "formats"], type=click.Choice(files.FORMATS), multiple=True,
                          help="Of the figures' files; may be given several times [default: "
                          f"{', '.join(plot.formats)}]."),
+            click.Option(["--width"], type=click.Choice([*style.WIDTHS]), default="two",
+                         show_default=True,
+                         help="Of the figures: one column of a journal's page "
+                         f"({style.ONE:g} inches) or two ({style.TWO:g} inches)."),
             *plot.options,
         ],
     )  # fmt: skip

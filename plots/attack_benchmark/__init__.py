@@ -11,15 +11,27 @@ from plots.attack_benchmark.table import ATTACK, TASKS, Benchmark
 from plots.shared.files import Draw
 from plots.shared.plot import Plot
 
-#: What a figure's name adds to the table's, what it shows, and who draws it.
-_FIGURES = (("", (ATTACK,), figure.draw), ("_training", TASKS[1:], training.draw))
+#: What a figure's name adds to the table's, what it shows, who draws it, and its caption.
+_FIGURES = (
+    ("", (ATTACK,), figure.draw, figure.caption_of),
+    ("_training", TASKS[1:], training.draw, training.caption),
+)
 
 
 def drawings(benchmark: Benchmark) -> dict[str, Draw]:
     """A figure of attacks, and one of training, as far as they were measured."""
     return {
         suffix: partial(draw, own)
-        for suffix, tasks, draw in _FIGURES
+        for suffix, tasks, draw, _ in _FIGURES
+        if (own := benchmark.of(*tasks)).competitors
+    }
+
+
+def captions(benchmark: Benchmark) -> dict[str, str]:
+    """Of those figures."""
+    return {
+        suffix: caption(own)
+        for suffix, tasks, _, caption in _FIGURES
         if (own := benchmark.of(*tasks)).competitors
     }
 
@@ -41,6 +53,7 @@ PLOT = Plot(
     read=table.analyse,
     describe=text.describe,
     drawings=drawings,
+    captions=captions,
     options=(
         click.Option(
             ["--run"], metavar="ID",

@@ -11,10 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from plots.attack_benchmark.table import NAMES, Benchmark, Panel
-from plots.shared import captions, style
+from plots.shared import layout, style
 from plots.shared.style import Look
 
-WIDTH = 7.2  # inches: two columns of a journal page
 PANEL = 2.3  # inches: height of a panel with its title
 
 SOLID: style.Dashes = (0, ())
@@ -31,18 +30,11 @@ LOOKS = {
 UNKNOWN = Look(style.GREY, "*", (0, (3, 3)))
 
 
-def draw(benchmark: Benchmark) -> Figure:
+def draw(benchmark: Benchmark, width: float = style.TWO) -> Figure:
     """A row of panels for each number of threads, a column for each number of steps."""
     threads = sorted({panel.threads for panel in benchmark.panels})
     steps = sorted({panel.steps for panel in benchmark.panels})
-    lines = captions.lines(caption_of(benchmark), WIDTH)
-    caption = captions.LINE * len(lines) + 0.1
-    bottom = caption + 0.34 + 0.45
-    height = 0.3 + PANEL * len(threads) + bottom
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(len(threads), len(steps), squeeze=False, sharex=True, sharey=True)
-    figure.subplots_adjust(left=0.085, right=0.985, wspace=0.06, hspace=0.2,
-                           bottom=bottom / height, top=1 - 0.3 / height)  # fmt: skip
+    figure, axes = layout.panels(width, len(threads), len(steps), PANEL, sharex=True, sharey=True)
     sizes = sorted({cell.batch_size for panel in benchmark.panels for cell in panel.cells})
     panels = {(panel.threads, panel.steps): panel for panel in benchmark.panels}
     for row, own in zip(axes, threads, strict=True):
@@ -51,17 +43,8 @@ def draw(benchmark: Benchmark) -> Figure:
                 _draw_panel(panel, axis, sizes)
             else:
                 axis.set_title("not measured", loc="left", pad=4)
-    for axis in axes[-1]:
-        axis.set_xlabel("batch size [images]")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("image-steps per second")
-    figure.legend(
-        handles=[_handle(name) for name in benchmark.competitors], loc="lower center",
-        ncols=len(benchmark.competitors), bbox_to_anchor=(0.5, caption / height), frameon=False,
-        handlelength=2.6, columnspacing=1.1, handletextpad=0.5, borderaxespad=0.2,
-    )  # fmt: skip
-    captions.write(figure, lines)
-    return figure
+    layout.outer(axes, "batch size [images]", "image-steps per second")
+    return layout.finish(figure, [_handle(name) for name in benchmark.competitors], columns=8)
 
 
 def _draw_panel(panel: Panel, axis: Axes, sizes: Sequence[int]) -> None:

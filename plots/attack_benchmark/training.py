@@ -6,21 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from plots.attack_benchmark.figure import LOOKS, UNKNOWN, WIDTH, caption_of
+from plots.attack_benchmark.figure import LOOKS, UNKNOWN, caption_of
 from plots.attack_benchmark.table import NAMES, Benchmark, Cell, Panel
-from plots.shared import captions
+from plots.shared import layout, style
 from plots.shared.style import GREY
 
 INTERVAL = "#555555"
 BAR = 0.19  # inches from bar to bar
 GAP = 0.34  # inches between two rows of panels: a title and an axis' numbers
-LABELS = 1.55  # inches to the right of a panel
 #: Where in them times end and ratios begin, in points.
 TIMES, RATIOS = 27, 33
 LABEL_SIZE = 6.5  # points
 
 
-def draw(benchmark: Benchmark) -> Figure:
+def draw(benchmark: Benchmark, width: float = style.TWO) -> Figure:
     """A row of panels for each task and batch size, a column for each number of threads."""
     threads = sorted({panel.threads for panel in benchmark.panels})
     keys = list(
@@ -32,29 +31,28 @@ def draw(benchmark: Benchmark) -> Figure:
     )
     names = list(reversed(benchmark.competitors))
     panels = {(panel.task, panel.steps, panel.threads): panel for panel in benchmark.panels}
-    lines = captions.lines(caption_of(benchmark, _update(benchmark)), WIDTH)
-    bottom, top, row = captions.LINE * len(lines) + 0.1 + 0.4, 0.26, BAR * len(names)
-    height = bottom + top + len(keys) * row + (len(keys) - 1) * GAP
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(len(keys), len(threads), squeeze=False, sharex="row", sharey=True)
-    left = 0.97
-    width = (WIDTH - left) / len(threads) - LABELS
-    figure.subplots_adjust(left=left / WIDTH, right=1 - LABELS / WIDTH, wspace=LABELS / width,
-                           hspace=GAP / row, bottom=bottom / height,
-                           top=1 - top / height)  # fmt: skip
+    figure, axes = layout.panels(
+        width, len(keys), len(threads), BAR * len(names) + GAP,
+        sharex=False if layout.is_narrow(width) else "row", sharey=True,
+    )  # fmt: skip
     for own, (task, steps, batch_size) in zip(axes, keys, strict=True):
         for axis, count in zip(own, threads, strict=True):
             panel = panels.get((task, steps, count))
             _draw_panel(panel, axis, batch_size, names)
             what = f"{task}, batch {batch_size}" + (f", {steps} steps" if steps else "")
             axis.set_title(f"{what}, {count} thread{'s' if count > 1 else ''}", loc="left", pad=3)
-        own[0].set_xlim(0, 1.03 * max(axis.dataLim.x1 for axis in own) or 1)
+        for axis in own:
+            axis.set_xlim(0, 1.03 * max(axis.dataLim.x1 for axis in own) or 1)
     against = NAMES.get(benchmark.base or "")
-    for first, last in zip(axes[0], axes[-1], strict=True):
-        last.set_xlabel("time [ms]")
+    layout.outer(axes, "time [ms]", "")
+    for first in axes.ravel()[:1] if layout.is_narrow(width) else axes[0]:
         _beside(first, len(names) - 0.15, "ms", f"/ {against}" if against else "", GREY)
-    captions.write(figure, lines)
-    return figure
+    return layout.finish(figure)
+
+
+def caption(benchmark: Benchmark) -> str:
+    """What was measured how, and on what."""
+    return caption_of(benchmark, _update(benchmark))
 
 
 def _draw_panel(panel: Panel | None, axis: Axes, batch_size: int, names: list[str]) -> None:

@@ -22,6 +22,7 @@ PLOT = Plot(
     read=figure.load,
     describe=lambda curves: f"{len(curves.samples)} curves, {len(curves.roofs)} roofs",
     drawings=lambda curves: {"": partial(figure.draw, curves)},
+    captions=lambda curves: {"": figure.caption(curves)},
     makes={"bandwidth_curve": "make roofline"},
     title="Bandwidth over the working set",
     place=25,

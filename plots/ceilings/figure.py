@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from harness.errors import InputError
 from harness.tables.table import read_cells
-from plots.shared.files import save as save_figure
+from plots.shared import layout, style
 
 SCHEMA_VERSION = 1
 COLUMNS = ("run", "machine", "isa", "threads", "kind", "working_set_bytes", "gbytes_per_second")
@@ -64,11 +64,10 @@ def load(path: Path) -> Curves:
     return Curves(f"{rows[0]['machine']}, {rows[0]['isa']}", samples, roofs)
 
 
-def draw(curves: Curves) -> Figure:
+def draw(curves: Curves, width: float = style.TWO) -> Figure:
     """One panel for each number of threads."""
     counts = sorted({threads for threads, _ in curves.samples})
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]
+    figure, (axes,) = layout.panels(width, 1, len(counts), 2.9, sharey=True)
     for axis, threads in zip(axes, counts, strict=True):
         for kind, (marker, colour) in _LOOKS.items():
             sizes = sorted(curves.samples.get((threads, kind), {}))
@@ -85,18 +84,13 @@ def draw(curves: Curves) -> Figure:
                                   ha="center", fontsize=7)  # fmt: skip
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
-        axis.set_title(f"{threads} thread{'' if threads == 1 else 's'}", fontsize=8)
-        axis.set_xlabel("working set of all threads (bytes)")
+        axis.set_title(f"{threads} thread{'' if threads == 1 else 's'}", loc="left")
         axis.grid(alpha=0.3, lw=0.4)
-    axes[0].set_ylabel("GB/s")
-    axes[0].legend(fontsize=7, frameon=False)
-    figure.supxlabel(
-        f"{curves.machine}. Lines: best sample; dots: median; open marks: the levels' roofs.",
-        fontsize=6.5,
-    )
-    return figure
+    layout.outer(axes, "working set of all threads [bytes]", "GB/s")
+    axes[0].legend(frameon=False)
+    return layout.finish(figure)
 
 
-def save(curves: Curves, folder: Path, name: str) -> list[Path]:
-    """Write the figure; the files' paths."""
-    return save_figure(lambda: draw(curves), folder, name)
+def caption(curves: Curves) -> str:
+    """The machine, and what the marks are."""
+    return f"{curves.machine}. Lines: best sample; dots: median; open marks: the levels' roofs."

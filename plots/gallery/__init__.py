@@ -27,6 +27,7 @@ PLOT = Plot(
         "": partial(figure.draw_pictures, gallery),
         "_perturbations": partial(figure.draw_perturbations, gallery),
     },
+    captions=lambda gallery: {"": gallery.caption, "_perturbations": gallery.caption},
     makes={"gallery": "make gallery CHECKPOINT=results/checkpoints/RUN.pt"},
     title="Adversaries, before and after training",
     place=45,

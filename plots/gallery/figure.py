@@ -8,46 +8,50 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.gallery.table import Gallery, Picture, Pixels
-from plots.shared import captions
+from plots.shared import layout, style
 
-CELL = 0.92  # inches
+CELL = 0.92  # inches, at most
+LABELS = 1.35  # inches beside the perturbations
 RIGHT, WRONG = "#00795A", "#C14A00"
 
 
-def draw_pictures(gallery: Gallery) -> Figure:
+def draw_pictures(gallery: Gallery, width: float = style.TWO) -> Figure:
     """A row an image; for each network the image, the perturbation and the adversary."""
     names = list(gallery.pictures)
     rows = max(len(found) for found in gallery.pictures.values())
-    columns = 3 * len(names)
-    width = 0.3 + columns * CELL + 0.25 * (len(names) - 1)
-    height = 0.55 + rows * (CELL + 0.22) + 0.3
+    across = 1 if layout.is_narrow(width) else len(names)
+    cell = min(CELL, ((width - 0.3 - 0.25 * (across - 1)) / across) / 3)
+    block_height = 0.55 + rows * (cell + 0.22)
+    width = 0.3 + across * (3 * cell + 0.25) - 0.25
+    height = block_height * (len(names) // across) + 0.05
     figure = Figure(figsize=(width, height))
     for block, name in enumerate(names):
-        left = 0.15 + block * (3 * CELL + 0.25)
-        figure.text((left + 1.5 * CELL) / width, 1 - 0.13 / height, _title(name), ha="center",
+        left = 0.15 + (block % across) * (3 * cell + 0.25)
+        top = height - (block // across) * block_height
+        figure.text((left + 1.5 * cell) / width, (top - 0.13) / height, _title(name), ha="center",
                     va="top", fontsize=8.5, weight="bold")  # fmt: skip
         for column, title in enumerate(("image", "perturbation", "adversary")):
-            figure.text((left + (column + 0.5) * CELL) / width, 1 - 0.33 / height, title,
+            figure.text((left + (column + 0.5) * cell) / width, (top - 0.33) / height, title,
                         ha="center", va="top", fontsize=7)  # fmt: skip
         for index, picture in enumerate(gallery.pictures[name]):
-            base = height - 0.55 - (index + 1) * (CELL + 0.22) + 0.2
+            base = top - 0.55 - (index + 1) * (cell + 0.22) + 0.2
             axes = [
                 figure.add_axes((
-                    (left + column * CELL + 0.03) / width, base / height, (CELL - 0.06) / width,
-                    (CELL - 0.06) / height,
+                    (left + column * cell + 0.03) / width, base / height, (cell - 0.06) / width,
+                    (cell - 0.06) / height,
                 ))
                 for column in range(3)
             ]  # fmt: skip
             _draw_triple(axes, picture, gallery.epsilon)
-    _write(figure, gallery, 0.15)
     return figure
 
 
-def draw_perturbations(gallery: Gallery) -> Figure:
+def draw_perturbations(gallery: Gallery, width: float = style.TWO) -> Figure:
     """What each network makes the attack paint: perturbations of the same images side by side."""
     names = list(gallery.pictures)
     columns = max(len(found) for found in gallery.pictures.values())
-    width, height = 1.35 + columns * CELL, 0.25 + (len(names) + 1) * CELL + 0.3
+    cell = min(CELL, (width - LABELS) / columns)
+    width, height = LABELS + columns * cell, 0.25 + (len(names) + 1) * cell
     figure = Figure(figsize=(width, height))
     first = gallery.pictures[names[0]]
     rows: list[tuple[str, Sequence[Pixels]]] = [("image", [p.clean for p in first])]
@@ -55,16 +59,15 @@ def draw_perturbations(gallery: Gallery) -> Figure:
         (_title(name), [p.adversary - p.clean for p in gallery.pictures[name]]) for name in names
     ]
     for row, (title, images) in enumerate(rows):
-        base = height - 0.2 - (row + 1) * CELL
-        figure.text(1.25 / width, (base + CELL / 2) / height, title.replace(" ", "\n", 1),
-                    ha="right", va="center", fontsize=7.5)  # fmt: skip
+        base = height - 0.2 - (row + 1) * cell
+        figure.text((LABELS - 0.08) / width, (base + cell / 2) / height,
+                    title.replace(" ", "\n", 1), ha="right", va="center", fontsize=7.5)  # fmt: skip
         for column, image in enumerate(images):
             axis = figure.add_axes((
-                (1.35 + column * CELL) / width, base / height, (CELL - 0.06) / width,
-                (CELL - 0.06) / height,
+                (LABELS + column * cell) / width, base / height, (cell - 0.06) / width,
+                (cell - 0.06) / height,
             ))  # fmt: skip
             _show(axis, image, None if row == 0 else gallery.epsilon)
-    _write(figure, gallery, 0.1)
     return figure
 
 
@@ -99,10 +102,3 @@ def _judgement(axis: Axes, found: int, probability: float, label: int) -> None:
     axis.text(0.5, -0.04, f"{found}: {100 * probability:.1f} %", transform=axis.transAxes,
               ha="center", va="top", fontsize=6.6, color=RIGHT if found == label else WRONG,
               weight="normal" if found == label else "bold")  # fmt: skip
-
-
-def _write(figure: Figure, gallery: Gallery, left: float) -> None:
-    """The caption, on one line."""
-    width, height = figure.get_size_inches()
-    for line in captions.lines(gallery.caption, 100.0):
-        figure.text(left / width, 0.08 / height, line, fontsize=captions.SIZE, color="#333333")

@@ -41,6 +41,7 @@ PLOT = Plot(
     read=read,
     describe=lambda both: text.describe(*both),
     drawings=lambda both: figure.drawings(*both),
+    captions=lambda both: figure.captions(*both),
     options=(ENVIRONMENT, ALL_POINTS),
     details=True,
     makes={"openmp": "make openmp"},

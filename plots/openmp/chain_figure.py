@@ -7,13 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from plots.openmp.table import BETWEEN, NAMES, Chain, OpenMP, Way
-from plots.shared import captions, provenance
+from plots.shared import layout, provenance, style
 from plots.shared.style import Look
 
-WIDTH = 7.2  # inches
-PANEL = 1.15
-GAP = 0.55
-TOP = 0.7
+PANEL = 1.6  # inches
 
 LOOKS = {
     "sequential": Look("#000000", "s", (0, ())),
@@ -31,34 +28,20 @@ FACTORS = {
 }
 
 
-def draw(found: OpenMP) -> Figure:
+def draw(found: OpenMP, width: float = style.TWO) -> Figure:
     """A row of two panels for each chain."""
-    rows, lines = len(found.chains), captions.lines(_caption(found), WIDTH)
-    below = captions.LINE * len(lines) + 0.5
-    height = TOP + rows * (PANEL + GAP) - GAP + below
-    figure = Figure(figsize=(WIDTH, height))
-    for index, chain in enumerate(found.chains):
-        base = (height - TOP - (index + 1) * PANEL - index * GAP) / height
-        size = PANEL / height
-        _speedups(figure.add_axes((0.075, base, 0.38, size)), chain)
-        _factors(figure.add_axes((0.62, base, 0.36, size)), chain)
-    axes = figure.axes
-    axes[-2].set_xlabel("threads")
-    axes[-1].set_xlabel("core-seconds over those of left to right, 1 thread")
+    figure, axes = layout.panels(width, len(found.chains), 2, PANEL)
+    for chain, (left, right) in zip(found.chains, axes, strict=True):
+        _speedups(left, chain)
+        _factors(right, chain)
+    axes[-1, 0].set_xlabel("threads")
+    axes[-1, 1].set_xlabel("core-seconds over those of left to right, 1 thread")
     handles = {
         label: handle
-        for axis in axes[::2]
+        for axis in (*axes[:, 0], axes[0, 1])
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(0.06, 1.0),
-        ncols=3, frameon=False, columnspacing=1.2, handlelength=2.6,
-    )  # fmt: skip
-    factors = axes[1].get_legend_handles_labels()
-    figure.legend(*factors, loc="upper left", bbox_to_anchor=(0.6, 1.0), ncols=2, frameon=False,
-                  columnspacing=1.2)  # fmt: skip
-    captions.write(figure, lines)
-    return figure
+    return layout.finish(figure, [*handles.values()])
 
 
 def _speedups(axis: Axes, chain: Chain) -> None:
@@ -140,7 +123,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
-def _caption(found: OpenMP) -> str:
+def caption(found: OpenMP) -> str:
+    """What was measured, and what the marks mean."""
     rows = found.selection.rows
     machine = provenance.machine(provenance.load(found.selection.path), found.selection.environment)
     launches = len({row["launch"] for chain in found.chains for row in chain.rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from plots.openmp import chain_figure, random_figure, use_figure
@@ -15,10 +16,21 @@ def drawings(found: OpenMP, study: Study | None) -> dict[str, Draw]:
     drawn: dict[str, Draw] = {}
     if found.chains:
         drawn["_chains"] = partial(chain_figure.draw, found)
-    if any(chain.draws > 1 and chain.threads > 1 for chain in found.chains):
+    if random_figure.kinds(found):
         drawn["_random"] = partial(random_figure.draw, found)
     if found.of("gradient"):
         drawn["_gradient"] = partial(use_figure.draw_gradients, found)
     if found.of("attack"):
         drawn["_attack"] = partial(use_figure.draw_attacks, found, study)
     return drawn
+
+
+def captions(found: OpenMP, study: Study | None) -> dict[str, str]:
+    """Of those drawings."""
+    told: dict[str, Callable[[], str]] = {
+        "_chains": partial(chain_figure.caption, found),
+        "_random": partial(random_figure.caption, found),
+        "_gradient": partial(use_figure.caption_of_gradients, found),
+        "_attack": partial(use_figure.caption_of_attacks, found, study),
+    }
+    return {suffix: told[suffix]() for suffix in drawings(found, study)}

@@ -8,31 +8,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.openmp import random as openmp_random
-from plots.openmp.chain_figure import LOOKS, WIDTH, plain_logarithm
+from plots.openmp.chain_figure import LOOKS, plain_logarithm
 from plots.openmp.table import BETWEEN, NAMES, Chain, OpenMP, grouped, way_of
-from plots.shared import captions
+from plots.shared import layout, style
 
 
-def draw(found: OpenMP) -> Figure:
+def kinds(found: OpenMP) -> list[Chain]:
+    """The random chains that are drawn."""
+    return [chain for chain in found.chains if chain.draws > 1 and chain.threads > 1]
+
+
+def draw(found: OpenMP, width: float = style.TWO) -> Figure:
     """Two panels for each kind of random chains."""
-    kinds = [chain for chain in found.chains if chain.draws > 1 and chain.threads > 1]
-    told = " ".join(f"{c.name}: {openmp_random.describe(openmp_random.draws(c))}." for c in kinds)
-    caption = (
+    figure, axes = layout.panels(width, len(kinds(found)), 2, 2.8)
+    for chain, (left, right) in zip(kinds(found), axes, strict=True):
+        _against(left, chain)
+        _gains(right, chain)
+    return layout.finish(figure)
+
+
+def caption(found: OpenMP) -> str:
+    """What the draws tell, and what the marks mean."""
+    told = " ".join(f"{c.name}: {openmp_random.describe(openmp_random.draws(c))}."
+                    for c in kinds(found))  # fmt: skip
+    return (
         f"{told} Left: every draw, the task queue's time and FLOPs over the blocks' in the same "
         "round, bars: 95 % intervals over launches; on the diagonal the work explains the time, "
         "below 1 the queue wins. Right: time of left to right on one thread over the way's, a mark "
         "for each draw (median over launches), the line their median."
     )
-    lines = captions.lines(caption, WIDTH)
-    below, panel, gap = captions.LINE * len(lines) + 0.55, 2.3, 0.7
-    height = 0.3 + len(kinds) * (panel + gap) - gap + below
-    figure = Figure(figsize=(WIDTH, height))
-    for index, chain in enumerate(kinds):
-        base = (height - 0.3 - (index + 1) * panel - index * gap) / height
-        _against(figure.add_axes((0.085, base, 0.37, panel / height)), chain)
-        _gains(figure.add_axes((0.65, base, 0.33, panel / height)), chain)
-    captions.write(figure, lines)
-    return figure
 
 
 def _against(axis: Axes, chain: Chain) -> None:

@@ -10,39 +10,35 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from plots.openmp import attack as openmp_attack
 from plots.openmp.attack import Layout, Study
-from plots.openmp.chain_figure import WIDTH, plain_logarithm
+from plots.openmp.chain_figure import plain_logarithm
 from plots.openmp.gradient import Gradient, gradients
 from plots.openmp.table import NAMES, OpenMP
-from plots.shared import captions, provenance
+from plots.shared import layout, provenance, style
 
 #: Marks by number of threads, in order.
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _BACKENDS = {"torch": "PyTorch", "fused": "fused engine"}
 
 
-def draw_gradients(found: OpenMP) -> Figure:
-    """A panel for each batch size."""
-    sizes = gradients(found.of("gradient"))
-    caption = (
+def caption_of_gradients(found: OpenMP) -> str:
+    """What was timed, and what the marks mean."""
+    return (
         f"{_machine(found)} Input gradient of the study's network and loss, forward pass included. "
         "Full: time of use; hollow: time to build the matrices, once for given weights (masked "
         "Jacobians: once for every image and step, and their use begins behind the forward pass). "
         "Bars: 95 % intervals over launches."
     )
-    lines = captions.lines(caption, WIDTH)
-    below, panel = captions.LINE * len(lines) + 0.55, 1.9
-    height = 0.55 + panel + below
-    figure = Figure(figsize=(WIDTH, height))
-    width = 0.83 / len(sizes)
-    for index, (size, ways) in enumerate(sizes.items()):
-        place = (0.15 + index * width, below / height, width - 0.02, panel / height)
-        axis = figure.add_axes(place)
-        _gradients(axis, ways, labelled=index == 0)
+
+
+def draw_gradients(found: OpenMP, width: float = style.TWO) -> Figure:
+    """A panel for each batch size."""
+    sizes = gradients(found.of("gradient"))
+    figure, (axes,) = layout.panels(width, 1, len(sizes), 2.4)
+    for axis, (size, ways) in zip(axes, sizes.items(), strict=True):
+        _gradients(axis, ways, labelled=axis.get_subplotspec().is_first_col())
         axis.set_title(f"batch size {size}", loc="left", pad=4)
     handles = dict(zip(*reversed(figure.axes[0].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="upper right", ncols=5, frameon=False)
-    captions.write(figure, lines)
-    return figure
+    return layout.finish(figure, [*handles.values()])
 
 
 def _gradients(axis: Axes, ways: Sequence[Gradient], labelled: bool) -> None:
@@ -79,9 +75,8 @@ _GRADIENTS = {
 }  # fmt: skip
 
 
-def draw_attacks(found: OpenMP, study: Study | None) -> Figure:
-    """A panel for each backend: speed-up over cores."""
-    backends = openmp_attack.layouts(found.of("attack"))
+def caption_of_attacks(found: OpenMP, study: Study | None) -> str:
+    """What was timed, and what the marks mean."""
     first = found.of("attack")[0]
     size, steps = int(first["batch_size"]), int(first["adversary_steps"])
     told = (
@@ -90,29 +85,29 @@ def draw_attacks(found: OpenMP, study: Study | None) -> Figure:
         if study
         else ""
     )
-    caption = (
+    return (
         f"{_machine(found)} The study's attack, {steps} steps; every process attacks a minibatch "
         f"of {size} images of its own with so many intra-op threads. Speed-up: image-steps a "
         "second over those of one process with one thread. Bars: 95 % bootstrap over "
         f"launches.{told}"
     )
-    lines = captions.lines(caption, WIDTH)
-    below, panel = captions.LINE * len(lines) + 0.55, 2.4
-    height = 0.3 + panel + below
-    figure = Figure(figsize=(WIDTH, height))
-    for index, name in enumerate(sorted(backends, key=lambda name: list(_BACKENDS).index(name))):
-        place = (0.075 + 0.5 * index, below / height, 0.4, panel / height)
-        axis = figure.add_axes(place)
+
+
+def draw_attacks(found: OpenMP, study: Study | None, width: float = style.TWO) -> Figure:
+    """A panel for each backend: speed-up over cores."""
+    backends = openmp_attack.layouts(found.of("attack"))
+    figure, (axes,) = layout.panels(width, 1, len(backends), 2.9)
+    ordered = sorted(backends, key=lambda name: list(_BACKENDS).index(name))
+    for axis, name in zip(axes, ordered, strict=True):
         _attacks(axis, backends[name], study)
-        rates = [layout.rate.median for layout in backends[name] if layout.cores == 1]
+        rates = [one.rate.median for one in backends[name] if one.cores == 1]
         base = f", 1 core: {rates[0]:,.0f} image-steps/s" if rates else ""
         axis.set_title(f"{_BACKENDS[name]}{base}", loc="left", pad=4)
-    captions.write(figure, lines)
-    return figure
+    return layout.finish(figure)
 
 
 def _attacks(axis: Axes, layouts: Sequence[Layout], study: Study | None) -> None:
-    most = max([*(layout.cores for layout in layouts), study.cores if study else 1])
+    most = max([*(one.cores for one in layouts), study.cores if study else 1])
     axis.plot([1, most], [1, most], color="#999999", lw=0.7)
     groups = {
         "threads of one process": [x for x in layouts if x.processes == 1],
@@ -126,12 +121,12 @@ def _attacks(axis: Axes, layouts: Sequence[Layout], study: Study | None) -> None
         known = [(x, x.speedup) for x in own if x.speedup is not None]
         if not known:
             continue
-        xs = [layout.cores * 1.025 ** (number - 1) for layout, _ in known]
+        xs = [one.cores * 1.025 ** (number - 1) for one, _ in known]
         axis.plot(xs, [y for _, y in known], color=colour, marker=mark, ms=size, lw=0.9,
                   ls="" if name == "both" else "-", label=name)  # fmt: skip
-        for x, (layout, _) in zip(xs, known, strict=True):
-            if layout.low is not None and layout.high is not None:
-                axis.vlines(x, layout.low, layout.high, color=colour, lw=0.9)
+        for x, (one, _) in zip(xs, known, strict=True):
+            if one.low is not None and one.high is not None:
+                axis.vlines(x, one.low, one.high, color=colour, lw=0.9)
     if study:
         for mark, value in (("*", study.threads), ("o", study.processes)):
             axis.plot(study.cores, value, marker=mark, ms=7 if mark == "*" else 4.5, ls="",

@@ -15,7 +15,7 @@ from harness.errors import InputError, UserError
 from harness.tables.table import details_path, read_cells
 from plots import registry
 from plots.report.charts import specification
-from plots.shared import captions, files, noise, provenance
+from plots.shared import files, noise, provenance
 from plots.shared.plot import Grid, Plot
 
 #: How rows that count came to be, where a table does not say.
@@ -132,12 +132,10 @@ def read(path: Path) -> Entry | Other:
 
 
 def _entry(path: Path, plot: Plot, study: Any, facts: Facts) -> Entry:
-    figures = []
+    figures, told = [], plot.captions(study)
     for suffix, draw in plot.drawings(study).items():
-        with captions.apart() as told:
-            svg = files.as_svg(draw)
         name = f"{path.stem}{suffix}"
-        figures.append(Figure(name, inline(svg, name), " ".join(told)))
+        figures.append(Figure(name, inline(files.as_svg(draw), name), told.get(suffix, "")))
     grids = tuple(plot.grids(study))
     chart = plot.chart(study)
     return Entry(

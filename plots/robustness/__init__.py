@@ -33,6 +33,7 @@ PLOT = Plot(
     read=read,
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
+    captions=lambda study: {"": figure.caption(study)},
     extras=(Extra("verdicts", text.verdicts_table, beside=True),),
     options=(WHERE, ENVIRONMENT, ALL_POINTS),
     makes={"robustness": "make robustness"},

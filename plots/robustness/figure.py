@@ -13,10 +13,9 @@ from matplotlib.ticker import NullLocator
 
 from plots.robustness.equivalence import FEWEST
 from plots.robustness.table import Arm, Robustness
-from plots.shared import captions, provenance, style
+from plots.shared import layout, provenance, style
 from plots.shared.facets import in_words
 
-WIDTH = 7.2  # inches
 #: How the name of a refreshed arm ends.
 REFRESHED = ", refreshed"
 #: Colour and marker of the arms, in the order of `Robustness.arms`. A refreshed arm has those of
@@ -27,24 +26,25 @@ LOOKS = (
 )  # fmt: skip
 
 
-def draw(study: Robustness) -> Figure:
+def draw(study: Robustness, width: float = style.TWO) -> Figure:
     """Accuracies and differences by arm above; effect of age and the way there below."""
-    lines = captions.lines(_caption(study), WIDTH)
-    rows, caption, below = 0.24 * len(study.arms) + 0.2, captions.LINE * len(lines) + 0.1, 2.1
-    height = 0.35 + rows + 0.8 + below + 0.45 + caption
-    figure = Figure(figsize=(WIDTH, height))
-    top = 1 - (0.35 + rows) / height
-    longest = max(len(_label(arm)) for arm in study.arms)
-    left = max(0.24, 0.0066 * longest + 0.03)  # as wide as the names
-    half = (0.98 - left - 0.04) / 2
-    _draw_accuracies(study, figure.add_axes((left, top, half, rows / height)))
-    _draw_differences(study, figure.add_axes((0.98 - half, top, half, rows / height)))
-    base = (caption + 0.45) / height
-    _draw_age(study, figure.add_axes((0.085, base, 0.25, below / height)), "difference")
-    _draw_age(study, figure.add_axes((0.42, base, 0.22, below / height)), "strength")
-    _draw_time(study, figure.add_axes((0.725, base, 0.255, below / height)))
-    captions.write(figure, lines)
-    return figure
+    top, below = 0.24 * len(study.arms) + 0.8, 2.6
+    narrow = layout.is_narrow(width)
+    heights = [top, top, below, below, below] if narrow else [top, below]
+    figure = layout.figure(width, sum(heights))
+    grid = figure.add_gridspec(len(heights), 1 if narrow else 6, height_ratios=heights)
+    places = [(0, 3), (0, 3), (1, 2), (1, 2), (1, 2)]
+    lefts = [0, 3, 0, 2, 4]
+    axes = [
+        figure.add_subplot(grid[i, 0] if narrow else grid[row, left : left + wide])
+        for i, ((row, wide), left) in enumerate(zip(places, lefts, strict=True))
+    ]
+    _draw_accuracies(study, axes[0])
+    _draw_differences(study, axes[1], labels=narrow)
+    _draw_age(study, axes[2], "difference")
+    _draw_age(study, axes[3], "strength")
+    _draw_time(study, axes[4])
+    return layout.finish(figure)
 
 
 def looks(arms: Sequence[Arm]) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def _draw_accuracies(study: Robustness, axis: Axes) -> None:
     axis.set_title(f"{_endpoint(study)}, one mark a seed", loc="left", pad=4)
 
 
-def _draw_differences(study: Robustness, axis: Axes) -> None:
+def _draw_differences(study: Robustness, axis: Axes, labels: bool) -> None:
     axis.axvline(0, color="#444444", lw=0.8)
     axis.axvline(-100 * study.margin, color="#D55E00", lw=0.9, ls=(0, (3, 2)))
     linear = 4 * 100 * study.margin
@@ -108,7 +108,7 @@ def _draw_differences(study: Robustness, axis: Axes) -> None:
     axis.set_xticks(sorted({0.0, *ticks, *(-t for t in ticks)}))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
-    _rows(study, axis, labels=False)
+    _rows(study, axis, labels)
     axis.set_xlabel("paired difference [points]", labelpad=1)
     axis.set_title("95 % intervals; dashed: margin", loc="left", pad=4)
 
@@ -167,7 +167,8 @@ def _endpoint(study: Robustness) -> str:
     return names.get(study.endpoint, study.endpoint.replace("_", " "))
 
 
-def _caption(study: Robustness) -> str:
+def caption(study: Robustness) -> str:
+    """The problem, the test, and what the marks mean."""
     rows = study.selection.rows
     machine = provenance.machine(provenance.load(study.selection.path), study.selection.environment)
     names = ("dataset", "network", "recipe", "epsilon", "adversary_steps", "step_size",

@@ -20,23 +20,21 @@ from plots.shared.plot import EXISTING, Plot
 class Read(NamedTuple):
     """A study, which variants of kernels are drawn, the original study's intensities.
 
-    ``markdown`` asks for tables instead of a figure, ``width`` for one or two columns; ``path`` is
-    the kernel whose way over batch sizes is drawn.
+    ``markdown`` asks for tables instead of a figure; ``path`` is the kernel whose way over batch
+    sizes is drawn.
     """
 
     study: table.Study
     variants: tuple[str, ...]
     claims: Mapping[str, float]
     markdown: bool
-    width: str
     path: str | None
 
 
 def read(
     path: Path, *, ceilings: Path | None = None, machines: Path | None = None,
     variant: tuple[str, ...] = (), threads: int = 1, input_size: int | None = None,
-    table: bool = False, predictions: Path | None = None, width: str = "two",
-    path_of: str | None = None,
+    table: bool = False, predictions: Path | None = None, path_of: str | None = None,
 ) -> Read:  # fmt: skip
     """Place the kernels under the roofs."""
     known = roofs.load(path, ceilings, machines)
@@ -44,7 +42,7 @@ def read(
                     predictions=predicted.load(path, predictions))  # fmt: skip
     if path_of is not None and path_of not in study.kernels:
         raise UserError(f"{path}: no kernel '{path_of}'; it has {', '.join(study.kernels)}")
-    return Read(study, variant, claims.load(path), table, width, path_of)
+    return Read(study, variant, claims.load(path), table, path_of)
 
 
 analyse = table.analyse
@@ -60,9 +58,7 @@ def drawings(own: Read) -> dict[str, Draw]:
     """One figure, unless tables were asked for."""
     if own.markdown:
         return {}
-    return {
-        "": partial(figure.draw, own.study, own.variants, own.claims, own.width, own.path)
-    }  # fmt: skip
+    return {"": partial(figure.draw, own.study, own.variants, own.claims, own.path)}
 
 
 PLOT = Plot(
@@ -84,6 +80,7 @@ PLOT = Plot(
     read=read,
     describe=describe,
     drawings=drawings,
+    captions=lambda own: {"": figure.caption(own.study, own.variants, own.claims)},
     options=(
         click.Option(
             ["--ceilings"], type=EXISTING,
@@ -99,10 +96,6 @@ PLOT = Plot(
             ["--predictions"], type=EXISTING,
             help="Predicted times, of `python -m kernels predict` [default: prediction.csv next to "
             "CSV].",
-        ),
-        click.Option(
-            ["--width"], type=click.Choice(list(figure.WIDTHS)), default="two", show_default=True,
-            help="Columns of a page that the figure fills.",
         ),
         click.Option(
             ["--path", "path_of"], metavar="KERNEL",

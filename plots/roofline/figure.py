@@ -13,24 +13,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from plots.roofline import columns
 from plots.roofline import panel as roofline_panel
 from plots.roofline.groups import GROUPS, backward, group, short
 from plots.roofline.panel import MARKS
-from plots.roofline.table import Entry, Panel, Study
-from plots.shared import captions, files, style
+from plots.roofline.table import Entry, Study
+from plots.shared import files, layout, style
 
-#: Inches: one or two columns of a journal's page.
-WIDTHS = {"one": 3.5, "two": 7.2}
-PANEL = {"one": 2.4, "two": 3.0}  # inches: height of a panel
-_ROW, _LEGEND = 0.118, 0.135  # inches: a line of the table, and of the legend
-_TABLE_SIZE = 5.8  # points
+#: Inches: height of a panel in a figure of one column, and of two.
+NARROW, WIDE = 2.4, 3.0
+_LEGEND = 0.135  # inches: a line of the legend
 #: Whose path over batch sizes is drawn, the first that a table has.
 PATHS = ("attack_step", "network_forward", "conv2_forward")
 
 
 def draw(
-    study: Study, variants: Sequence[str], claims: Mapping[str, float], width: str = "two",
-    path: str | None = None,
+    study: Study, variants: Sequence[str], claims: Mapping[str, float], path: str | None = None,
+    width: float = style.TWO,
 ) -> Figure:  # fmt: skip
     """Panels beside each other on two columns, else below each other; the table below them.
 
@@ -39,32 +38,29 @@ def draw(
         variants: see `Study.chosen`.
         claims: the original study's intensities, drawn where nothing was measured, or in the last
             panel.
-        width: a key of `WIDTHS`.
         path: the kernel whose path over batch sizes is drawn; one of `PATHS` if None.
+        width: in inches.
     """
     entries = study.entries(variants)
     numbers = {entry: number for number, entry in enumerate(entries, 1)}
-    inches, tall, count = WIDTHS[width], PANEL[width], len(study.panels)
-    across = min(2, count) if width == "two" else 1
+    narrow, count = layout.is_narrow(width), len(study.panels)
+    tall, across = (NARROW, 1) if narrow else (WIDE, min(2, count))
     down = -(-count // across)
-    rows = _rows(study, entries)
-    blocks = 2 if width == "two" and len(rows) > 8 else 1
-    lines = captions.lines(_caption(study, entries, claims), inches)
+    blocks = 1 if narrow or len(entries) <= 8 else 2
     handles = _handles(study, entries)
-    legend_columns = 5 if width == "two" else 2
-    caption = captions.LINE * len(lines) + 0.1
-    table = _ROW * (-(-len(rows) // blocks) + 1.5)
+    legend_columns = 2 if narrow else 5
+    table = columns.height(len(entries), blocks)
     legend = _LEGEND * -(-len(handles) // legend_columns) + 0.1
-    height = tall * down + legend + table + caption
-    figure = Figure(figsize=(inches, height), dpi=files.DOTS_PER_INCH)
+    height = tall * down + legend + table
+    figure = Figure(figsize=(width, height), dpi=files.DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     chosen = _path(study, entries, path)
     for number, panel in enumerate(study.panels):
         column, row = number % across, number // across
-        left = (0.42 + inches * column / across) / inches
+        left = (0.42 + width * column / across) / width
         bottom = height - tall * (row + 1) + 0.38
         axis = figure.add_axes(
-            (left, bottom / height, 1 / across - 0.56 / inches, (tall - 0.62) / height)
+            (left, bottom / height, 1 / across - 0.56 / width, (tall - 0.62) / height)
         )
         roofline_panel.draw(
             figure,
@@ -77,11 +73,10 @@ def draw(
         )
     figure.legend(
         handles=handles, loc="lower center", ncols=legend_columns, frameon=False,
-        bbox_to_anchor=(0.5, (caption + table) / height), handlelength=1.2, columnspacing=1.0,
+        bbox_to_anchor=(0.5, table / height), handlelength=1.2, columnspacing=1.0,
         borderaxespad=0.2, fontsize=6.2, handletextpad=0.3, labelspacing=0.25,
     )  # fmt: skip
-    _write_table(figure, _header(study), rows, (caption + table) / height, blocks)
-    captions.write(figure, lines)
+    columns.write(figure, study, entries, blocks)
     return figure
 
 
@@ -96,66 +91,6 @@ def _path(study: Study, entries: Sequence[Entry], named: str | None) -> Entry | 
         ),
         None,
     )
-
-
-def _header(study: Study) -> list[str]:
-    cells = ["", "kernel"]
-    for letter, _ in zip(ascii_lowercase, study.panels, strict=False):
-        cells += [f"{letter}: GFLOP/s" if letter == "a" else letter, "of bound"]
-    return cells
-
-
-def _rows(study: Study, entries: Sequence[Entry]) -> list[list[str]]:
-    """Number, kernel, and of each machine what was reached, and of which bound."""
-    rows = []
-    for number, entry in enumerate(entries, 1):
-        row = [str(number), f"{short(entry[0])}, {_way(entry[1])}"]
-        for panel in study.panels:
-            row += _cells(panel, entry)
-        rows.append(row)
-    return rows
-
-
-def _cells(panel: Panel, entry: Entry) -> list[str]:
-    points = panel.of(*entry)
-    if not points:
-        return ["", ""]
-    placed = panel.shown(points)
-    limit = "peak" if placed.limit == "FMA" else placed.limit
-    reached = placed.gflops if placed.measured else panel.prediction(placed.point)
-    if reached is None:
-        return ["", f"{placed.bound:,.0f}, {limit}"]
-    return [f"{reached:,.0f}", f"{100 * reached / placed.bound:.0f} %, {limit}"]
-
-
-def _way(variant: str) -> str:
-    return {"fused": "engine", "torch_nchw": "PyTorch"}.get(
-        variant, variant.removeprefix("torch_").replace("_", " ")
-    )
-
-
-def _write_table(
-    figure: Figure, header: Sequence[str], rows: Sequence[Sequence[str]], top: float, blocks: int
-) -> None:
-    """Columns of text, in blocks beside each other; numbers are flush right."""
-    height = figure.get_figheight()
-    each, wide = -(-len(rows) // blocks), 0.96 / blocks
-    columns = len(header) - 2
-    for block in range(blocks):
-        left = 0.02 + block * (wide + 0.02)
-        # The kernel's name takes two parts, every other column its own.
-        stops = [left + 0.035 * wide, left + 0.05 * wide]
-        stops += [
-            left + wide * (0.36 + 0.62 * (n + 1 + 0.2 * (n % 2 - 1)) / max(1, columns))
-            for n in range(columns)
-        ]
-        for line, row in enumerate([header, *rows[block * each : (block + 1) * each]]):
-            y = top - (_ROW * (line + 0.9)) / height
-            for number, (x, cell) in enumerate(zip(stops, row, strict=True)):
-                figure.text(
-                    x, y, cell, fontsize=_TABLE_SIZE, ha="left" if number == 1 else "right",
-                    va="baseline", color="#333333" if line else style.GREY,
-                )  # fmt: skip
 
 
 def _handles(study: Study, entries: Sequence[Entry]) -> list[Line2D]:
@@ -179,7 +114,9 @@ def _handles(study: Study, entries: Sequence[Entry]) -> list[Line2D]:
     return handles
 
 
-def _caption(study: Study, entries: Sequence[Entry], claims: Mapping[str, float]) -> str:
+def caption(study: Study, variants: Sequence[str], claims: Mapping[str, float]) -> str:
+    """What is drawn, and how it came to be."""
+    entries = study.entries(variants)
     shown = [panel.shown(points) for panel in study.panels for entry in entries
              if (points := panel.of(*entry))]  # fmt: skip
     batches = sorted({placed.point.batch_size for placed in shown})

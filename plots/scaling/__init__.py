@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.tables.table import ROW_COLUMNS
-from plots.scaling import figure, rates, table, text
+from plots.scaling import caption, figure, rates, table, text
 from plots.shared.observations import select
 from plots.shared.plot import ALL_POINTS, ENVIRONMENT, FOLDER, WHERE, Extra, Plot
 
@@ -52,6 +52,7 @@ PLOT = Plot(
     read=read,
     describe=text.describe,
     drawings=lambda analysis: {"": partial(figure.draw, analysis)},
+    captions=lambda analysis: {"": caption.caption(analysis)},
     extras=(Extra("fits", text.fits_table),),
     options=(
         click.Option(

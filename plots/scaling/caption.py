@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.tables.statistics import CONFIDENCE
+from plots.scaling import at_one_p
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.laws import AMDAHL, GUSTAFSON
 from plots.scaling.table import Analysis, Panel
@@ -11,16 +12,13 @@ from plots.shared import noise, provenance, style
 from plots.shared.facets import DEFINITIONS, constants, in_words
 
 PREFERRED = {"amdahl+communication": "Amdahl + communication", "power": "a power of p"}
-NOTE_LINES = 6
 NOTE_CHARACTERS = 52
 CLEARLY_WORSE = 2.0  # in AICc (Burnham and Anderson 2002, section 2.6)
-TOO_FEW = "too few p for a fit "
 
 
 def fit_words(panel: Panel) -> str:
-    """The fitted parameters, or why there are none, for a corner of the panel."""
+    """The fitted parameters, for a corner of the panel."""
     lines: list[str] = []
-    refused: list[str] = []
     above = above_best(panel.fits)
     several = len({fit.source for fit in panel.fits}) > 1
     for fit in panel.fits:
@@ -34,10 +32,7 @@ def fit_words(panel: Panel) -> str:
             if above.get(fit, 0.0) > CLEARLY_WORSE:
                 best = min((f for f in above if f.data == fit.data), key=lambda f: above[f])
                 lines.append(f"   (AICc prefers {PREFERRED.get(best.model.name, best.model.name)})")
-        elif fit.refusal and fit.refusal.startswith("too few"):
-            refused += [f"{name}: too few p for a fit", f"   {fit.refusal.removeprefix(TOO_FEW)}"]
-    # Many of them would cover the points; the table that is printed has them all.
-    return "\n".join([*lines, *refused] if len(lines) + len(refused) <= NOTE_LINES else lines)
+    return "\n".join(lines)
 
 
 def title(panel: Panel, metric: str = "") -> str:
@@ -90,7 +85,8 @@ def caption(analysis: Analysis) -> str:
         ", ".join(in_words(name, value) for name, value in constants(
             selection, [panel.facet for panel in analysis.panels])),
         f"medians over launches, {launches} per point; {bars}",
-        "points at the same p stand side by side" if len(series) > 1 else "",
+        "points at the same p stand side by side"
+        if len(series) > 1 and not all(map(at_one_p.only, analysis.panels)) else "",
         "bounds count no communication and no waiting" if curves else "",
         noise.disturbed(selection.rows),
         *dict.fromkeys((*analysis.notes, *(n for panel in analysis.panels for n in panel.notes))),
@@ -100,14 +96,13 @@ def caption(analysis: Analysis) -> str:
 
 
 def _refusals(analysis: Analysis) -> list[str]:
-    """Reasons against a fit, where they are not written into the panel."""
-    reasons = {
-        f"{style.plain(fit.series)}: {fit.refusal}": None
-        for panel in analysis.panels
-        for fit in panel.fits
-        if fit.refusal and fit.refusal.startswith("no fit")
-    }
-    return list(reasons)
+    """Reasons against a fit, each with those that it holds for; where a law overlaps, none."""
+    reasons: dict[str, dict[str, None]] = {}
+    for panel in analysis.panels:
+        for fit in panel.fits:
+            if fit.refusal and not fit.refusal.startswith("not fitted"):
+                reasons.setdefault(fit.refusal, {})[style.plain(fit.series)] = None
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def shown_fits(panel: Panel) -> list[Fit]:

@@ -6,27 +6,23 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from plots.scaling import at_one_p
 from plots.scaling.apriori import amdahl_speedup
-from plots.scaling.caption import caption, fit_words, shown_fits, title
+from plots.scaling.caption import fit_words, shown_fits, title
 from plots.scaling.fits import Fit
 from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
-from plots.shared import captions, style
+from plots.shared import layout, style
 from plots.shared.bootstrap import Floats
 from plots.shared.observations import SEQUENTIAL
 from plots.shared.reference import CLAIMED_FRACTION
 
-WIDTH = 7.2  # inches: two columns of a journal page
-ROW_HEIGHT = 2.55
-TOP = 0.3
+ROW_HEIGHT = 2.45  # inches
 OCTAVES_APART = 0.045  # points of several strategies at one p stand side by side
-TITLE_ROOM = 400.0  # points of size times characters that fit over a panel
-TITLE_LEAST = 5.5  # points
 
 #: Over the marker of a point that says less than it seems to.
 LIMITED: Any = {"marker": "x", "color": "#444444", "ms": 7.5, "mew": 0.7}
@@ -38,55 +34,43 @@ BOUND = {
     False: "bound: shards as fast as the whole batch",
 }
 
-LEGEND: Any = {
-    "loc": "lower center", "frameon": False, "handlelength": 2.4, "columnspacing": 1.4,
-    "labelspacing": 0.35, "borderaxespad": 0.2,
-}  # fmt: skip
 
+def draw(analysis: Analysis, width: float = style.TWO) -> Figure:
+    """Lay out the panels, and a common legend below them.
 
-def draw(analysis: Analysis) -> Figure:
-    """Lay out the panels, a common legend below them and a caption at the bottom."""
+    A configuration that was measured on two numbers of processes only has, instead of efficiency
+    over processes, a row for each strategy on the larger number.
+    """
     looks = style.looks(_strategies(analysis))
-    handles = _legend(analysis, looks)
-    columns, legend_height = _legend_room(handles)
-    lines = captions.lines(caption(analysis), WIDTH)
-    caption_height = captions.LINE * len(lines) + 0.1
-    rows = len(analysis.panels)
-    bottom = caption_height + legend_height + 0.45
-    height = rows * ROW_HEIGHT + bottom
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(rows, 2, squeeze=False)
-    figure.subplots_adjust(
-        left=0.075, right=0.985, wspace=0.2, hspace=0.62 / (ROW_HEIGHT - 0.62) * 1.05,
-        bottom=bottom / height, top=1.0 - TOP / height,
-    )  # fmt: skip
+    heights = [
+        (at_one_p.height(panel) if at_one_p.only(panel) else ROW_HEIGHT, ROW_HEIGHT)
+        for panel in analysis.panels
+    ]
+    figure, axes = layout.panels(width, len(heights), 2, heights)
     for panel, (left, right) in zip(analysis.panels, axes, strict=True):
-        _draw_panel(analysis, panel, left, right, looks)
-        last = panel is analysis.panels[-1]
-        for axis in (left, right):
-            axis.set_xlabel(_axis_label(analysis) if last else "")
-    figure.legend(
-        handles=handles, ncols=columns, bbox_to_anchor=(0.5, caption_height / height), **LEGEND
-    )
-    captions.write(figure, lines)
-    return figure
+        if at_one_p.only(panel):
+            at_one_p.draw(panel, left, looks, analysis.kind)
+            _draw_panel(analysis, panel, right, None, looks)
+        else:
+            _draw_panel(analysis, panel, left, right, looks)
+            right.set_xlabel(_axis_label(analysis) if _last(right) else "")
+            left.set_xlabel(_axis_label(analysis) if _last(left) else "")
+    return layout.finish(figure, _legend(analysis, looks), columns=3)
 
 
-def _legend_room(handles: list[Line2D]) -> tuple[int, float]:
-    """How many columns fit the width, and the height that the legend then takes, in inches."""
-    for columns in (3, 2, 1):
-        figure = Figure(figsize=(WIDTH, 4.0))
-        FigureCanvasAgg(figure)  # measures text
-        legend = figure.legend(handles=handles, ncols=columns, **LEGEND)
-        box = legend.get_window_extent()
-        if box.width / figure.dpi < WIDTH - 0.1:
-            break
-    return columns, box.height / figure.dpi
+def _last(axis: Axes) -> bool:
+    place = axis.get_subplotspec()
+    return place is None or place.is_last_row()
 
 
 def _draw_panel(
-    analysis: Analysis, panel: Panel, left: Axes, right: Axes, looks: dict[str, style.Look]
+    analysis: Analysis, panel: Panel, left: Axes, right: Axes | None, looks: dict[str, style.Look]
 ) -> None:
+    """Speed-up over processes on the left, efficiency on the right.
+
+    Where there is no right, marks are small and have no intervals, since their values stand
+    elsewhere.
+    """
     grid = np.geomspace(1.0, analysis.largest, 321)
     _both(left, right, grid, grid, color="#444444", lw=0.8, zorder=1)
     if analysis.kind == "strong" and analysis.is_training:
@@ -106,7 +90,7 @@ def _draw_panel(
         name = point.cell.series
         place = (
             slots.index(_series(point)) - (len(slots) - 1) / 2
-            if _series(point) in slots and point.cell is not point.baseline
+            if right and _series(point) in slots and point.cell is not point.baseline
             else 0.0
         )
         _draw_point(left, right, point, looks[name], 2 ** (OCTAVES_APART * 2 * place))
@@ -115,40 +99,47 @@ def _draw_panel(
     rates = [1.0 / cell.seconds.median for cell in panel.baselines]
     rate = rates[0] if len(rates) == 1 else None
     _axes(analysis, left, right, min(speedups), max(p.efficiency for p in panel.drawn), rate)
-    words = title(panel, analysis.metric)
-    size = min(style.SETTINGS["axes.titlesize"], TITLE_ROOM / len(words))
-    left.set_title(words, loc="left", pad=7, fontsize=max(TITLE_LEAST, size))
+    left.set_title(title(panel, analysis.metric), loc="left", pad=4)
     left.text(
         0.025, 0.985, fit_words(panel), transform=left.transAxes, fontsize=6.2, va="top",
         linespacing=1.3, zorder=6,
     )  # fmt: skip
 
 
-def _both(left: Axes, right: Axes, p: Floats, speedup: Floats, **line: Any) -> None:
+def _both(left: Axes, right: Axes | None, p: Floats, speedup: Floats, **line: Any) -> None:
     """The same line as speed-up and as efficiency."""
     left.plot(p, speedup, **line)
-    right.plot(p, speedup / p, **line)
+    if right:
+        right.plot(p, speedup / p, **line)
 
 
-def _draw_fit(left: Axes, right: Axes, fit: Fit, grid: Floats, colour: str) -> None:
+def _draw_fit(left: Axes, right: Axes | None, fit: Fit, grid: Floats, colour: str) -> None:
     _both(left, right, grid, fit.speedups(grid), color=colour, lw=1.0, zorder=2.5)
     band = fit.band(grid)
     if band:
         for axis, scale in ((left, np.ones_like(grid)), (right, grid)):
+            if axis is None:
+                continue
             axis.fill_between(
                 grid, band[0] / scale, band[1] / scale, color=colour, alpha=0.18, lw=0, zorder=1.2
             )
 
 
-def _draw_point(left: Axes, right: Axes, point: Point, look: style.Look, aside: float) -> None:
+def _draw_point(
+    left: Axes, right: Axes | None, point: Point, look: style.Look, aside: float
+) -> None:
     cores = point.cell.cores
     x = cores * aside
+    small: dict[str, Any] = {} if right else {"ms": 3.0}
     for axis, scale in ((left, 1.0), (right, float(cores))):
-        if point.low is not None and point.high is not None:
+        if axis is None:
+            continue
+        if right and point.low is not None and point.high is not None:
             ends = (point.low / scale, point.high / scale)
             axis.vlines(x, *ends, color=look.colour, lw=1.0, zorder=4)
             axis.plot([x, x], ends, ls="", marker="_", color=look.colour, ms=4, mew=1.0, zorder=4)
-        axis.plot(x, point.speedup / scale, ls="", zorder=5, **_marker(look, point.cell.source))
+        strokes = style.mark(look, point.cell.source) | small
+        axis.plot(x, point.speedup / scale, ls="", zorder=5, **strokes)
         if point.cell.limited:
             axis.plot(x, point.speedup / scale, ls="", zorder=6, **LIMITED)
 
@@ -158,21 +149,14 @@ def _series(point: Point) -> tuple[str, str]:
     return point.cell.series, point.cell.source.replace("oversubscribed", "measured")
 
 
-def _marker(look: style.Look, source: str) -> dict[str, Any]:
-    return {
-        "marker": look.marker, "color": look.colour, "markeredgecolor": look.colour, "mew": 1.0,
-        "ms": 4.4, "fillstyle": style.FILLS.get(source, "full"), "markerfacecoloralt": "white",
-    }  # fmt: skip
-
-
 def _axes(
-    analysis: Analysis, left: Axes, right: Axes, lowest: float, highest: float,
+    analysis: Analysis, left: Axes, right: Axes | None, lowest: float, highest: float,
     rate: float | None = None,
 ) -> None:  # fmt: skip
     ticks = [2**k for k in range(analysis.largest.bit_length())]
     floor = 0.85 * min(1.0, max(lowest, 1 / 16))
     below = [2.0**k for k in range(int(np.ceil(np.log2(floor))), 0)]
-    for axis in (left, right):
+    for axis in filter(None, (left, right)):
         axis.set_xscale("log", base=2)
         axis.set_xlim(0.9, analysis.largest * 1.14)
         axis.xaxis.set_major_locator(FixedLocator(ticks))
@@ -185,7 +169,6 @@ def _axes(
     left.yaxis.set_major_locator(FixedLocator([*below, *ticks]))
     left.yaxis.set_minor_locator(NullLocator())
     left.set_yticklabels([f"{tick:g}" for tick in (*below, *ticks)])
-    right.set_ylim(0.0, max(1.1, 1.08 * highest))
     left.set_ylabel(
         {
             "weak": "scaled speed-up  T₁(size p) / Tₚ",
@@ -195,6 +178,10 @@ def _axes(
     if analysis.metric and rate is not None:  # one R₁ for all: the ordinate is the rate itself
         left.set_yticklabels([f"{tick * rate:.3g}" for tick in (*below, *ticks)])
         left.set_ylabel(style.plain(analysis.metric))
+    if right is None:
+        left.set_xlabel(_axis_label(analysis))
+        return
+    right.set_ylim(0.0, max(1.1, 1.08 * highest))
     threaded = any(p.cell.threads > 1 for panel in analysis.panels for p in panel.points)
     right.set_ylabel("efficiency  S / cores" if threaded else "efficiency  S / p")
 
@@ -219,7 +206,7 @@ def _legend(analysis: Analysis, looks: dict[str, style.Look]) -> list[Line2D]:
         label = f"{style.plain(name)}" + (f" ({only})" if len(sources) == 1 else "")
         if name == SEQUENTIAL:
             label = "sequential (T₁)"
-        handles.append(Line2D([], [], ls="", label=label, **_marker(looks[name], only)))
+        handles.append(Line2D([], [], ls="", label=label, **style.mark(looks[name], only)))
     for curve in {curve.strategy: curve for panel in panels for curve in panel.curves}.values():
         name = curve.strategy
         label = f"{style.plain(name)}, {BOUND[curve.timed]}"
@@ -237,7 +224,7 @@ def _legend(analysis: Analysis, looks: dict[str, style.Look]) -> list[Line2D]:
     neutral = style.Look("#444444", "o", (0, (1, 1)))
     if len(sources) > 1:
         handles += [
-            Line2D([], [], ls="", label=style.SOURCE_MEANINGS[s], **_marker(neutral, s))
+            Line2D([], [], ls="", label=style.SOURCE_MEANINGS[s], **style.mark(neutral, s))
             for s in sources
         ]
     if any(point.cell.limited for point in drawn):

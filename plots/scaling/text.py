@@ -105,12 +105,12 @@ def fits_table(analysis: Analysis) -> str:
                 "correlation": fit.correlation,
             }
             for i, name in enumerate(fit.model.parameters or ("",)):
-                interval = fit.intervals[i] if fit.intervals else (None, None)
+                ends = fit.intervals[i] if fit.intervals else (None, None)
                 own = {
                     "parameter": name,
                     "estimate": fit.estimates[i] if fit.estimates else None,
-                    "low": interval[0],
-                    "high": interval[1],
+                    "low": ends[0],
+                    "high": ends[1],
                 }
                 rows.append({key: text_of(value) for key, value in {**shared, **own}.items()})
     return format_csv(FIT_COLUMNS, rows)
@@ -120,10 +120,8 @@ def parameters_in_words(fit: Fit) -> str:
     """Estimates with their intervals, such as 'f = 0.031 [0.029, 0.033]'."""
     words = []
     for i, (name, value) in enumerate(zip(fit.model.parameters, fit.estimates, strict=True)):
-        interval = (
-            f" [{fit.intervals[i][0]:.3g}, {fit.intervals[i][1]:.3g}]" if fit.intervals else ""
-        )
-        words.append(f"{name} = {value:.3g}{interval}")
+        ends = f" [{fit.intervals[i][0]:.3g}, {fit.intervals[i][1]:.3g}]" if fit.intervals else ""
+        words.append(f"{name} = {value:.3g}{ends}")
     if fit.correlation is not None and abs(fit.correlation) > CORRELATED:
         names = " and ".join(fit.model.parameters)
         words.append(f"{names} told only together (correlation {fit.correlation:.2f})")
@@ -133,12 +131,7 @@ def parameters_in_words(fit: Fit) -> str:
 def _point(point: Point, metric: str) -> tuple[str, ...]:
     cell, summary, e = point.cell, point.cell.seconds, point.karp_flatt
     is_baseline = cell is point.baseline
-    if is_baseline:
-        interval = "by definition"
-    elif point.low is None or point.high is None:
-        interval = TOO_SMALL
-    else:
-        interval = f"[{point.low:.3g}, {point.high:.3g}]"
+    told = "by definition" if is_baseline else interval(point).strip("()")
     return (
         cell.strategy
         if cell.size in (None, cell.processes)
@@ -155,7 +148,7 @@ def _point(point: Point, metric: str) -> tuple[str, ...]:
         ),
         quantity(point.factor * point.baseline.seconds.median, metric),
         f"{point.speedup:.3g}",
-        interval,
+        told,
         f"{point.efficiency:.3f}",
         "" if e is None else f"{e:.3f}",
     )
@@ -228,16 +221,22 @@ def headlines(analysis: Analysis) -> list[str]:
             name = panel_name(panel)
             told.append(
                 f"{best.cell.processes} processes, {best.cell.series.replace('_', ' ')}: "
-                f"{best.speedup:.3g} times as fast as one {_bounds(best)}"
+                f"{best.speedup:.3g} times as fast as one {interval(best)}"
                 f"{_robust(best)}; {source}{f'; {name}' if name else ''}"
             )
     return told
 
 
-def _bounds(point: Point) -> str:
+def interval(point: Point) -> str:
+    """Of a speed-up, in brackets."""
     if point.low is None or point.high is None:
         return f"({TOO_SMALL})"
-    return f"[{point.low:.3g}, {point.high:.3g}]"
+    return f"[{digits(point.low)}, {digits(point.high)}]"
+
+
+def digits(value: float) -> str:
+    """Three digits, zeros at the end too."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def _robust(point: Point) -> str:

@@ -1,49 +1,31 @@
-"""Captions: broken into lines, and written below a figure."""
+"""Captions: broken into lines, and written below a figure, which keeps its place."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 
 from plots.shared import style
 
 SIZE = 6.3  # points
 LINE = 0.125  # inches
-
-_apart: ContextVar[list[str] | None] = ContextVar("captions_apart", default=None)
-
-
-@contextmanager
-def apart() -> Iterator[list[str]]:
-    """Figures that are drawn inside have no caption: theirs are gathered in the list instead."""
-    gathered: list[str] = []
-    token = _apart.set(gathered)
-    try:
-        yield gathered
-    finally:
-        _apart.reset(token)
+SIDE = 0.15  # inches to the left and right of a caption
+ABOVE, BELOW = 0.06, 0.05  # inches
 
 
-def lines(words: str, width: float) -> list[str]:
-    """A caption's lines for a figure of so many inches; none where captions stand apart."""
-    gathered = _apart.get()
-    if gathered is None:
-        return wrapped(words, SIZE, width - 0.3)
-    gathered.append(words)
-    return []
-
-
-def write(figure: Figure, own: Sequence[str]) -> None:
-    """Write the lines at the bottom of a figure."""
+def write(figure: Figure, words: str) -> Bbox:
+    """Write a caption under a figure, and tell what to save: both, in the figure's inches."""
+    width, height = figure.get_size_inches()
+    lines = wrapped(words, SIZE, width - 2 * SIDE)
+    if not lines:
+        return Bbox([[0.0, 0.0], [width, height]])
     figure.text(
-        0.02, 0.05 / figure.get_figheight(), "\n".join(own), fontsize=SIZE, color="#333333",
-        va="bottom", linespacing=1.25,
+        SIDE / width, -ABOVE / height, "\n".join(lines), fontsize=SIZE, color="#333333", va="top",
+        linespacing=1.25, in_layout=False,
     )  # fmt: skip
+    return Bbox([[0.0, -(ABOVE + LINE * len(lines) + BELOW)], [width, height]])
 
 
 def wrapped(words: str, size: float, width: float) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from plots.shared import files
+from plots.shared import files, style
 from plots.shared.chart import Chart
 from plots.shared.files import Draw
 
@@ -54,6 +54,10 @@ def _no_drawings(_: Any) -> Mapping[str, Draw]:
     return {}
 
 
+def _no_captions(_: Any) -> Mapping[str, str]:
+    return {}
+
+
 def _no_chart(_: Any) -> Chart | None:
     return None
 
@@ -74,8 +78,9 @@ class Plot:
         read: the table at a path, with the command's options as keywords; raises
             `harness.errors.UserError` where it cannot be drawn.
         describe: what was read, in words and numbers.
-        drawings: the figures, by what their files' names add to the table's. Each writes its own
-            caption (`plots.shared.captions`): what it shows, measured how and on what.
+        drawings: the figures, by what their files' names add to the table's.
+        captions: of the figures, by the same names: what each shows, measured how and on what, and
+            what a reader must know. They stand below the figures, and in the report as text.
         extras: further tables.
         options: of the command, besides those that all have.
         details: whether only a table with details beside it (``<table>.details.csv``) is meant.
@@ -96,6 +101,7 @@ class Plot:
     read: Callable[..., Any]
     describe: Callable[[Any], str]
     drawings: Callable[[Any], Mapping[str, Draw]] = _no_drawings
+    captions: Callable[[Any], Mapping[str, str]] = _no_captions
     extras: tuple[Extra, ...] = ()
     options: tuple[click.Parameter, ...] = ()
     details: bool = False
@@ -114,13 +120,20 @@ class Plot:
         own = set(self.columns) <= set(header) and not set(self.without) & set(header)
         return own and (details or not self.details)
 
-    def save(self, study: Any, folder: Path, name: str, formats: Sequence[str] = ()) -> list[Path]:
+    def save(
+        self, study: Any, folder: Path, name: str, formats: Sequence[str] = (),
+        width: float = style.TWO,
+    ) -> list[Path]:  # fmt: skip
         """Write the figures of the table called ``name``; equal input gives equal bytes."""
+        told = self.captions(study)
         return [
             path
             for suffix, draw in self.drawings(study).items()
-            for path in files.save(draw, folder, f"{name}{suffix}", formats or self.formats)
-        ]
+            for path in files.save(
+                draw, folder, f"{name}{suffix}", formats or self.formats, width,
+                told.get(suffix, ""),
+            )
+        ]  # fmt: skip
 
 
 def pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:

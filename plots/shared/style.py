@@ -11,6 +11,10 @@ from typing import Any
 
 from plots.shared.observations import SEQUENTIAL
 
+#: Widths of figures in inches: one column of a journal's page, and two.
+ONE, TWO = 3.5, 7.2
+WIDTHS = {"one": ONE, "two": TWO}
+
 GREY = "#767676"
 BLACK = "#000000"
 
@@ -18,6 +22,7 @@ BLACK = "#000000"
 SETTINGS: Any = {
     "svg.hashsalt": "sparring",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8.0,
@@ -88,6 +93,14 @@ def looks(strategies: list[str]) -> dict[str, Look]:
     unknown = [name for name in strategies if name not in _KNOWN]
     chosen = {name: free[i % len(free)] for i, name in enumerate(unknown)}
     return {name: _KNOWN.get(name) or chosen[name] for name in strategies}
+
+
+def mark(look: Look, source: str) -> dict[str, Any]:
+    """Keywords of a marker, whose fill tells how its point came to be."""
+    return {
+        "marker": look.marker, "color": look.colour, "markeredgecolor": look.colour, "mew": 1.0,
+        "ms": 4.4, "fillstyle": FILLS.get(source, "full"), "markerfacecoloralt": "white",
+    }  # fmt: skip
 
 
 def plain(name: str) -> str:

@@ -24,6 +24,7 @@ PLOT = Plot(
     read=table.analyse,
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
+    captions=lambda study: {"": figure.caption(study)},
     options=(
         click.Option(
             ["--measured"], type=EXISTING,

@@ -9,23 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from plots.shared import style
+from plots.shared import layout, style
 from plots.simulation.table import DEFINITIONS, Epochs, Panel, Simulations
 
-WIDTH, ROW_HEIGHT, BELOW = 7.2, 2.6, 1.15  # inches
+ROW_HEIGHT = 2.5  # inches
 #: Drawn over what the emulation itself slows down.
 CROSS: dict[str, Any] = {
     "ls": "", "marker": "x", "color": "#444444", "ms": 7.0, "mew": 0.8, "zorder": 5,
 }  # fmt: skip
 
 
-def draw(study: Simulations) -> Figure:
+def draw(study: Simulations, width: float = style.TWO) -> Figure:
     """A row of panels per machine, the study's epoch below, one legend."""
     machines = list(dict.fromkeys(panel.machine for panel in study.panels))
     rows = len(machines) + (study.epochs is not None)
-    height = rows * ROW_HEIGHT + BELOW
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(rows, 2, squeeze=False)
+    figure, axes = layout.panels(width, rows, 2, ROW_HEIGHT)
     names = list(dict.fromkeys(name for panel in study.panels for name in panel.series))
     looks = style.looks(names)
     for row, machine in zip(axes, machines, strict=False):
@@ -38,10 +36,6 @@ def draw(study: Simulations) -> Figure:
     if study.epochs is not None:
         _draw_epochs(axes[-1][0], study.epochs)
         _draw_errors(axes[-1][1], study.epochs)
-    figure.subplots_adjust(
-        left=0.085, right=0.985, wspace=0.22, hspace=0.5, bottom=(BELOW + 0.1) / height,
-        top=1 - 0.28 / height,
-    )  # fmt: skip
     sources = [m.source for p in study.panels for marks in p.series.values() for m in marks]
     handles = [
         Line2D([], [], label=style.plain(name), ls=look.dashes, color=look.colour,
@@ -57,11 +51,23 @@ def draw(study: Simulations) -> Figure:
     ]  # fmt: skip
     if any(m.limited for p in study.panels for marks in p.series.values() for m in marks):
         handles.append(Line2D([], [], label="limited by the emulation", **CROSS))
-    figure.legend(
-        handles=handles, ncols=3, loc="lower center", frameon=False, handlelength=3.0,
-        bbox_to_anchor=(0.5, 0.02 / height),
-    )  # fmt: skip
-    return figure
+    return layout.finish(figure, handles)
+
+
+def caption(study: Simulations) -> str:
+    """What was simulated, and what stands beside it."""
+    sources = {m.source for p in study.panels for marks in p.series.values() for m in marks}
+    beside = [name for name in ("measured", "oversubscribed", "emulated") if name in sources]
+    words = [
+        "Simulated by a discrete-event model from phase times measured on one process: a described "
+        "machine, and nothing measured on it.",
+        f"Beside it, on the machine at hand: {' and '.join(beside)} points." if beside else "",
+        "The study's epoch: its published seconds, and what the model gives from those on one "
+        "process."
+        if study.epochs is not None
+        else "",
+    ]
+    return " ".join(filter(None, words))
 
 
 def _draw_panel(axis: Axes, panel: Panel, looks: dict[str, style.Look]) -> None:

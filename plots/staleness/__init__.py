@@ -32,6 +32,7 @@ PLOT = Plot(
     read=read,
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
+    captions=lambda study: {"": figure.caption(study)},
     options=(WHERE, ENVIRONMENT, ALL_POINTS),
     details=True,
     makes={"staleness": "make staleness"},

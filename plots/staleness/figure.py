@@ -7,11 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plots.shared import captions, provenance
+from plots.shared import layout, provenance, style
 from plots.shared.facets import in_words
 from plots.staleness.table import FEWEST, Configuration, Staleness
 
-WIDTH = 7.2  # inches
 ROW = 0.19  # inches for a configuration
 #: Colours and markers by number of processes, in order of appearance.
 LOOKS = (
@@ -20,22 +19,25 @@ LOOKS = (
 )  # fmt: skip
 
 
-def draw(study: Staleness) -> Figure:
+def draw(study: Staleness, width: float = style.TWO) -> Figure:
     """Ages as rows of shaded cells above; strength and accuracy below."""
     rows = len(study.configurations)
-    lines = captions.lines(_caption(study), WIDTH)
-    ages, below, caption = ROW * rows + 0.2, 2.3, captions.LINE * len(lines) + 0.1
-    height = 0.35 + ages + 0.75 + below + 0.45 + caption
-    figure = Figure(figsize=(WIDTH, height))
-    top = figure.add_axes((0.27, 1 - (0.35 + ages) / height, 0.71, ages / height))
-    base = (caption + 0.45) / height
-    left = figure.add_axes((0.085, base, 0.39, below / height))
-    right = figure.add_axes((0.585, base, 0.395, below / height))
+    heights = [ROW * rows + 0.75, 2.7]
+    if layout.is_narrow(width):
+        heights += heights[1:]
+    figure = layout.figure(width, sum(heights))
+    grid = figure.add_gridspec(
+        len(heights), 1 if layout.is_narrow(width) else 2, height_ratios=heights
+    )
+    top = figure.add_subplot(grid[0, :])
+    left, right = (
+        figure.add_subplot(grid[1 + i, :] if layout.is_narrow(width) else grid[1, i])
+        for i in range(2)
+    )
     _draw_ages(study, top)
     _draw_strength(study, left)
     _draw_accuracy(study, right)
-    captions.write(figure, lines)
-    return figure
+    return layout.finish(figure)
 
 
 def _draw_ages(study: Staleness, axis: Axes) -> None:
@@ -107,7 +109,8 @@ def _draw_accuracy(study: Staleness, axis: Axes) -> None:
         axis.legend(frameon=False, loc="lower left")
 
 
-def _caption(study: Staleness) -> str:
+def caption(study: Staleness) -> str:
+    """The problem, and what the marks mean."""
     rows = study.selection.rows
     machine = provenance.machine(provenance.load(study.selection.path), study.selection.environment)
     names = ("backend", "dataset", "network", "attack", "adversary_steps", "batch_size", "updates")

@@ -22,6 +22,7 @@ PLOT = Plot(
     read=table.analyse,
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
+    captions=lambda study: {"": figure.caption(study)},
     options=(REFERENCE,),
     makes={"virtual": "make virtual"},
     title="What many processes would have trained",

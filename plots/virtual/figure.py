@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from plots.shared import style
+from plots.shared import layout, style
 from plots.virtual.table import Group, Virtual, flows
 
-WIDTH, HEIGHT = 7.2, 3.1  # inches
+HEIGHT = 3.0  # inches
 
 _FLOWS = {
     "live": "newest at a look", "fifo": "oldest of a queue", "news": "oldest, new ones only",
@@ -19,14 +19,19 @@ _FLOWS = {
 }  # fmt: skip
 
 
-def draw(study: Virtual) -> Figure:
+def draw(study: Virtual, width: float = style.TWO) -> Figure:
     """A panel for what the table has: one epoch over p, several epochs over the interval."""
     scaling, intervals = study.scaling(), study.intervals()
     top = (scaling != []) + (intervals != [])
     rows = 1 + bool(study.curves)
-    figure = Figure(figsize=(WIDTH if top > 1 else WIDTH / 1.6, rows * HEIGHT))
-    grid = figure.add_gridspec(rows, max(1, top))
-    axes = [figure.add_subplot(grid[0, column]) for column in range(max(1, top))]
+    narrow, across = layout.is_narrow(width), max(1, top)
+    rows = across + bool(study.curves) if narrow else rows
+    figure = layout.figure(width, rows * HEIGHT)
+    grid = figure.add_gridspec(rows, 1 if narrow else across)
+    axes = [
+        figure.add_subplot(grid[column, 0] if narrow else grid[0, column])
+        for column in range(across)
+    ]
     if scaling:
         axis = axes.pop(0)
         _draw(axis, study, scaling, lambda g: g.processes)
@@ -38,9 +43,24 @@ def draw(study: Virtual) -> Figure:
         axis.set_title(f"{one.epochs} epochs on {one.processes} processes", loc="left")
         axis.set_xlabel("ascent steps between looks for weights")
     if study.curves:
-        _draw_curves(figure.add_subplot(grid[1, :]), study)
-    figure.tight_layout()
-    return figure
+        _draw_curves(figure.add_subplot(grid[rows - 1, :]), study)
+    return layout.finish(figure)
+
+
+def caption(study: Virtual) -> str:
+    """How the numbers came to be."""
+    return (
+        f"Virtual execution: {study.dataset}, trained on one process in the order in which batches "
+        "would have arrived, on simulated clocks. Small marks: seeds; large ones: their mean. "
+        "Crosses: the original study's published numbers." + _told_of_curves(study)
+    )
+
+
+def _told_of_curves(study: Virtual) -> str:
+    if not study.curves:
+        return ""
+    batches = "correct" if any(not c.defect for c in study.curves) else "as in the study"
+    return f" During the epoch: fewer test images, partial batches {batches}."
 
 
 def _draw_curves(axis: Axes, study: Virtual) -> None:
@@ -53,20 +73,17 @@ def _draw_curves(axis: Axes, study: Virtual) -> None:
     shown = [first[key] for key in sorted(first)]
     looks = style.looks([str(number) for number in range(len(shown))])
     for curve, look in zip(shown, looks.values(), strict=True):
-        told = f"p = {curve.processes}"
-        if curve.processes > 1:
-            told += ", partial batches " + ("as in the study" if curve.defect else "correct")
         axis.plot(*zip(*curve.points, strict=True), color=look.colour, ls=look.dashes, lw=0.9,
-                  marker=look.marker, ms=2.5, label=told)  # fmt: skip
+                  marker=look.marker, ms=2.5, label=f"p = {curve.processes}")  # fmt: skip
     seeds = sorted({curve.seed for curve in shown})
     told = f"seed {seeds[0]}" if len(seeds) == 1 else "the first seed of each"
-    axis.set_title(f"during the epoch ({told}; fewer test images)", loc="left")
+    axis.set_title(f"during the epoch ({told})", loc="left")
     axis.set_xlabel("updates")
     axis.set_ylabel("robust accuracy, the study's metric")
     axis.set_ylim(-0.02, 1.0)
     axis.grid(True, color="#e6e6e6", lw=0.5)
     axis.set_axisbelow(True)
-    axis.legend(frameon=False, ncols=2, loc="upper left")
+    axis.legend(frameon=False, ncols=3, loc="upper left")
 
 
 def _told(flow: str) -> str:
@@ -99,7 +116,7 @@ def _draw(axis: Axes, study: Virtual, groups: list[Group], place: Callable[[Grou
         axis.plot([place(g) for g in line], [g.mean for g in line], color=look.colour,
                   ls=look.dashes, marker=look.marker, fillstyle=style.FILLS["simulated"],
                   markerfacecoloralt="white", ms=4.5, lw=0.9, zorder=2,
-                  label=f"virtual execution, {told}")  # fmt: skip
+                  label=told)  # fmt: skip
     axis.set_xscale("log", base=2)
     ticks = sorted({*known.values()})
     axis.xaxis.set_major_locator(FixedLocator(ticks))

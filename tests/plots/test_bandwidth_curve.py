@@ -35,7 +35,7 @@ def test_the_latest_run_is_drawn_a_panel_for_each_number_of_threads(tmp_path):
     curves = load(tables(tmp_path))
     assert curves.samples[2, "read"] == {2**14: [200, 200], 2**20: [100, 100], 2**26: [20, 20]}
     assert curves.roofs == {(1, "read", "L2"): (2**20, 55)}
-    assert [axis.get_title() for axis in draw(curves).axes] == ["1 thread", "2 threads"]
+    assert [axis.get_title("left") for axis in draw(curves).axes] == ["1 thread", "2 threads"]
 
 
 def test_command_writes_the_figure(tmp_path, capsys):

@@ -10,10 +10,11 @@ from plots.report.page import page
 from plots.roofline import PLOT
 from plots.roofline import claims as roofline_claims
 from plots.roofline import roofs as roofline_roofs
-from plots.roofline.figure import draw
+from plots.roofline.figure import caption, draw
 from plots.roofline.labels import Box, Label, place
 from plots.roofline.table import analyse
 from plots.roofline.text import describe, markdown
+from plots.shared.style import WIDTHS
 from tests.plots.roofline_tables import (
     HERE,
     THERE,
@@ -93,12 +94,12 @@ def test_what_is_not_predicted_stays_a_bound(tmp_path):
 @pytest.mark.parametrize("width", ["one", "two"])
 def test_kernels_are_numbers_that_the_table_names(tmp_path, width):
     study = PLOT.read(write(tmp_path)).study
-    figure = draw(study, (), {}, width)
+    figure = draw(study, (), {}, width=WIDTHS[width])
     words = [text.get_text() for text in figure.texts]
     assert {"1", "conv1 fwd, PyTorch", "2", "linear1 fwd, PyTorch"} <= set(words)
     assert "50 %, peak" in words  # here
     assert "200, L2" in words  # there, where nothing is known but the bound
-    assert figure.get_figwidth() == {"one": 3.5, "two": 7.2}[width]
+    assert figure.get_figwidth() == WIDTHS[width]
     on_axis = [text.get_text() for text in figure.axes[0].texts]
     assert {"1", "2"} <= set(on_axis)
     assert not any("conv1" in word for word in on_axis)
@@ -159,8 +160,7 @@ def test_kernels_without_operations_are_bounded_by_their_bytes_and_not_drawn(tmp
     assert set(study.computing()) == {"conv1_forward", "linear1_forward"}
     text = markdown(study)
     assert "| relu_forward | torch_nchw | 64 | ~- / - / - / - | - | DRAM | - | 1 % |" in text
-    caption = draw(study, (), {}).texts[-1].get_text().replace("\n", " ")
-    assert "relu fwd only moves numbers" in caption
+    assert "relu fwd only moves numbers" in caption(study, (), {})
 
 
 def test_machine_without_roofs_is_named(tmp_path):

@@ -57,8 +57,8 @@ def test_measured_and_emulated_points_stand_beside_this_machine_s(table, tmp_pat
 
 
 def test_the_figure_is_the_same_each_time_and_names_its_sources(table, tmp_path):
-    def draw():
-        return simulation_figure.draw(simulation.analyse(table))
+    def draw(width):
+        return simulation_figure.draw(simulation.analyse(table), width)
 
     written = files.save(draw, tmp_path / "a", "simulation")
     again = files.save(draw, tmp_path / "b", "simulation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, format_csv
 from plots.cli import main
 from plots.report.page import page
-from plots.robustness.figure import draw, looks
+from plots.robustness.figure import caption, draw, looks
 from plots.robustness.table import analyse
 from plots.robustness.text import describe, verdicts_table
 from plots.shared.files import as_svg
@@ -108,7 +109,8 @@ def test_refreshed_arms_say_nothing_of_age_and_are_drawn_hollow(tmp_path):
     _, stale, refreshed, other = looks(found.arms)
     assert stale["mfc"] == stale["color"] == refreshed["color"] != other["color"]
     assert refreshed["mfc"] == other["mfc"] == "white"
-    assert "hollow: refreshed" in as_svg(lambda: draw(found)).lower()
+    assert "Hollow: refreshed" in caption(found)
+    assert "<svg" in as_svg(partial(draw, found))
 
 
 def test_a_seed_that_failed_is_told_and_forbids_a_favourable_verdict(tmp_path):

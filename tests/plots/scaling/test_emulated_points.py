@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from plots.scaling.caption import caption, fit_words
@@ -77,7 +79,7 @@ def test_flagged_points_are_crossed_out_and_told_of(tmp_path):
     drawn = [point.cell.series for point in panel.drawn]
     labels = [handle.get_label() for handle in _legend(found, looks(drawn))]
     assert any("limited by the emulation" in label for label in labels)
-    assert as_svg(lambda: draw(found)) != as_svg(lambda: draw(plain))
+    assert as_svg(partial(draw, found)) != as_svg(partial(draw, plain))
 
 
 def test_no_law_is_fitted_to_flagged_points(tmp_path):
