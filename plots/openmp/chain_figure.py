@@ -35,7 +35,7 @@ def draw(found: OpenMP, width: float = style.TWO) -> Figure:
         _speedups(left, chain)
         _factors(right, chain)
     axes[-1, 0].set_xlabel("threads")
-    axes[-1, 1].set_xlabel("core-seconds over those of left to right, 1 thread")
+    axes[-1, 1].set_xlabel("core-seconds / those of left to right, 1 thread")
     handles = {
         label: handle
         for axis in (*axes[:, 0], axes[0, 1])
@@ -70,7 +70,7 @@ def _speedups(axis: Axes, chain: Chain) -> None:
     axis.set_ylabel("speed-up")
     base = chain.at(1)[0].seconds.median
     drawn = f", {chain.draws} draws" if chain.draws > 1 else ""
-    axis.set_title(f"{chain.name}{drawn}   T₁ = {_time(base)}", loc="left", pad=3)
+    axis.set_title(f"{chain.name}{drawn}; T₁ = {_time(base)}", loc="left", pad=3)
     _grid(axis)
 
 

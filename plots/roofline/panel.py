@@ -112,12 +112,13 @@ def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
         axis.plot([knee, right], [value] * 2, color=style.BLACK, lw=1.1 if peak else 0.6,
                   ls="-" if peak else (0, (4, 2)), zorder=1)  # fmt: skip
         # Above all roofs, where no kernel can be.
-        x, y = axis.transData.transform((knee, value))
+        y = axis.transData.transform((knee, value))[1]
         below = max(y, below + step)
+        # In points and from the knee: pixels of the figure shift when a caption is put below it.
+        up = (below - y) * 72 / figure.dpi
         texts.append(axis.annotate(
-            f"{_ceiling(name)}: {rate(value)}", (knee, value),
-            (x - 0.35 * step, below), textcoords="figure pixels", ha="right", va="center",
-            fontsize=_CEILING_SIZE, zorder=4,
+            f"{_ceiling(name)}: {rate(value)}", (knee, value), (-0.44 * _CEILING_SIZE, up),
+            textcoords="offset points", ha="right", va="center", fontsize=_CEILING_SIZE, zorder=4,
         ))  # fmt: skip
     return texts
 

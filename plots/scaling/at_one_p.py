@@ -57,8 +57,6 @@ def draw(panel: Panel, axis: Axes, looks: dict[str, style.Look], kind: str) -> N
     axis.set_axisbelow(True)
     scaled = {"weak": "scaled speed-up", "throughput": "throughput"}.get(kind, "speed-up")
     axis.set_xlabel(f"{scaled}, {cores} against 1 core")
-    threads = {point.cell.threads for point in rows}
-    axis.set_title(f"on {cores} {'processes' if threads == {1} else 'cores'}", loc="left", pad=4)
 
 
 def _label(point: Point, several: bool) -> str:

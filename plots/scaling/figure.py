@@ -51,6 +51,9 @@ def draw(analysis: Analysis, width: float = style.TWO) -> Figure:
         if at_one_p.only(panel):
             at_one_p.draw(panel, left, looks, analysis.kind)
             _draw_panel(analysis, panel, right, None, looks)
+            left.set_title(title(panel, analysis.metric), loc="left", pad=4)
+            right.set_title(f"bounds up to p = {analysis.largest}" if panel.curves else "",
+                            loc="left", pad=4)  # fmt: skip
         else:
             _draw_panel(analysis, panel, left, right, looks)
             right.set_xlabel(_axis_label(analysis) if _last(right) else "")
@@ -99,7 +102,8 @@ def _draw_panel(
     rates = [1.0 / cell.seconds.median for cell in panel.baselines]
     rate = rates[0] if len(rates) == 1 else None
     _axes(analysis, left, right, min(speedups), max(p.efficiency for p in panel.drawn), rate)
-    left.set_title(title(panel, analysis.metric), loc="left", pad=4)
+    if right:
+        left.set_title(title(panel, analysis.metric), loc="left", pad=4)
     left.text(
         0.025, 0.985, fit_words(panel), transform=left.transAxes, fontsize=6.2, va="top",
         linespacing=1.3, zorder=6,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -13,6 +15,8 @@ SIZE = 6.3  # points
 LINE = 0.125  # inches
 SIDE = 0.15  # inches to the left and right of a caption
 ABOVE, BELOW = 0.06, 0.05  # inches
+#: Where a line may end: not inside "95 %", "p = 2" or "1.2 s".
+BREAKS = re.compile(r"(?<!=)[ \n]+(?!%|=|m?s\b)")
 
 
 def write(figure: Figure, words: str) -> Bbox:
@@ -32,7 +36,7 @@ def wrapped(words: str, size: float, width: float) -> list[str]:
     """Lines of a text that are no wider than ``width`` inches in ``size`` points."""
     font = FontProperties(family=style.SETTINGS["font.family"], size=size)
     lines: list[str] = []
-    for word in words.split():
+    for word in BREAKS.split(words.strip()):
         longer = f"{lines[-1]} {word}" if lines else word
         points, _, _ = text_to_path.get_text_width_height_descent(longer, font, False)
         if lines and points > 72.0 * width:

@@ -89,10 +89,11 @@ _OTHERS = (
 
 def looks(strategies: list[str]) -> dict[str, Look]:
     """A look for each strategy; the known ones always keep theirs."""
-    free = [look for look in _OTHERS if look not in {_KNOWN.get(name) for name in strategies}]
-    unknown = [name for name in strategies if name not in _KNOWN]
+    known = {name: _KNOWN.get(name.replace(" ", "_")) for name in strategies}
+    free = [look for look in _OTHERS if look not in known.values()]
+    unknown = [name for name, look in known.items() if look is None]
     chosen = {name: free[i % len(free)] for i, name in enumerate(unknown)}
-    return {name: _KNOWN.get(name) or chosen[name] for name in strategies}
+    return {name: look or chosen[name] for name, look in known.items()}
 
 
 def mark(look: Look, source: str) -> dict[str, Any]:

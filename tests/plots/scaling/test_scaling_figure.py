@@ -78,15 +78,15 @@ def test_legend_of_a_strong_study(tmp_path):
 
 def test_two_numbers_of_processes_are_drawn_as_rows_beside_the_bounds(tmp_path):
     rows, bounds = scaling_figure.draw(analysis_of(two_cores, tmp_path)).axes
-    assert rows.get_title("left") == "on 2 processes"
+    title = rows.get_title("left")
+    assert title.startswith("T₁ = 14.")
+    assert title.endswith(" s (sequential)")
     assert rows.get_xlabel() == "speed-up, 2 against 1 core"
     told = [tick.get_text().split() for tick in rows.get_yticklabels()]
     assert [words[0] for words in told] == ["data", "pipeline"]  # the fastest first
     assert told[0][1] == "parallel"
     assert rows.get_xlim()[1] < 4
-    title = bounds.get_title("left")
-    assert title.startswith("T₁ = 14.")
-    assert title.endswith(" s (sequential)")
+    assert bounds.get_title("left") == "bounds up to p = 32"
     assert bounds.get_xlim()[1] > 32
 
 
@@ -131,7 +131,7 @@ def test_axis_goes_on_where_more_processes_were_measured(tmp_path):
     table = Table("sleep").add(64.0, processes=1).add(1.2, processes=64)
     analysis = analyse(select(table.write(tmp_path)))
     assert analysis.largest == 64
-    ticks = scaling_figure.draw(analysis).axes[0].get_xticklabels()
+    ticks = scaling_figure.draw(analysis).axes[-1].get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["1", "2", "4", "8", "16", "32", "64"]
 
 
