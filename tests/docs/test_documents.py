@@ -89,7 +89,7 @@ def test_the_readmes_figure_is_drawn_by_its_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert (tmp_path / picture.name).exists()
     told = re.search(r"data_parallel +measured +2 .*?\n", result.output)[0]
-    for number in ("1.96", "[1.8, 2.13]"):  # as the caption says
+    for number in ("1.96", "[1.80, 2.13]"):  # as the caption says
         assert number in told
     assert "1.96 times" in README
 
