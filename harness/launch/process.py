@@ -67,7 +67,7 @@ def run(
     """
     started = asked = time.monotonic()
     doubts, code = 0, None
-    with log.open("wb") as output, _adopting():
+    with log.open("wb") as output, _adopting() as adopts:
         known = _children()
         process = subprocess.Popen(
             command,
@@ -103,7 +103,10 @@ def run(
             if code != 0:
                 for victim in _marked({mark}):
                     dying(victim.pid)
-            kill_tree(process, mark)
+            # Whoever is left of a command that has ended well is our child by now, and is ended as
+            # such; to read every process's environment takes 10 ms.
+            if code != 0 or not adopts:
+                kill_tree(process, mark)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -128,24 +131,28 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 
 @contextlib.contextmanager
-def _adopting() -> Iterator[None]:
+def _adopting() -> Iterator[bool]:
     """Be the parent of every process below us that loses its own, and end those that are left.
 
     A daemon that has a session of its own and an empty environment is found by nothing else
     (prctl(2), PR_SET_CHILD_SUBREAPER). Children that we had before are none of them.
+
+    Gives whether the system lets us.
     """
     if _LIBC is None:
-        yield
+        yield False
         return
-    us, was = psutil.Process(), ctypes.c_int()
-    before = set(us.children())
+    was, before = ctypes.c_int(), _children(by_all_means=True)
     _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was))
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopts = _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
     try:
-        yield
+        yield adopts
     finally:
         for _ in range(5):  # whoever is born, or comes to us, while we look
-            left = [child for child in us.children() if child not in before]
+            left = []
+            for pid in _children(by_all_means=True) - before:
+                with contextlib.suppress(psutil.Error):
+                    left.append(psutil.Process(pid))
             if not left:
                 break
             _kill([process for child in left for process in [child, *_below(child)]])
@@ -155,12 +162,15 @@ def _adopting() -> Iterator[None]:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, was.value)
 
 
-def _children() -> set[int]:
-    """Our children, as the system lists them (proc(5)), which takes microseconds; else nothing."""
+def _children(*, by_all_means: bool = False) -> set[int]:
+    """Our children, as the system lists them (proc(5)), which takes microseconds; else nothing.
+
+    By all means: else from a look at all processes, which takes milliseconds.
+    """
     try:
         return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
     except OSError:  # no Linux, or one without CONFIG_PROC_CHILDREN
-        return set()
+        return {child.pid for child in psutil.Process().children()} if by_all_means else set()
 
 
 def kill_with_descendants(process: psutil.Process) -> None:
