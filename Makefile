@@ -51,7 +51,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
   openmp roofline simulation virtual report bench peers self-check test test-fast torture \
-  test-slurm test-browser package docs check format clean
+  test-slurm test-browser package newcomer docs check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -73,6 +73,7 @@ help:
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make test-browser     those that read the report in Chromium (Debian: chromium; or CHROMIUM=program)"
 	@echo "make package          wheel and sdist in dist/, each installed in a clean environment and tried"
+	@echo "make newcomer         the README's tasks in a fresh clone, each command timed (preset smoke)"
 	@echo "make docs             the documents and the library's reference as a site, in build/site"
 	@echo "make self-check       the harness compares a code with itself: how many false alarms?"
 	@echo "make check            lint, formatting, types"
@@ -86,7 +87,7 @@ peers: $(PEERS)
 # PyTorch first and by itself: its CPU build comes from an index of its own.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: $(PYTHON) is too old; expected Python 3.11 or newer (set PYTHON=...)" >&2; exit 2; }
+	  { echo "error: $(PYTHON) is no Python 3.11 or newer; expected one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@echo "Setting up $(VENV) (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
@@ -214,6 +215,10 @@ test-browser: $(DEV)
 # Each is installed by itself, with what pip takes for it, and tried outside this folder.
 package: $(DEV)
 	@$(BIN)/python tests/package.py dist
+
+# With an environment of its own; NEWCOMER_ARGS="--environment .venv" takes this one.
+newcomer:
+	@$(PYTHON) tests/newcomer.py $(NEWCOMER_ARGS)
 
 # A link that leads nowhere is an error.
 docs: $(DOCS)

@@ -14,6 +14,7 @@ from harness.cli import main as harness
 from kernels.commands.cli import main as kernels
 from plots.cli import plots
 from sparring.commands.cli import main as sparring
+from tests import newcomer
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -92,6 +93,29 @@ def test_the_readmes_figure_is_drawn_by_its_command(tmp_path):
     for number in ("1.96", "[1.80, 2.13]"):  # as the caption says
         assert number in told
     assert "1.96 times" in README
+
+
+def test_the_first_example_of_tables_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "tables.md").read_text(), re.S)[1]
+    exec(compile(example, "tables.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    shown = {tuple(line.split()[:2]): float(line.split()[2]) for line in lines}
+    assert 0 < shown["data_parallel", "2"] < shown["sequential", "1"]
+
+
+def test_the_readmes_commands_are_found_with_their_tasks():
+    found = list(newcomer.commands(README))
+    tasks = re.findall(r"^## (.+)$", README, re.M)
+    assert list(dict.fromkeys(command.task for command in found)) == ["Start", *tasks[:-1]]
+    assert found[0].line == "make strong-scaling PRESET=smoke"
+    (own,) = [command for command in found if command.files]
+    assert own.line == ".venv/bin/python -m harness run sums.toml"
+    assert own.files[0][0] == "sums.toml"
+    assert [command.line for command in found if command.needs_cluster] == [
+        ".venv/bin/python -m harness submit experiments/strong_scaling.toml"
+    ]
+    assert all("#" not in command.line for command in found)
 
 
 def test_the_readmes_own_workload(tmp_path):
