@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sparring.errors import did_you_mean
 from sparring.strategies import STRATEGIES, Strategy
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -106,10 +107,13 @@ def validated(kind: type[Kind], parameters: dict[str, Any]) -> Kind:
         detail = error.errors()[0]
         name, found = detail["loc"][0], detail["input"]
         if detail["type"] == "missing":
-            raise ValueError(f"the parameter '{name}' is missing") from None
+            near = did_you_mean(name, set(parameters) - set(kind.model_fields))
+            told = near.replace("did you mean", "is it") or f"; expected {name} = ..."
+            raise ValueError(f"the parameter '{name}' is missing{told}") from None
         if detail["type"] == "extra_forbidden":
             known = ", ".join(sorted(kind.model_fields))
-            raise ValueError(f"unknown parameter '{name}'; parameters are {known}") from None
+            near = did_you_mean(name, kind.model_fields)
+            raise ValueError(f"unknown parameter '{name}'; parameters are {known}{near}") from None
         told = detail["msg"].removeprefix("Input should be ")
         raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
 

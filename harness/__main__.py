@@ -8,6 +8,7 @@ def main() -> None:
     current_folder.leave()
 
     import signal
+    import sys
 
     # Nothing has begun yet: Ctrl-C ends us without a word, also inside of what is imported.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -18,7 +19,14 @@ def main() -> None:
 
     open_streams()  # before anything opens a file
 
-    from harness.cli import main as command_line
+    from harness.errors import absent
+
+    try:
+        from harness.cli import main as command_line
+    except ImportError as error:
+        if (told := absent(error, (), "")) is None:
+            raise
+        sys.exit(f"error: {told}")
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from harness.errors import UserError
+from harness.errors import UserError, absent
 from harness.launch.interruption import Terminated, ending_at_once
 from harness.streams import complain
 
@@ -71,9 +71,9 @@ class _Group(click.Group):
             complain(f"error: {error}")
             sys.exit(error.exit_code)
         except ModuleNotFoundError as error:
-            if error.name not in EXTRA:
+            if (told := absent(error, EXTRA, "harness")) is None:
                 raise
-            complain(f"error: {error.name} is not installed: pip install 'sparring[harness]'")
+            complain(f"error: {told}")
             sys.exit(2)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
@@ -81,7 +81,8 @@ class _Group(click.Group):
             # Our own files are named (`harness.files`); nameless is what a full disk did to stdout.
             nameless = "standard output" if error.errno == errno.ENOSPC else ""
             place = error.filename or nameless
-            complain(f"error: {place}{': ' if place else ''}{error.strerror or error}")
+            head = f"{place}: cannot be read or written: " if place else ""
+            complain(f"error: {head}{error.strerror or error}")
             sys.exit(2)
         except MemoryError:
             complain(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import platform
+import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
+
+#: Modules that every installation brings.
+_OWN = frozenset({"click", "filelock", "mpi4py", "numpy", "psutil", "rich"})
 
 
 class UserError(Exception):
@@ -27,3 +33,30 @@ class InputError(UserError):
         self.file, self.line = Path(file), line
         place = f"{file}:{line}" if line else f"{file}"
         super().__init__(f"{place}: {message}")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message on an unknown name: the nearest of those known, or nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def absent(error: ImportError, modules: Collection[str], extra: str) -> str | None:
+    """What to do about a package that is not there, or a Python that is too old; else None.
+
+    Args:
+        error: what the import raised.
+        modules: those that an extra brings.
+        extra: its name.
+    """
+    if error.name in modules:
+        return f"{error.name} is not installed: pip install 'sparring[{extra}]'"
+    if sys.version_info < (3, 11):  # noqa: UP036  (whoever starts an old one is told)
+        told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
+    elif error.name in _OWN:
+        told = f"{error.name} is not installed for {sys.executable}"
+    else:
+        return None
+    return f"{told}; expected .venv/bin/python, which `make setup` makes"

@@ -2,13 +2,13 @@
 
 import sys
 
-from sparring.commands.group import told_absent
+from sparring.errors import absent
 
 if __name__ == "__main__":
     try:
         from kernels.commands.cli import main
-    except ModuleNotFoundError as error:
-        if (told := told_absent(error)) is None:
+    except ImportError as error:
+        if (told := absent(error)) is None:
             raise
         sys.exit(f"error: {told}")
     main()

@@ -2,6 +2,8 @@
 
 import sys
 
+from harness.errors import absent
+
 #: Modules of the optional packages that drawing needs.
 EXTRA = frozenset(
     {"altair", "jinja2", "markupsafe", "matplotlib", "pydantic", "scipy", "vl_convert"}
@@ -10,8 +12,8 @@ EXTRA = frozenset(
 if __name__ == "__main__":
     try:
         from plots.cli import main
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
+    except ImportError as error:
+        if (told := absent(error, EXTRA, "plots")) is None:
             raise
-        sys.exit(f"error: {error.name} is not installed: pip install 'sparring[plots]'")
+        sys.exit(f"error: {told}")
     sys.exit(main())

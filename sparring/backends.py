@@ -26,7 +26,18 @@ VARIABLE = "SPARRING_BACKEND"
 
 
 class BackendError(SparringError, ValueError):
-    """The fused engine was asked for and cannot serve; the message is the reason."""
+    """The fused engine was asked for and cannot serve.
+
+    Args:
+        what: that it cannot serve.
+        reason: why not.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the fused engine cannot serve {what}: {reason}; with backend 'auto' PyTorch would"
+        )
 
 
 def compile(model: nn.Module, image_shape: tuple[int, ...] = (1, 28, 28)) -> Engine:
@@ -148,7 +159,7 @@ def _fall_back(backend: str, model: nn.Module, reason: str, work: str = "") -> N
     """
     if backend == "fused":
         what = f"{work} of this model" if work else "this model"
-        raise BackendError(f"the fused engine cannot serve {what}: {reason}")
+        raise BackendError(what, reason)
     told = _told.setdefault(model, set())
     if reason not in told:
         told.add(reason)

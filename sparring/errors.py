@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Iterable
+
+#: Modules that every installation brings.
+_OWN = frozenset({"click", "mpi4py", "numpy", "platformdirs", "pooch", "psutil", "rich", "torch"})
+#: Modules of the optional packages that commands import, and the extra that brings each.
+_EXTRAS = dict.fromkeys(("capstone", "osaca", "pydantic", "scipy", "simpy"), "models")
 
 
 class SparringError(Exception):
@@ -22,3 +29,17 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     near = get_close_matches(str(name).lower(), known, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def absent(error: ImportError) -> str | None:
+    """What to do about a package that is not there, or a Python that is too old; else None."""
+    name = error.name or ""
+    if name in _EXTRAS:
+        return f"{name} is not installed: pip install 'sparring[{_EXTRAS[name]}]'"
+    if sys.version_info < (3, 11):  # noqa: UP036  (whoever starts an old one is told)
+        told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
+    elif name in _OWN:
+        told = f"{name} is not installed for {sys.executable}"
+    else:
+        return None
+    return f"{told}; expected .venv/bin/python, which `make setup` makes"

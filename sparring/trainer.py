@@ -26,7 +26,7 @@ from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError, did_you_mean
 from sparring.evaluation import count_correct
-from sparring.modes import training_modes
+from sparring.modes import mode, training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
@@ -249,9 +249,12 @@ class Trainer:
             with nullcontext() if watched_over else self.compute.in_place(self.comm.allgather):
                 watched(self.strategy, run)
         except RankFailedError as error:
-            if self.comm.size == 1:
-                raise
-            end_all_ranks(self.comm, str(error))
+            misfit = self._misfit()
+            if self.comm.size > 1:
+                end_all_ranks(self.comm, misfit or str(error))
+            if misfit:
+                raise SparringError(misfit) from error
+            raise
         seconds = time.perf_counter() - began
         self.updates += wanted
         self._agree_on_weights()
@@ -260,6 +263,22 @@ class Trainer:
         if spans is not None:
             self._write(path, trace, spans, arrived, run.log.records)
         return History(run.log.records, run.log, seconds)
+
+    def _misfit(self) -> str | None:
+        """Whether the model cannot take the data's images at all: what failed training comes of."""
+        data = self.data.train if isinstance(self.data, Dataset) else self.data
+        image = torch.as_tensor(as_split(data).images(slice(0, 1)))
+        image = image.to(next(self.model.parameters()))
+        try:
+            with mode(self.model, False), torch.no_grad():
+                self.model(image)
+        except Exception as error:
+            shape = ", ".join(map(str, image.shape[1:]))
+            return (
+                f"the model cannot take the data's images, of shape ({shape}): "
+                f"{' '.join(str(error).split())}"
+            )
+        return None
 
     def _write(
         self,
@@ -402,6 +421,9 @@ def _choose(strategy: str | Strategy, processes: int) -> Strategy:
     except SparringError as error:
         if processes > 1:
             raise
-        log.warning("%s: falling back to 'sequential'", error)
+        log.warning(
+            "%s: falling back to 'sequential'; `mpiexec -n 2` in front of the command starts two "
+            "processes", error,
+        )  # fmt: skip
         return Sequential()
     return strategy

@@ -74,3 +74,18 @@ def test_data_that_is_absent_is_a_sentence(tmp_path):
     told = 'error: DATA=no "such" folder: no such folder; expected one with the four IDX files'
     assert result.returncode == 2
     assert told in result.stderr
+
+
+def test_a_python_that_is_too_old_is_a_sentence(tmp_path):
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    result = subprocess.run(
+        ["make", "--silent", "setup", f"PYTHON={old}", f"VENV={tmp_path}/venv"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    told = f"error: {old} is no Python 3.11 or newer; expected one: make PYTHON=/path/to/python3.12"
+    assert told in result.stderr
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert told.replace(str(old), "python3.9") in page

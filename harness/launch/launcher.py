@@ -126,7 +126,10 @@ def _mpi_library() -> str:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"mpi4py finds no MPI library: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"mpi4py finds no MPI library ({str(error).splitlines()[0]}); expected the one of "
+            "`make setup`, or the site's module to be loaded (docs/cluster.md)"
+        ) from None
     words = MPI.Get_library_version().split("\n")[0].replace("\t", " ").split()
     return " ".join(words).rstrip("\0")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.study.toml_source import KeyPath, TomlSource
 from harness.study.values import Command, Emulation, Measure, Preset, StudyFile, Sweep
 
@@ -46,7 +46,9 @@ def _expected(key: str) -> str:
 def reason_of(detail: ErrorDetails, prefix: KeyPath) -> str:
     """What was expected in place of what was found; the key itself is left to the caller."""
     if detail["type"] == "extra_forbidden":
-        return f"unknown key; expected one of {', '.join(_known_keys(prefix + detail['loc'][:-1]))}"
+        known = list(_known_keys(prefix + detail["loc"][:-1]))
+        near = did_you_mean(detail["loc"][-1], known)
+        return f"unknown key; expected one of {', '.join(known)}{near}"
     if detail["type"] == "string_pattern_mismatch":
         if "workload" in detail["loc"]:
             return f"expected \"module:Class\", found '{detail['input']}'"

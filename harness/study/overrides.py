@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.study.toml_source import TomlSource
 from harness.study.values import LAUNCH_DEFAULTS, LAUNCH_PARAMETERS, Scalar, places
 
@@ -48,6 +48,7 @@ def override(
             raise UserError(
                 f"--set {setting}: {source.path} has no parameter '{key}'; its parameters are "
                 f"{', '.join(known)} (settings of [measure] are written measure.key)"
+                f"{did_you_mean(key, known)}"
             )
         tables["derived"].pop(key, None)
         for name in swept:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.study.faults import dotted, fault, reason_of
 from harness.study.overrides import merge, override
 from harness.study.toml_source import KeyPath, TomlSource, read_toml
@@ -88,7 +88,10 @@ def study_of(source: TomlSource, preset: str | None, overrides: tuple[str, ...])
     if name is not None and name not in file.presets:
         known = ", ".join(file.presets) or "none"
         key: KeyPath = () if preset else ("default_preset",)
-        raise source.error(key, f"there is no preset '{name}'; this study's presets are: {known}")
+        near = did_you_mean(name, file.presets)
+        raise source.error(
+            key, f"there is no preset '{name}'; this study's presets are: {known}{near}"
+        )
     tables = ("parameters", "sweep", "derived", "measure")
     merged = {key: source.data.get(key, {}) for key in tables}
     overlay = dict(source.data.get("emulation", {}))

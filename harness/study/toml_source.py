@@ -10,7 +10,7 @@ from typing import Any
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from harness.errors import InputError, UserError
+from harness.errors import InputError, UserError, did_you_mean
 
 KeyPath = tuple[str | int, ...]
 
@@ -69,7 +69,8 @@ def read_toml(path: Path) -> TomlSource:
     try:
         return TomlSource(path, path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a TOML file") from None
+        near = did_you_mean(path.name, [other.name for other in path.parent.glob("*.toml")])
+        raise UserError(f"{path}: no such file; expected a study in TOML{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from None
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sparring import tables
-from sparring.backends import engine_of
+from sparring.backends import BackendError, engine_of
 from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
@@ -116,8 +116,8 @@ def _asked(model: nn.Module, shape: tuple[int, ...]) -> Engine | str:
     model.train()
     try:
         engine = engine_of("fused", model, shape)
-    except ValueError as error:
-        return str(error).partition(": ")[2] or str(error)
+    except BackendError as error:
+        return error.reason
     assert engine is not None
     return engine
 

@@ -9,16 +9,7 @@ from typing import Any
 
 import click
 
-from sparring.errors import SparringError
-
-#: Modules of the optional packages that the commands import, and the extra that brings each.
-_EXTRAS = dict.fromkeys(("capstone", "osaca", "pydantic", "scipy", "simpy"), "models")
-
-
-def told_absent(error: ModuleNotFoundError) -> str | None:
-    """How to get the module that is not there; None if it is none of an extra's."""
-    extra = _EXTRAS.get(error.name or "")
-    return extra and f"{error.name} is not installed: pip install 'sparring[{extra}]'"
+from sparring.errors import SparringError, absent
 
 
 class Group(click.Group):
@@ -39,14 +30,15 @@ class Group(click.Group):
         except self.expected as error:
             self.fail(str(error))
         except ModuleNotFoundError as error:
-            told = told_absent(error)
+            told = absent(error)
             if told is None:
                 raise
             self.fail(told)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: click's to handle
                 raise
-            self.fail(f"{error.filename or 'output'}: {error.strerror or error}")
+            place = error.filename or "output"
+            self.fail(f"{place}: cannot be read or written: {error.strerror or error}")
         except KeyboardInterrupt:
             self.fail(self.interrupted, code=130, head="")
 

@@ -30,7 +30,10 @@ def check_images(images: npt.NDArray[Any]) -> None:
         SparringError: if they are not.
     """
     if images.dtype.kind != "f":
-        raise SparringError(f"images must be floating point, not {images.dtype}")
+        raise SparringError(
+            f"images must be floating point, not {images.dtype}; expected pixels within the "
+            "attack's bounds, such as images / 255"
+        )
 
 
 def check_labels(labels: npt.NDArray[Any]) -> None:

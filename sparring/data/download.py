@@ -79,7 +79,7 @@ def cached(name: str) -> Path:
         folder = platformdirs.user_cache_path("sparring").expanduser() / name
     except RuntimeError as error:  # nobody knows this user's home
         raise SparringError(
-            f"there is no user's cache for {name} ({error}): {_name_a_folder(name)}"
+            f"there is no user's cache for {name} ({error}); {_name_a_folder(name)}"
         ) from None
     if not is_complete(folder):
         _download(name, folder)
@@ -102,10 +102,13 @@ def _download(name: str, folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise SparringError(
             f"{name} is not in {folder} and could not be downloaded from {mirror.url} "
-            f"({type(error).__name__}): {_name_a_folder(name)}"
+            f"({type(error).__name__}); {_name_a_folder(name)}"
         ) from error
 
 
 def _name_a_folder(name: str) -> str:
     files = ", ".join(MIRRORS[name].checksums)
-    return f"name a folder that holds {files} (SPARRING_DATA, or DATA=... for make)"
+    return (
+        f"expected a folder that holds {files}: name it by --data, by the environment variable "
+        "SPARRING_DATA or by make's DATA=; data set mnist-5k needs no download"
+    )

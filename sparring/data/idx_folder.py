@@ -10,6 +10,9 @@ from sparring.errors import SparringError
 
 SIDE = 28
 CLASSES = 10
+#: As their authors name them, without ``.gz``.
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+         "t10k-labels-idx1-ubyte")  # fmt: skip
 
 
 def is_complete(folder: Path) -> bool:
@@ -36,7 +39,10 @@ def read_folder(folder: Path) -> tuple[tuple[Bytes, Bytes], tuple[Bytes, Bytes]]
         SparringError: if the folder or a file is missing, or a file is not what it should be.
     """
     if not folder.is_dir():
-        raise SparringError(f"{folder}: expected a folder with the four MNIST files, found none")
+        raise SparringError(
+            f"{folder}: no such folder; expected one with the four files of MNIST: "
+            f"{', '.join(f'{file}[.gz]' for file in FILES)}"
+        )
     return _read_split(folder, "train"), _read_split(folder, "t10k")
 
 
@@ -74,4 +80,7 @@ def _find(folder: Path, part: str, kind: str) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise SparringError(f"{folder}: expected a file {candidates[0].name}[.gz], found none")
+    raise SparringError(
+        f"{folder}: lacks {candidates[0].name}[.gz]; expected the four files of MNIST there: "
+        f"{', '.join(f'{file}[.gz]' for file in FILES)}"
+    )

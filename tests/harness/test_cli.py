@@ -357,7 +357,9 @@ def test_full_standard_output_is_told_by_its_name(tmp_path):
         check=False, env=environment(),
     )  # fmt: skip
     assert result.returncode == 2
-    assert result.stderr == "error: standard output: No space left on device\n"
+    assert result.stderr == (
+        "error: standard output: cannot be read or written: No space left on device\n"
+    )
 
 
 def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):

@@ -96,7 +96,10 @@ def find_compiler() -> Compiler:
             return Compiler(command, _version(command))
     if chosen:
         raise BuildError(f"CXX={chosen}: there is no program {candidates[0][0]}")
-    raise BuildError(f"no C++ compiler found (looked for $CXX, {', '.join(_COMPILERS)})")
+    raise BuildError(
+        f"no C++ compiler was found; expected one of {', '.join(_COMPILERS)} on PATH, or its name "
+        "in the environment variable CXX"
+    )
 
 
 @functools.cache

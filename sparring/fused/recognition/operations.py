@@ -174,7 +174,10 @@ def index(chain: Chain, input: Value, place: Any) -> Shape:
     given = place if isinstance(place, tuple) else (place,)
     steps = [s.step or 1 for s in given if isinstance(s, slice) and s in (whole, _every(s.step))]
     if len(input.shape) != 3 or len(steps) != len(given) or len(given) > 4 or steps[:2] != [1, 1]:
-        raise UnsupportedError("takes part of a value; the fused engine takes [:, :, ::2, ::2]")
+        raise UnsupportedError(
+            "takes part of a value, as x[:, 0] does; the fused engine takes steps over rows and "
+            "columns alone, as in x[:, :, ::2, ::2]"
+        )
     strides = [*steps[2:], 1, 1][:2]
     if any(type(step) is not int or step < 1 for step in strides):
         raise UnsupportedError("has steps that aren't understood")

@@ -161,7 +161,7 @@ def test_the_environment_variable_names_mnist_only(tmp_path, monkeypatch, mirror
 def test_a_folder_comes_before_the_environment_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARRING_DATA", str(tmp_path / "nowhere"))
     assert len(load("mnist", write_folder(tmp_path / "mine", small_arrays())).train) == 12
-    with pytest.raises(SparringError, match="nowhere: expected a folder"):
+    with pytest.raises(SparringError, match="nowhere: no such folder; expected one"):
         load("mnist")
 
 
@@ -200,7 +200,7 @@ def test_without_a_network_the_sentence_says_what_to_do(monkeypatch):
     with pytest.raises(SparringError) as error:
         load("mnist")
     assert "could not be downloaded from http://127.0.0.1:9/" in str(error.value)
-    assert "name a folder that holds train-images-idx3-ubyte.gz" in str(error.value)
+    assert "expected a folder that holds train-images-idx3-ubyte.gz" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -249,5 +249,5 @@ def test_without_a_home_the_message_asks_for_a_folder(monkeypatch):
 
     for found in (refuse, lambda name: Path("~nosuchuser/.cache") / name):
         monkeypatch.setattr(platformdirs, "user_cache_path", found)
-        with pytest.raises(SparringError, match=r"no user's cache for mnist .*: name a folder"):
+        with pytest.raises(SparringError, match=r"no user's cache for mnist .*; expected a folder"):
             load("mnist")
