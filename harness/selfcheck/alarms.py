@@ -1,12 +1,15 @@
 """How often the harness finds a difference between a code and itself, measured on this machine.
 
 `harness.comparison` is given the same code as both codes. Whatever verdict it reaches is a false
-alarm; about one comparison in 20 may reach one, by the confidence that is asked for.
+alarm; about one comparison in 20 may reach one, by the confidence that is asked for. Or the newer
+code does so much more work: how many comparisons find that?
 """
 
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +22,19 @@ from harness.study.toml_source import TomlSource
 
 _STUDY = """
 name = "self_check"
-workload = "harness.selfcheck.spin:Spin"
+workload = "code_of_self_check:Spin"
 [parameters]
 additions = 1_000_000
 [measure]
 warmups = 1
 repetitions = 1
+"""
+#: What an arm's folder holds, so that the arms' codes differ as commits do: in a file.
+_CODE = """
+from harness.selfcheck import spin
+
+class Spin(spin.Spin):
+    share = {share!r}
 """
 
 
@@ -38,6 +48,7 @@ class Alarms:
         differences: how many found one between the two, before the null arm has its say.
         void: how many were withdrawn because of the null arm.
         verdicts: how many told of a difference in the end.
+        slower: how many of these said that the newer code is slower.
         resolution: median of the smallest changes that they could have told, as a share.
     """
 
@@ -46,6 +57,7 @@ class Alarms:
     differences: int
     void: int
     verdicts: int
+    slower: int
     resolution: float
 
     @property
@@ -57,38 +69,44 @@ class Alarms:
         )  # fmt: skip
 
 
-def count(
-    results: Path, comparisons: int, rounds: int, reporter: Reporter, duets: bool = False
-) -> Alarms:
-    """Compare a code with itself, time and again.
+def measure(
+    results: Path, rounds: int, reporter: Reporter, duets: bool = False, planted: float = 0.0
+) -> Mapping[str, Times]:
+    """The times of a code, of the same one or one that does more work, and of that once more.
 
     Args:
         results: folder of the arms' tables.
-        comparisons: how often.
-        rounds: of each comparison, 6 or more.
+        rounds: launches of each arm.
         reporter: told of what happens.
         duets: whether two arms are launched at the same time, where both have cores.
+        planted: how much more work the newer code does, as a share.
 
     Raises:
         UserError: if no launcher can be used, or another run measures on this host.
     """
     file = Path.cwd() / "self_check.toml"
     study = study_of(TomlSource(file, _STUDY), None, ())
-    arms = [Arm(name, "", Path.cwd(), Path.cwd(), file) for name in (OLDER, NEWER, AGAIN)]
-    number = comparisons * rounds
-    told = run(arms, study, (), results, reporter, Plan(number, number, precision=0.0, duets=duets))
-    return counted(told.times[OLDER], told.times[NEWER], told.times[AGAIN], comparisons, rounds)
+    with tempfile.TemporaryDirectory(prefix="harness-self-check-") as place:
+        arms = []
+        for number, name in enumerate((OLDER, NEWER, AGAIN)):
+            folder = Path(place) / f"arm-{number}"  # names of one length, as a comparison's are
+            folder.mkdir()
+            share = 1.0 if name == OLDER else 1.0 + planted
+            (folder / "code_of_self_check.py").write_text(_CODE.format(share=share))
+            arms.append(Arm(name, "", folder, folder, file))
+        plan = Plan(rounds, rounds, precision=0.0, duets=duets)
+        return run(arms, study, (), results, reporter, plan).times
 
 
-def counted(older: Times, newer: Times, again: Times, comparisons: int, rounds: int) -> Alarms:
+def counted(times: Mapping[str, Times], comparisons: int, rounds: int) -> Alarms:
     """Judge the rounds in portions of one comparison each."""
     judgements = []
     for first in range(0, comparisons * rounds, rounds):
         names = {name for number in range(first, first + rounds) for name in names_of(number)}
         parts = [
             {point: {r: s for r, s in seconds.items() if r in names}
-             for point, seconds in arm.items()}
-            for arm in (older, newer, again)
+             for point, seconds in times[arm].items()}
+            for arm in (OLDER, NEWER, AGAIN)
         ]  # fmt: skip
         judgements.append(judge(parts[0], parts[1], parts[2]))
     points = [compared for judgement in judgements for compared in judgement.points]
@@ -98,5 +116,6 @@ def counted(older: Times, newer: Times, again: Times, comparisons: int, rounds: 
         sum(any(c.p_value <= ALPHA for c in j.points) for j in judgements),
         sum(judgement.void for judgement in judgements),
         sum(any(c.word in ("slower", "faster") for c in j.points) for j in judgements),
+        sum(any(c.word == "slower" for c in j.points) for j in judgements),
         resolutions[len(resolutions) // 2] if resolutions else math.nan,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.run.progress import reporter
-from harness.selfcheck.alarms import count
+from harness.selfcheck.alarms import counted, measure
 from harness.selfcheck.synthetic import coverage
 from harness.tables.records import new_identity
 from harness.views import print_columns
@@ -22,6 +22,9 @@ from harness.views import print_columns
               help="Comparisons of a code with itself, on this machine.")  # fmt: skip
 @click.option("--duet", is_flag=True,
               help="Run both at the same time on separate cores.")  # fmt: skip
+@click.option("--planted", type=click.FloatRange(0, min_open=True), metavar="PERCENT",
+              help="Let the newer code do so much more work, and count how many comparisons find "
+                   "it, for each of --rounds.")  # fmt: skip
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False),
               default=Path("results"), show_default=True,
               help="Folder of the tables and launch files.")  # fmt: skip
@@ -36,8 +39,8 @@ from harness.views import print_columns
               help="How much slower the host becomes in an hour.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def self_check(
-    synthetic: bool, comparisons: int, duet: bool, results: Path, studies: int,
-    rounds: tuple[int, ...], noise: tuple[float, ...], drift: float, seed: int,
+    synthetic: bool, comparisons: int, duet: bool, planted: float | None, results: Path,
+    studies: int, rounds: tuple[int, ...], noise: tuple[float, ...], drift: float, seed: int,
 ) -> None:  # fmt: skip
     """Measure the harness by its own means.
 
@@ -46,9 +49,13 @@ def self_check(
 
     \b
     python -m harness self-check
+    python -m harness self-check --planted 5
     python -m harness self-check --synthetic
     python -m harness self-check --synthetic --drift 0.5 --rounds 9
     """  # noqa: D301
+    if planted is not None:
+        _planted(results, comparisons, rounds, duet, planted)
+        return
     if not synthetic:
         _measured(results, comparisons, min(rounds), duet)
         return
@@ -61,9 +68,30 @@ def self_check(
     print_columns([head, *rows])
 
 
+def _folder(results: Path) -> Path:
+    return (results / "comparisons" / f"self_check-{new_identity()}").resolve()
+
+
+def _planted(
+    results: Path, comparisons: int, rounds: tuple[int, ...], duets: bool, percent: float
+) -> None:
+    """The same rounds serve comparisons of every length, the shorter ones more of them."""
+    folder, number = _folder(results), comparisons * max(rounds)
+    times = measure(folder, number, reporter(), duets, percent / 100)
+    rows = [["rounds", "comparisons", "found slower", "withdrawn", "resolves / %"]]
+    for each in sorted(set(rounds)):
+        told = counted(times, number // each, each)
+        rows.append([str(each), str(told.comparisons), str(told.slower), str(told.void),
+                     f"{100 * told.resolution:.1f}"])  # fmt: skip
+    click.echo(f"a newer code that does {percent:g} % more work than the older one")
+    print_columns(rows)
+    click.echo(f"tables: {folder}")
+
+
 def _measured(results: Path, comparisons: int, rounds: int, duets: bool) -> None:
-    folder = (results / "comparisons" / f"self_check-{new_identity()}").resolve()
-    told = count(folder, comparisons, rounds, reporter(), duets)
+    folder = _folder(results)
+    times = measure(folder, comparisons * rounds, reporter(), duets)
+    told = counted(times, comparisons, rounds)
     click.echo(
         f"{told.comparisons} comparisons of a code with itself, {told.rounds} rounds each: "
         f"{told.differences} found a difference (chance gives {0.05 * told.comparisons:g}; "

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.comparison.arms import AGAIN, NEWER, OLDER
 from harness.selfcheck.alarms import Alarms, counted
 from harness.selfcheck.synthetic import METHODS, TRUTH, coverage, intervals, simulate
 from harness.tables.table import read_cells
@@ -56,14 +57,14 @@ def test_false_alarms_are_counted_by_comparison():
     for r in range(6):  # of two comparisons the first is a false alarm, of code and null alike
         arms[0]["p"][str(r)] *= 2.0
         arms[2]["p"][str(r)] *= 3.0
-    told = counted(*arms, comparisons=2, rounds=6)
+    told = counted(dict(zip((OLDER, NEWER, AGAIN), arms, strict=True)), comparisons=2, rounds=6)
     assert (told.comparisons, told.differences, told.void, told.verdicts) == (2, 1, 1, 0)
 
 
 def test_surprise_is_the_binomial_tail():
-    assert Alarms(20, 6, 0, 0, 0, 0.0).surprise == pytest.approx(1.0)
-    assert Alarms(1, 6, 1, 0, 0, 0.0).surprise == pytest.approx(0.05)
-    assert Alarms(20, 6, 6, 0, 0, 0.0).surprise < 0.001
+    assert Alarms(20, 6, 0, 0, 0, 0, 0.0).surprise == pytest.approx(1.0)
+    assert Alarms(1, 6, 1, 0, 0, 0, 0.0).surprise == pytest.approx(0.05)
+    assert Alarms(20, 6, 6, 0, 0, 0, 0.0).surprise < 0.001
 
 
 def test_a_code_is_compared_with_itself_on_this_machine(tmp_path):
@@ -72,3 +73,25 @@ def test_a_code_is_compared_with_itself_on_this_machine(tmp_path):
     assert "1 comparisons of a code with itself, 6 rounds each" in told.stdout
     (folder,) = (tmp_path / "results" / "comparisons").iterdir()
     assert len(read_cells(folder / "newer" / "self_check.csv", ())[1]) == 12
+
+
+def test_planted_work_is_done_by_the_newer_code(tmp_path):
+    told = harness("self-check", "--planted", 25, "--comparisons", 1, "--rounds", 6, cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "a newer code that does 25 % more work than the older one" in told.stdout
+    *_, row, _ = told.stdout.splitlines()
+    assert row.split()[:2] == ["6", "1"]
+    (arms,) = (tmp_path / "results" / "comparisons").iterdir()
+    added = {
+        arm: {row["added"] for row in read_cells(arms / arm / "self_check.csv", ())[1]}
+        for arm in (OLDER, NEWER, AGAIN)
+    }
+    assert added == {OLDER: {"1000000"}, NEWER: {"1250000"}, AGAIN: {"1250000"}}
+
+
+def test_findings_are_counted_by_comparison():
+    steady = {str(r): 1.0 + r / 1000 for r in range(12)}
+    slower = {r: 1.05 * seconds for r, seconds in steady.items()}
+    arms = {OLDER: {"p": steady}, NEWER: {"p": slower}, AGAIN: {"p": slower}}
+    assert counted(arms, comparisons=2, rounds=6).slower == 2
+    assert counted({**arms, OLDER: {"p": slower}}, comparisons=2, rounds=6).slower == 0
