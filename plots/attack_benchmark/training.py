@@ -38,7 +38,7 @@ def draw(benchmark: Benchmark, width: float = style.TWO) -> Figure:
     for own, (task, steps, batch_size) in zip(axes, keys, strict=True):
         for axis, count in zip(own, threads, strict=True):
             panel = panels.get((task, steps, count))
-            _draw_panel(panel, axis, batch_size, names)
+            _draw_panel(panel, axis, batch_size, names, 3 if layout.is_narrow(width) else 5)
             what = f"{task}, batch {batch_size}" + (f", {steps} steps" if steps else "")
             axis.set_title(f"{what}, {count} thread{'s' if count > 1 else ''}", loc="left", pad=3)
         for axis in own:
@@ -55,7 +55,9 @@ def caption(benchmark: Benchmark) -> str:
     return caption_of(benchmark, _update(benchmark))
 
 
-def _draw_panel(panel: Panel | None, axis: Axes, batch_size: int, names: list[str]) -> None:
+def _draw_panel(
+    panel: Panel | None, axis: Axes, batch_size: int, names: list[str], nbins: int
+) -> None:
     cells = {
         cell.competitor: cell
         for cell in (panel.cells if panel else ())
@@ -78,7 +80,7 @@ def _draw_panel(panel: Panel | None, axis: Axes, batch_size: int, names: list[st
     axis.set_yticks(range(len(names)), [NAMES.get(name, name) for name in names])
     axis.tick_params(axis="y", length=0)
     axis.tick_params(axis="x", pad=1.5, length=2)
-    axis.locator_params(axis="x", nbins=5)
+    axis.locator_params(axis="x", nbins=nbins)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.grid(True, axis="x", color="#e6e6e6", lw=0.5)
     axis.set_axisbelow(True)

@@ -11,7 +11,7 @@ from plots.gallery.table import Gallery, Picture, Pixels
 from plots.shared import layout, style
 
 CELL = 0.92  # inches, at most
-LABELS = 1.35  # inches beside the perturbations
+LABELS, NARROW = 1.35, 0.85  # inches beside the perturbations, on two columns and on one
 RIGHT, WRONG = "#00795A", "#C14A00"
 
 
@@ -50,8 +50,10 @@ def draw_perturbations(gallery: Gallery, width: float = style.TWO) -> Figure:
     """What each network makes the attack paint: perturbations of the same images side by side."""
     names = list(gallery.pictures)
     columns = max(len(found) for found in gallery.pictures.values())
-    cell = min(CELL, (width - LABELS) / columns)
-    width, height = LABELS + columns * cell, 0.25 + (len(names) + 1) * cell
+    narrow = layout.is_narrow(width)
+    labels = NARROW if narrow else LABELS
+    cell = min(CELL, (width - labels) / columns)
+    width, height = labels + columns * cell, 0.1 + (len(names) + 1) * cell
     figure = Figure(figsize=(width, height))
     first = gallery.pictures[names[0]]
     rows: list[tuple[str, Sequence[Pixels]]] = [("image", [p.clean for p in first])]
@@ -59,12 +61,13 @@ def draw_perturbations(gallery: Gallery, width: float = style.TWO) -> Figure:
         (_title(name), [p.adversary - p.clean for p in gallery.pictures[name]]) for name in names
     ]
     for row, (title, images) in enumerate(rows):
-        base = height - 0.2 - (row + 1) * cell
-        figure.text((LABELS - 0.08) / width, (base + cell / 2) / height,
-                    title.replace(" ", "\n", 1), ha="right", va="center", fontsize=7.5)  # fmt: skip
+        base = height - 0.05 - (row + 1) * cell
+        figure.text((labels - 0.08) / width, (base + cell / 2 - 0.03) / height,
+                    title.replace(" ", "\n", -1 if narrow else 1), ha="right", va="center",
+                    fontsize=6.2 if narrow else 7.5)  # fmt: skip
         for column, image in enumerate(images):
             axis = figure.add_axes((
-                (LABELS + column * cell) / width, base / height, (cell - 0.06) / width,
+                (labels + column * cell) / width, base / height, (cell - 0.06) / width,
                 (cell - 0.06) / height,
             ))  # fmt: skip
             _show(axis, image, None if row == 0 else gallery.epsilon)

@@ -130,9 +130,9 @@ def caption(found: OpenMP) -> str:
     launches = len({row["launch"] for chain in found.chains for row in chain.rows})
     return (
         f"{machine}. {launches} launches, {len({row['point'] for row in rows})} points of the "
-        "study; float32. Left: time of left to right on one thread over the way's time in the same "
-        "round; grey line: threads. Hollow: one thread a product, threads between products; full: "
-        "threads inside each. Right: grey bar: all core-seconds, the product of its three factors: "
+        "study; float32. Speed-up: time of left to right on one thread over the way's time in the "
+        "same round; grey line: threads. Hollow: one thread a product, threads between products; "
+        "full: threads inside each. Grey bar: all core-seconds, the product of its three factors: "
         "FLOPs of the way's order; seconds per FLOP of that order on one thread; and core-seconds "
         "over those of the same order on one thread. Bars: 95 % intervals over launches. Where all "
         "matrices have one shape, every order is optimal."

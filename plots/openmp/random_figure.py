@@ -32,10 +32,10 @@ def caption(found: OpenMP) -> str:
     told = " ".join(f"{c.name}: {openmp_random.describe(openmp_random.draws(c))}."
                     for c in kinds(found))  # fmt: skip
     return (
-        f"{told} Left: every draw, the task queue's time and FLOPs over the blocks' in the same "
-        "round, bars: 95 % intervals over launches; on the diagonal the work explains the time, "
-        "below 1 the queue wins. Right: time of left to right on one thread over the way's, a mark "
-        "for each draw (median over launches), the line their median."
+        f"{told} Queue against blocks: every draw, the task queue's time and FLOPs over the "
+        "blocks' in the same round, bars: 95 % intervals over launches; on the diagonal the work "
+        "explains the time, below 1 the queue wins. Speed-up: time of left to right on one thread "
+        "over the way's, a mark for each draw (median over launches), the line their median."
     )
 
 

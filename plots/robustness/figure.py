@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from plots.robustness.table import Arm, Robustness
 from plots.shared import layout, provenance, style
 from plots.shared.facets import in_words
 
+HARD = "\u00a0"  # a space where no line ends
+NARROW = 26  # characters of an arm's name in a line, in one column
 #: How the name of a refreshed arm ends.
 REFRESHED = ", refreshed"
 #: Colour and marker of the arms, in the order of `Robustness.arms`. A refreshed arm has those of
@@ -28,19 +31,12 @@ LOOKS = (
 
 def draw(study: Robustness, width: float = style.TWO) -> Figure:
     """Accuracies and differences by arm above; effect of age and the way there below."""
-    top, below = 0.24 * len(study.arms) + 0.8, 2.6
     narrow = layout.is_narrow(width)
-    heights = [top, top, below, below, below] if narrow else [top, below]
-    figure = layout.figure(width, sum(heights))
-    grid = figure.add_gridspec(len(heights), 1 if narrow else 6, height_ratios=heights)
-    places = [(0, 3), (0, 3), (1, 2), (1, 2), (1, 2)]
-    lefts = [0, 3, 0, 2, 4]
-    axes = [
-        figure.add_subplot(grid[i, 0] if narrow else grid[row, left : left + wide])
-        for i, ((row, wide), left) in enumerate(zip(places, lefts, strict=True))
-    ]
-    _draw_accuracies(study, axes[0])
-    _draw_differences(study, axes[1], labels=narrow)
+    row = 0.28 if narrow else 0.24
+    figure, axes = layout.rows(width, (row * len(study.arms) + 0.8, 2), (2.6, 3))
+    labels = [_label(arm, NARROW if narrow else None) for arm in study.arms]
+    _draw_accuracies(study, axes[0], labels)
+    _draw_differences(study, axes[1], labels if narrow else [""] * len(labels), narrow)
     _draw_age(study, axes[2], "difference")
     _draw_age(study, axes[3], "strength")
     _draw_time(study, axes[4])
@@ -59,31 +55,33 @@ def looks(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     return found
 
 
-def _rows(study: Robustness, axis: Axes, labels: bool) -> None:
-    axis.set_ylim(len(study.arms) - 0.5, -0.5)
-    axis.set_yticks(range(len(study.arms)))
-    axis.set_yticklabels([_label(a) for a in study.arms] if labels else [])
+def _rows(axis: Axes, labels: Sequence[str]) -> None:
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.set_yticks(range(len(labels)), labels, linespacing=1.0)
     axis.tick_params(axis="y", length=0)
     axis.grid(True, axis="x", color="#e6e6e6", lw=0.5)
     axis.set_axisbelow(True)
 
 
-def _label(arm: Arm) -> str:
-    return f"{arm.name}{' *' if arm.source == 'simulated' else ''} ({len(arm.rows)})"
+def _label(arm: Arm, characters: int | None) -> str:
+    name = arm.name.replace("<= ", f"≤{HARD}")
+    star = f"{HARD}*" if arm.source == "simulated" else ""
+    told = f"{name}{star}{HARD}({len(arm.rows)})"
+    return "\n".join(textwrap.wrap(told, characters)) if characters else told
 
 
-def _draw_accuracies(study: Robustness, axis: Axes) -> None:
+def _draw_accuracies(study: Robustness, axis: Axes, labels: Sequence[str]) -> None:
     for index, (arm, look) in enumerate(zip(study.arms, looks(study.arms), strict=True)):
         values = 100 * np.array(arm.values(study.endpoint))
         offsets = 0.22 * (np.arange(len(values)) / max(1, len(values) - 1) - 0.5)
         axis.plot(values, index + offsets, **(look | {"ls": "", "ms": 2.6, "mew": 0.6}), alpha=0.55)
         axis.plot([values.mean()] * 2, [index - 0.33, index + 0.33], color=look["color"], lw=1.6)
-    _rows(study, axis, labels=True)
+    _rows(axis, labels)
     axis.set_xlabel("accuracy [%]", labelpad=1)
     axis.set_title(f"{_endpoint(study)}, one mark a seed", loc="left", pad=4)
 
 
-def _draw_differences(study: Robustness, axis: Axes, labels: bool) -> None:
+def _draw_differences(study: Robustness, axis: Axes, labels: Sequence[str], narrow: bool) -> None:
     axis.axvline(0, color="#444444", lw=0.8)
     axis.axvline(-100 * study.margin, color="#D55E00", lw=0.9, ls=(0, (3, 2)))
     linear = 4 * 100 * study.margin
@@ -105,10 +103,12 @@ def _draw_differences(study: Robustness, axis: Axes, labels: bool) -> None:
     far = 1.15 * max(*reach, linear)
     axis.set_xlim(-far, far)
     ticks = [t for t in (linear / 4, 10.0, 100.0) if t <= far]
+    if narrow and len(ticks) > 1:
+        del ticks[0]  # no room beside the zero
     axis.set_xticks(sorted({0.0, *ticks, *(-t for t in ticks)}))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
-    _rows(study, axis, labels)
+    _rows(axis, labels)
     axis.set_xlabel("paired difference [points]", labelpad=1)
     axis.set_title("95 % intervals; dashed: margin", loc="left", pad=4)
 
@@ -130,7 +130,7 @@ def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
         axis.plot(age, 100 * c.mean if c else 0.0, ms=4.2, ls="", **look)
     axis.set_xscale("symlog", linthresh=1)
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlim(left=-0.15)
+    axis.set_xlim(-0.15, max(1.5, axis.get_xlim()[1]))
     axis.set_xlabel("mean staleness [updates]")
     axis.grid(True, color="#e6e6e6", lw=0.5)
     axis.set_axisbelow(True)
@@ -192,7 +192,7 @@ def caption(study: Robustness) -> str:
                 "Hollow: refreshed by further ascent steps with the weights that are updated."
                 if any(a.refreshed for a in study.arms)
                 else "",
-                "Seconds are simulated for all arms.",
+                "Colours and marks are the same in all panels. Seconds are simulated for all arms.",
             ),
         )
     )

@@ -22,6 +22,7 @@ from plots.shared import files, layout, style
 
 #: Inches: height of a panel in a figure of one column, and of two.
 NARROW, WIDE = 2.4, 3.0
+LEFT, RIGHT = 0.5, 0.14  # inches beside a panel
 _LEGEND = 0.135  # inches: a line of the legend
 #: Whose path over batch sizes is drawn, the first that a table has.
 PATHS = ("attack_step", "network_forward", "conv2_forward")
@@ -57,10 +58,10 @@ def draw(
     chosen = _path(study, entries, path)
     for number, panel in enumerate(study.panels):
         column, row = number % across, number // across
-        left = (0.42 + width * column / across) / width
+        left = (LEFT + width * column / across) / width
         bottom = height - tall * (row + 1) + 0.38
         axis = figure.add_axes(
-            (left, bottom / height, 1 / across - 0.56 / width, (tall - 0.62) / height)
+            (left, bottom / height, 1 / across - (LEFT + RIGHT) / width, (tall - 0.62) / height)
         )
         roofline_panel.draw(
             figure,
@@ -143,7 +144,8 @@ def caption(study: Study, variants: Sequence[str], claims: Mapping[str, float]) 
             "each on a batch of its own."
         )
     if idle := [short(kernel) for kernel in study.kernels if kernel not in study.computing()]:
-        words.append(f"{', '.join(idle)} only moves numbers, so it is not drawn.")
+        move, are = ("moves", "it is") if len(idle) == 1 else ("move", "they are")
+        words.append(f"{', '.join(idle)} only {move} numbers, so {are} not drawn.")
     if claims:
         words.append(
             "Crosses: intensities that the original study claims, on the DRAM roof; it counted "

@@ -162,7 +162,7 @@ def _axes(
     below = [2.0**k for k in range(int(np.ceil(np.log2(floor))), 0)]
     for axis in filter(None, (left, right)):
         axis.set_xscale("log", base=2)
-        axis.set_xlim(0.9, analysis.largest * 1.14)
+        axis.set_xlim(0.86, analysis.largest * 1.16)
         axis.xaxis.set_major_locator(FixedLocator(ticks))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xticklabels([str(tick) for tick in ticks])

@@ -69,6 +69,30 @@ def panels(
     return found, np.asarray(axes).reshape(rows, columns)
 
 
+def rows(width: float, *each: tuple[float, int]) -> tuple[Figure, list[Axes]]:
+    """A figure with different numbers of panels in its rows, and margins of each row's own.
+
+    Args:
+        width: of the figure, in inches.
+        each: of a row its height in inches, and how many panels stand in it where there is room.
+
+    Returns:
+        The figure, and its panels in reading order.
+    """
+    if is_narrow(width):
+        each = tuple((height, 1) for height, count in each for _ in range(count))
+    heights = [height for height, _ in each]
+    found = figure(width, sum(heights))
+    engine: Any = found.get_layout_engine()
+    engine.set(h_pad=2 * PAD)  # hspace does not reach between rows
+    grid = found.add_gridspec(len(each), 1, height_ratios=heights)
+    axes = []
+    for row, (_, count) in enumerate(each):
+        inner = grid[row].subgridspec(1, count)
+        axes += [found.add_subplot(inner[0, column]) for column in range(count)]
+    return found, axes
+
+
 def outer(axes: Any, x: str, y: str) -> None:
     """Name the axes at the bottom and on the left, wherever panels stand."""
     for axis in np.ravel(axes):

@@ -12,6 +12,7 @@ from plots.shared.facets import in_words
 from plots.staleness.table import FEWEST, Configuration, Staleness
 
 ROW = 0.19  # inches for a configuration
+CELL = 5.6  # points
 #: Colours and markers by number of processes, in order of appearance.
 LOOKS = (
     ("#000000", "s"), ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "D"), ("#CC79A7", "v"),
@@ -21,22 +22,11 @@ LOOKS = (
 
 def draw(study: Staleness, width: float = style.TWO) -> Figure:
     """Ages as rows of shaded cells above; strength and accuracy below."""
-    rows = len(study.configurations)
-    heights = [ROW * rows + 0.75, 2.7]
-    if layout.is_narrow(width):
-        heights += heights[1:]
-    figure = layout.figure(width, sum(heights))
-    grid = figure.add_gridspec(
-        len(heights), 1 if layout.is_narrow(width) else 2, height_ratios=heights
-    )
-    top = figure.add_subplot(grid[0, :])
-    left, right = (
-        figure.add_subplot(grid[1 + i, :] if layout.is_narrow(width) else grid[1, i])
-        for i in range(2)
-    )
-    _draw_ages(study, top)
-    _draw_strength(study, left)
-    _draw_accuracy(study, right)
+    top = ROW * len(study.configurations) + 0.75
+    figure, axes = layout.rows(width, (top, 1), (2.7, 2))
+    _draw_ages(study, axes[0])
+    _draw_strength(study, axes[1])
+    _draw_accuracy(study, axes[2])
     return layout.finish(figure)
 
 
@@ -47,20 +37,21 @@ def _draw_ages(study: Staleness, axis: Axes) -> None:
     for index, configuration in enumerate(configurations):
         for age, fraction in configuration.fractions.items():
             table[index, age] = fraction
+    # As many ages as numbers have room beside each other.
+    most = 14 if layout.is_narrow(axis.get_figure(root=True).get_figwidth()) else 34
     # A square root lets rare ages be seen beside common ones.
     axis.imshow(np.sqrt(table), cmap="Blues", aspect="auto", vmin=0, vmax=1)
     for index, configuration in enumerate(configurations):
         for age, fraction in configuration.fractions.items():
-            if oldest <= 30 and fraction >= 0.005:
+            if oldest <= most and fraction >= 0.005:
                 shade = "white" if fraction > 0.3 else "black"
-                size = 5.6 if oldest <= 16 else 4.4
                 axis.text(age, index, f"{100 * fraction:.0f}", ha="center", va="center",
-                          fontsize=size, color=shade)  # fmt: skip
+                          fontsize=CELL, color=shade)  # fmt: skip
     axis.set_yticks(range(len(configurations)))
     axis.set_yticklabels([_label(c) for c in configurations])
     axis.tick_params(axis="both", length=0)
     axis.set_xlabel("staleness of a batch [updates]", labelpad=1)
-    axis.set_title("share of the batches of each age [%]", loc="left", pad=4)
+    axis.set_title("share of batches of each age [%]", loc="left", pad=4)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -22,16 +22,8 @@ _FLOWS = {
 def draw(study: Virtual, width: float = style.TWO) -> Figure:
     """A panel for what the table has: one epoch over p, several epochs over the interval."""
     scaling, intervals = study.scaling(), study.intervals()
-    top = (scaling != []) + (intervals != [])
-    rows = 1 + bool(study.curves)
-    narrow, across = layout.is_narrow(width), max(1, top)
-    rows = across + bool(study.curves) if narrow else rows
-    figure = layout.figure(width, rows * HEIGHT)
-    grid = figure.add_gridspec(rows, 1 if narrow else across)
-    axes = [
-        figure.add_subplot(grid[column, 0] if narrow else grid[0, column])
-        for column in range(across)
-    ]
+    top = max(1, (scaling != []) + (intervals != []))
+    figure, axes = layout.rows(width, (HEIGHT, top), *([(HEIGHT, 1)] if study.curves else []))
     if scaling:
         axis = axes.pop(0)
         _draw(axis, study, scaling, lambda g: g.processes)
@@ -43,7 +35,7 @@ def draw(study: Virtual, width: float = style.TWO) -> Figure:
         axis.set_title(f"{one.epochs} epochs on {one.processes} processes", loc="left")
         axis.set_xlabel("ascent steps between looks for weights")
     if study.curves:
-        _draw_curves(figure.add_subplot(grid[rows - 1, :]), study)
+        _draw_curves(axes[-1], study)
     return layout.finish(figure)
 
 

@@ -160,7 +160,7 @@ def test_kernels_without_operations_are_bounded_by_their_bytes_and_not_drawn(tmp
     assert set(study.computing()) == {"conv1_forward", "linear1_forward"}
     text = markdown(study)
     assert "| relu_forward | torch_nchw | 64 | ~- / - / - / - | - | DRAM | - | 1 % |" in text
-    assert "relu fwd only moves numbers" in caption(study, (), {})
+    assert "relu fwd only moves numbers, so it is not drawn" in caption(study, (), {})
 
 
 def test_machine_without_roofs_is_named(tmp_path):
