@@ -114,10 +114,10 @@ def finish(found: Figure, handles: Sequence[Artist] = (), columns: int = 4) -> F
         legend.set_in_layout(False)  # else a long label would leave no room for its panel
     if handles:
         _legend(found, handles, columns)
-    for _ in range(2):  # a broken title moves the panels a little
+    for _ in range(3):  # a broken title moves the panels a little
         found.draw_without_rendering()
-        _break_titles(found)
-    found.draw_without_rendering()
+        if not _break_titles(found):
+            break
     for legend in own:
         legends.make_way(legend)
     found.set_layout_engine("none")  # all stays where it is
@@ -138,15 +138,19 @@ def _legend(found: Figure, handles: Sequence[Artist], most: int) -> None:
     found.set_figheight(found.get_figheight() + box.height / found.dpi + PAD)
 
 
-def _break_titles(found: Figure) -> None:
+def _break_titles(found: Figure) -> bool:
+    """Break titles into lines, make the figure higher by them; whether any title changed."""
     more: dict[float, int] = {}
+    changed = False
     for axis in found.axes:
         words, lines = _broken(axis)
+        changed |= words != axis.get_title("left")
         if lines > words.count("\n") + 1:
             row = round(axis.get_position().y1, 2)
             more[row] = max(more.get(row, 0), lines - words.count("\n") - 1)
     size = style.SETTINGS["axes.titlesize"] * 1.2 / 72
     found.set_figheight(found.get_figheight() + size * sum(more.values()))
+    return changed
 
 
 def _broken(axis: Axes) -> tuple[str, int]:

@@ -24,21 +24,20 @@ def draw(study: Staleness, width: float = style.TWO) -> Figure:
     """Ages as rows of shaded cells above; strength and accuracy below."""
     top = ROW * len(study.configurations) + 0.75
     figure, axes = layout.rows(width, (top, 1), (2.7, 2))
-    _draw_ages(study, axes[0])
+    _draw_ages(study, axes[0], most=14 if layout.is_narrow(width) else 34)
     _draw_strength(study, axes[1])
     _draw_accuracy(study, axes[2])
     return layout.finish(figure)
 
 
-def _draw_ages(study: Staleness, axis: Axes) -> None:
+def _draw_ages(study: Staleness, axis: Axes, most: int) -> None:
+    """Shares are written where there are at most so many ages: more have no room side by side."""
     configurations = study.configurations
     oldest = max(max(c.staleness) for c in configurations)
     table = np.zeros((len(configurations), oldest + 1))
     for index, configuration in enumerate(configurations):
         for age, fraction in configuration.fractions.items():
             table[index, age] = fraction
-    # As many ages as numbers have room beside each other.
-    most = 14 if layout.is_narrow(axis.get_figure(root=True).get_figwidth()) else 34
     # A square root lets rare ages be seen beside common ones.
     axis.imshow(np.sqrt(table), cmap="Blues", aspect="auto", vmin=0, vmax=1)
     for index, configuration in enumerate(configurations):
