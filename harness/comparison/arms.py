@@ -61,6 +61,7 @@ def checked_out(study: Path, revision: str, build: str = "") -> Iterator[Sequenc
     here = study.resolve().parent
     root = Path(_git(here, "rev-parse", "--show-toplevel"))
     older = _git(root, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    _git(root, "status", "--porcelain")  # files that were touched and are the same are no change
     newer = _git(root, *_NOBODY, "stash", "create") or _git(root, "rev-parse", "HEAD")
     if untracked := _git(root, "ls-files", "--others", "--exclude-standard", "*.py"):
         log.warning("files that git does not track are no part of the comparison: %s",
@@ -110,5 +111,6 @@ def _git(folder: Path, *arguments: str) -> str:
         raise UserError(f"git cannot be run ({error.strerror}); expected it on PATH") from None
     if result.returncode:
         words = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
-        raise UserError(f"git {' '.join(arguments[:2])} in {folder}: {words}")
+        asked = [word for word in arguments if word not in _NOBODY][:2]
+        raise UserError(f"git {' '.join(asked)} in {folder}: {words}")
     return result.stdout.strip()

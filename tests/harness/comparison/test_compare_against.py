@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -76,6 +77,14 @@ def test_a_slow_down_that_is_not_even_committed_is_found(repository):
     assert arms["newer"] == arms["again"] != arms["older"]
     assert git(repository, "worktree", "list").count("\n") == 1
     assert git(repository, "status", "--porcelain") == changes
+
+
+def test_a_file_that_was_touched_is_no_change(repository):
+    """`git stash create` fails without a word where only the time of a file is another."""
+    git(repository, "checkout", "--quiet", "--", ".")  # the folder that the fixture took away
+    os.utime(repository / "lab" / "pause.py", (0, 0))
+    with checked_out(repository / "lab/study.toml", "HEAD") as arms:
+        assert arms[0].commit == arms[1].commit
 
 
 def test_what_is_checked_out_is_gone_whatever_happens(repository):
