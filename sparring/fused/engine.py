@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import SparringError
+from sparring.fused import agreement
 from sparring.fused.building.build import BuildError, Job, build_all, machine_isa
 from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.header import header
@@ -26,10 +27,6 @@ from sparring.fused.recognise import UnsupportedError, fingerprint, recognise
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).parent / "cpp" / "engine.cpp"
-
-#: How far a kernel's gradients may lie from float64's, over the largest of them, before it is
-#: taken for broken. What is usual lies near 1e-6.
-SELF_CHECK_BOUND = 1e-3
 
 
 class Engine:
@@ -237,11 +234,10 @@ class Engine:
         """Compare every layout with the model itself, in float64, on a few random images.
 
         The weights are random too: a model's own may be NaN, or so large that float32 and float64
-        differ. An image that lies within rounding of a ReLU's kink may have another gradient
-        there, so a kernel may try three times; a broken one fails each time.
+        differ.
 
         Raises:
-            SelfCheckError: if one of them is off.
+            SelfCheckError: if one of them does not agree (`sparring.fused.agreement`).
         """
         generator = torch.Generator("cpu").manual_seed(0)
         weights = self._random_weights(generator)
@@ -265,18 +261,41 @@ class Engine:
             folding.look()
             packed = self.space.zeros()
             self.space.pack(folding.tensors, packed)
-            if self.only_attacks:
-                wanted = []
             for kind, library in zip(self._kinds, self._libraries, strict=True):
                 library.use(packed)
-                errors = [self._error(library, library.block + 1, exact, wanted, generator)]
-                while not errors[-1] < SELF_CHECK_BOUND:
-                    if len(errors) == 3:
-                        raise SelfCheckError(
-                            f"the {kind.name} kernel's gradients are off by {min(errors):.1e} of "
-                            "the largest"
-                        )
-                    errors.append(self._error(library, library.block + 1, exact, wanted, generator))
+                found = self._compared(library, exact, wanted, generator)
+                if not found.worst < agreement.BOUND:
+                    raise SelfCheckError(
+                        f"the {kind.name} kernel's gradients are off by {found.worst:.1e} of "
+                        "the largest"
+                    )
+
+    def _compared(
+        self,
+        library: Library,
+        exact: nn.Module,
+        wanted: Sequence[Tensor],
+        generator: torch.Generator,
+    ) -> agreement.Agreement:
+        """One layout beside float64; of a block of images and one more."""
+
+        def of_images(x: Tensor, y: Tensor) -> Tensor:
+            out = torch.empty_like(x)
+            library.input_gradient(x, y, out, OBJECTIVE_NUMBERS["cross_entropy"], 1)
+            return out
+
+        def of_weights(x: Tensor, y: Tensor) -> list[Tensor]:
+            out = self.space.zeros()
+            library.gradients(x, y, 1.0, out, 1)
+            return [g for g in self.space.tensors(out) if g is not None]
+
+        labels = torch.randint(
+            0, self.network.classes, (library.block + 1,), generator=generator, device="cpu"
+        )
+        weights = (wanted, of_weights) if not self.only_attacks else ()
+        return agreement.compare(
+            exact, lambda n: self._random_images(n, generator), labels, of_images, *weights
+        )
 
     def _random_weights(self, generator: torch.Generator) -> list[Tensor | None]:
         """One float32 tensor for each of `parameters`, in the range of PyTorch's own beginning."""
@@ -310,36 +329,6 @@ class Engine:
             for numbers in (self.network.mean, self.network.std)
         )
         return mean + std * (2 * unit - 1)
-
-    def _error(
-        self,
-        library: Library,
-        count: int,
-        exact: nn.Module,
-        wanted: Sequence[Tensor],
-        generator: torch.Generator,
-    ) -> float:
-        """The largest error of any gradient, over the largest entry of that gradient.
-
-        Of the images' gradient alone where ``wanted`` is empty.
-        """
-        x = self._random_images(count, generator)
-        y = torch.randint(0, self.network.classes, (count,), generator=generator, device="cpu")
-        images = x.double().requires_grad_()
-        loss = nn.functional.cross_entropy(exact(images), y, reduction="sum")
-        expected = torch.autograd.grad(loss, [images, *wanted])
-        of_images = torch.empty_like(x)
-        library.input_gradient(x, y, of_images, OBJECTIVE_NUMBERS["cross_entropy"], 1)
-        found = [of_images]
-        if wanted:
-            out = self.space.zeros()
-            library.gradients(x, y, 1.0, out, 1)
-            found += [g for g in self.space.tensors(out) if g is not None]
-        errors = [
-            (mine - g).abs().max() / g.abs().max().clamp_min(1e-30)
-            for mine, g in zip(found, expected, strict=True)
-        ]
-        return float(torch.stack(errors).max())  # Python's own max can lose a NaN
 
 
 def _randomize(norm: BatchNorm, generator: torch.Generator) -> None:

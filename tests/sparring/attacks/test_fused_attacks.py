@@ -541,7 +541,7 @@ def test_without_a_compiler_pytorch_serves_and_says_so_once(no_cache, monkeypatc
 
 
 def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch, caplog):
-    monkeypatch.setattr(engines, "SELF_CHECK_BOUND", 1e-9)
+    monkeypatch.setattr(engines.agreement, "BOUND", 1e-9)
     model, (x, y) = make(), images(5)
     for _ in range(2):
         assert torch.equal(pgd("auto")(model, x, y), pgd("torch")(model, x, y))
