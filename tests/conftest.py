@@ -32,6 +32,8 @@ SLOW = frozenset(
         "test_fused_eval_mode",
         "test_fused_ties",
         "test_fused_attacks",
+        "test_fused_changes",
+        "test_fused_serving",
         "test_fused_in_place",
         "test_fused_training",
         "test_counted",
