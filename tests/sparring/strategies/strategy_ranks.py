@@ -1,4 +1,4 @@
-"""Rank program of test_strategies: a strategy on a compute that only does bookkeeping.
+"""Rank program of `cases`: strategies on a compute that only does bookkeeping.
 
 The weights are one number repeated: the version, that is, how many updates made them. So a torn or
 mixed-up message shows at once, and every ascent step can tell which version it used.
@@ -6,6 +6,7 @@ mixed-up message shows at once, and every ascent step can tell which version it 
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -24,6 +25,15 @@ ROWS, LAST_ROWS, EPOCH = 8, 3, 5
 def young_at_the_end(version, versions):
     """A staleness policy: no update between an attack's last step and the update on it."""
     return version == versions[-1][1]
+
+
+def every_second():
+    """A staleness policy that refuses every other batch, whatever its age."""
+    asked = itertools.count()
+    return lambda version, versions: next(asked) % 2 == 1
+
+
+POLICIES = {"own": lambda: young_at_the_end, "every_second": every_second}
 
 
 class Bookkeeping:
@@ -52,7 +62,7 @@ class Bookkeeping:
     def attack(self, number, part, on_step=None, every=1):
         used = []
         for step in range(self.attack_steps):
-            if on_step is not None:
+            if on_step is not None and step % every == 0:
                 on_step(step)
             assert (self.weights == self.weights[0]).all(), "torn weights"
             used.append(self.weights[0])
@@ -122,7 +132,12 @@ class Bookkeeping:
 DEFECT = False
 
 
-def main(name, options, updates, slow_rank):
+def main(cases):
+    for case in cases:
+        train(*case)
+
+
+def train(name, options, updates, slow_rank):
     global DEFECT
     DEFECT = options.get("study_partial_batches", False)
     comm = MPI.COMM_WORLD
@@ -131,8 +146,9 @@ def main(name, options, updates, slow_rank):
     slow, row = options.pop("slow_seconds", 0.004), options.pop("row_seconds", 0.0)
     compute = Bookkeeping(comm.rank, slow if comm.rank == slow_rank else 0.0005, 4, row)
     compute.weights[:] = run_options.get("start", 0)
-    if options.get("staleness_policy") == "own":
-        options["staleness_policy"] = young_at_the_end
+    policy = options.get("staleness_policy")
+    if policy in POLICIES:
+        options["staleness_policy"] = POLICIES[policy]()
     log = STRATEGIES[name](**options).train(Run(comm, compute, updates, **run_options))
     facts = {
         "role": log.role,
@@ -157,4 +173,4 @@ def main(name, options, updates, slow_rank):
 
 
 if __name__ == "__main__":
-    run(main, sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    run(main, json.loads(sys.argv[1]))
