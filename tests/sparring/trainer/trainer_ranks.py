@@ -1,4 +1,4 @@
-"""Rank program of the tests of this folder: small trainings that go well or fail in a chosen way."""
+"""Rank program of these tests: small trainings that go well or fail in a chosen way."""
 
 import json
 import os
