@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,8 @@ SLOW = frozenset(
         "test_stages",
     ]
 )
+#: See `sparring.fused.building.build`; named here, so that nothing of the library is imported yet.
+FLAGS_VARIABLE = "SPARRING_CXXFLAGS"
 #: Days for which a kernel that nobody reads is kept.
 KERNEL_DAYS = 7
 
@@ -87,26 +89,49 @@ _unmarked: list[str] = []  # what the running test started, which is not marked 
 _watched = False
 
 
+def starts_ranks(words: Sequence[str]) -> bool:
+    """Whether a command line does: a launcher's, or the harness's that runs a study."""
+    if any(Path(word).name in LAUNCHERS for word in words):
+        return True
+    harness = [i for i, word in enumerate(words) if word == "harness" and words[i - 1] == "-m"]
+    return any(words[i + 1 : i + 2] in (["run"], ["compare"]) for i in harness)
+
+
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
     if _watched and event == "subprocess.Popen":
         words = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[1]]
         words = [os.fsdecode(word) for word in words]
-        if any(Path(word).name in LAUNCHERS for word in words):
+        if starts_ranks(words):
             _unmarked.append(" ".join(words))
 
 
 sys.addaudithook(_watch)
 
 
-@pytest.fixture(autouse=True)
-def ranks_are_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+@contextlib.contextmanager
+def ranks_are_marked(item: pytest.Item) -> Iterator[None]:
     """A test that starts ranks unseen would run beside others, and disturb them."""
     global _watched
     _unmarked.clear()
-    _watched = request.node.get_closest_marker("ranks") is None
-    yield
-    _watched = False
+    _watched = item.get_closest_marker("ranks") is None
+    try:
+        yield
+    finally:
+        _watched = False
     assert not _unmarked, f"mark this test with pytest.mark.ranks: it starts {_unmarked[0]}"
+
+
+# Of fixtures too, whatever their scope: these hooks are around them.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with ranks_are_marked(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with ranks_are_marked(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -146,15 +171,26 @@ def kernel_folder(config: pytest.Config, otherwise: Path) -> Path:
 def engine_settings(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """PyTorch where a test leaves the backend open, and kernels in a folder of the tests'.
+    """PyTorch where a test leaves the backend open; kernels quickly compiled, in a folder of ours.
 
     Variables, so that they also hold in the processes and MPI ranks that tests start: a kernel
     takes seconds to compile, and the tests' small networks are many. Tests of the engine ask for
     ``backend="fused"``, or delete ``SPARRING_BACKEND`` to try ``"auto"``. What the user's own cache
-    holds, or is too damaged to hold, is neither used nor changed.
+    holds, or is too damaged to hold, is neither used nor changed. With -Og a kernel takes half the
+    time to compile that it takes with the flags that users get; those are of the fixture
+    `users_flags`.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARRING_BACKEND", "torch")
+        patch.setenv(FLAGS_VARIABLE, "-Og")
         folder = kernel_folder(pytestconfig, tmp_path_factory.getbasetemp() / "kernels")
         patch.setenv("SPARRING_CACHE", str(folder))
+        yield
+
+
+@pytest.fixture(scope="module")
+def users_flags() -> Iterator[None]:
+    """Kernels as users get them, fully optimised."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(FLAGS_VARIABLE)
         yield

@@ -67,6 +67,7 @@ def test_jacobi_solves_poisson(monkeypatch):
     assert np.isclose(solver.u[16, 16], 0.07367, rtol=2e-3)
 
 
+@pytest.mark.ranks
 def test_jacobi_through_harness_and_figures(tmp_path):
     def call(*arguments):
         subprocess.run([sys.executable, "-m", *map(str, arguments)], cwd=ROOT, check=True)

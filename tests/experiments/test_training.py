@@ -36,6 +36,7 @@ def trained(tmp_path_factory):
     }
 
 
+@pytest.mark.ranks
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_data_parallel_trains_the_weights_of_sequential(trained, processes):
     assert difference(trained["sequential"], trained["initial"]) > 1e-3  # it did train

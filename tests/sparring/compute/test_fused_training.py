@@ -26,6 +26,8 @@ from tests.sparring.compute.fused_training_ranks import small as make
 
 PROGRAM = str(Path(__file__).with_name("fused_training_ranks.py"))
 
+pytestmark = pytest.mark.usefixtures("users_flags")
+
 
 @pytest.fixture(autouse=True)
 def open_backend(monkeypatch):

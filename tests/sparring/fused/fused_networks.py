@@ -464,8 +464,8 @@ class Kernel(Library):
         return loss, found, packed
 
 
-def kernels(names, isas, flags=("-O1",)):
-    """{(network, instruction set, layout): Library}, all compiled at once, not much optimised."""
+def kernels(names, isas):
+    """{(network, instruction set, layout): Library}, all compiled at once."""
     keys: list[tuple[str, Isa, Layout]] = []
     jobs = []
     for name in names:
@@ -475,7 +475,7 @@ def kernels(names, isas, flags=("-O1",)):
             for kind in layouts_of(found, isa):
                 keys.append((name, isa, kind))
                 headers = {"network.h": header(found, updates=not recognised.only_attacks)}
-                jobs.append(Job(SOURCE, headers, dict(kind.defines), isa, flags=flags))
+                jobs.append(Job(SOURCE, headers, dict(kind.defines), isa))
     return {
         (name, isa.name, kind.name): Kernel(path)
         for (name, isa, kind), path in zip(keys, build_all(jobs), strict=True)

@@ -31,7 +31,7 @@ MIXED = "same-pool-odd"  # direct and Winograd convolutions, pooling, padding, d
 @pytest.fixture(scope="module")
 def libraries():
     widest = next(iter(ISAS.values()))
-    compiled = kernels(NETWORKS, [widest], ("-Og",))
+    compiled = kernels(NETWORKS, [widest])
     return {(name, kind): library for (name, _, kind), library in compiled.items()}
 
 
@@ -67,7 +67,7 @@ def test_kernels_compute_what_float64_does(libraries, name, record_property):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", [MIXED, "outputs"])
 def test_every_instruction_set_computes_the_same(isa, name):
-    compiled = kernels([name], [ISAS[isa]], ("-Og",))
+    compiled = kernels([name], [ISAS[isa]])
     assert len(compiled) == len(layouts(ISAS[isa]))
     case = sample(name, 5, 18)
     for (_, _, kind), library in compiled.items():
@@ -372,10 +372,7 @@ print("KEPT")
 def test_loading_a_kernel_leaves_denormals_alone():
     isa = next(iter(ISAS.values()))
     text = header(recognise(network(MIXED), NETWORKS[MIXED][0]).network)
-    paths = [
-        build(SOURCE, {"network.h": text}, dict(kind.defines), isa, flags=("-Og",))
-        for kind in layouts(isa)
-    ]
+    paths = [build(SOURCE, {"network.h": text}, dict(kind.defines), isa) for kind in layouts(isa)]
     command = [sys.executable, "-c", FLOATING_POINT, *map(str, paths)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "KEPT\n"

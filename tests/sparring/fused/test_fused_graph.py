@@ -32,7 +32,7 @@ def test_kernels_compute_what_float64_does(name, isa, record_property):
     found = recognise(network(name), shape_of(name))
     assert bool(found.only_attacks) == (name in EVAL_GRAPH_NETWORKS)
     assert [kind.name for kind in layouts_of(found.network, ISAS[isa])] == ["wide"]
-    (library,) = kernels([name], [ISAS[isa]], ("-Og",)).values()
+    (library,) = kernels([name], [ISAS[isa]]).values()
     worst = errors(library, sample(name, 3, 64), (1, 3, 17, 64), 2, updates=not found.only_attacks)
     record_property(isa, worst)
     assert max(worst.values()) < 2e-5, worst

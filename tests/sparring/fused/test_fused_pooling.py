@@ -30,7 +30,7 @@ WIDE = POOLING_NETWORKS.keys() - {"features"}
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", POOLING_NETWORKS)
 def test_kernels_compute_what_float64_does(isa, name):
-    compiled = kernels([name], [ISAS[isa]], ("-Og",))
+    compiled = kernels([name], [ISAS[isa]])
     case = sample(name, 4, 64)
     for (_, _, kind), library in compiled.items():
         worst = errors(library, case, (1, 3, 17, 64), 2)
@@ -59,7 +59,7 @@ def test_equal_pixels_stay_equal_before_a_maximum_of_its_own():
 
 @pytest.fixture(scope="module")
 def pools():
-    (library,) = kernels(["pools"], [next(iter(ISAS.values()))], ("-Og",)).values()
+    (library,) = kernels(["pools"], [next(iter(ISAS.values()))]).values()
     return library
 
 

@@ -50,7 +50,7 @@ def library(request):
     assert uses_winograd(known.network.convolutions[1])
     isa, kind = request.param
     text = {"network.h": header(known.network)}
-    library = Kernel(build(SOURCE, text, dict(kind.defines), isa, flags=("-O1",)))
+    library = Kernel(build(SOURCE, text, dict(kind.defines), isa))
     library.load(known.parameters)
     return library
 

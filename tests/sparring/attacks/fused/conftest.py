@@ -1,4 +1,4 @@
-"""The engine's kernels, quickly compiled, and a small network that has learned something."""
+"""The attack's own choice of its backend, and a small network that has learned something."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from torch import nn
 
 from tests.sparring.attacks.fused.attacking import images
 from tests.sparring.compute.fused_training_ranks import small as make
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly_compiled():
-    """In half the time; kernels as users get them are tried by the tests of training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARRING_CXXFLAGS", "-Og")
-        yield
 
 
 @pytest.fixture(autouse=True)
