@@ -15,9 +15,6 @@ from harness.study.values import Command, Scalar
 from harness.tables.schemas import Value
 from harness.tables.table import text_of
 
-#: What stands in the column ``workload``.
-COMMAND = "command"
-
 
 def argv_of(command: Command, parameters: Mapping[str, Scalar]) -> list[str]:
     """The command line of a point; each word may hold ``{parameter}``, whatever its value holds.

@@ -92,8 +92,3 @@ def optimal(dims: Sequence[int]) -> Order:
             order.append((a, b, c))
             pending += [(a, b), (b, c)]
     return order[::-1]
-
-
-def largest_bytes(dims: Sequence[int], order: Sequence[Product]) -> int:
-    """Bytes of the largest product in float32."""
-    return max((4 * dims[a] * dims[c] for a, _, c in order), default=0)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from kernels.counts.work import FLOAT, nominal
+from kernels.counts.work import nominal
 from sparring.errors import SparringError
 from sparring.fused.network import Convolution, Dense, Network
 
@@ -68,8 +68,3 @@ def parameters(size: int) -> int:
     return sum(layer.weights + layer.out_channels for layer in layers.convolutions) + sum(
         layer.weights + layer.outputs for layer in layers.dense
     )
-
-
-def parameter_bytes(size: int) -> int:
-    """Bytes of all weights and biases."""
-    return FLOAT * parameters(size)

@@ -58,7 +58,6 @@ class InCore:
         overlapping: by ports that overlap with transfers, the front end, and chains.
         loads: by the ports that do not.
         chain: of which the longest chain.
-        front_end: of which the front end.
         missing: instructions that both analysers lack.
         borrowed: instructions that only the second one has.
     """
@@ -66,7 +65,6 @@ class InCore:
     overlapping: float
     loads: float
     chain: float
-    front_end: float
     missing: tuple[str, ...]
     borrowed: tuple[str, ...]
 
@@ -111,8 +109,7 @@ class Analyser:
         search = chains and piece.loops and len(piece.lines) <= LONGEST_LOOP
         chain = self._chain(piece) if search else 0.0
         return InCore(
-            max(bound(tuple(others)), front, chain), bound(tuple(loads)), chain, front, missing,
-            borrowed,
+            max(bound(tuple(others)), front, chain), bound(tuple(loads)), chain, missing, borrowed
         )  # fmt: skip
 
     def simulated(self, pieces: Sequence[Piece]) -> list[float | None]:

@@ -55,7 +55,6 @@ class _Shares:
         nodes = np.arange(machine.processes) // per_node
         #: All ranks with a share compute at the same time.
         self.nodes = nodes
-        self._sizes: dict[int, Groups] = {}
 
     def groups(self, parts: list[int]) -> Groups:
         """Ranks by the number of images that they have."""
