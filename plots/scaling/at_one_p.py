@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from plots.scaling.speedup import Point
-from plots.scaling.table import Panel
+from plots.scaling.table import Analysis, Panel
 from plots.scaling.text import digits, interval
 from plots.shared import style
 
@@ -17,6 +17,12 @@ REST = 0.75  # inches for title and axis
 def only(panel: Panel) -> bool:
     """Whether all points but those on one core have the same number of cores."""
     return len({point.cell.cores for point in panel.drawn if point.cell.cores > 1}) == 1
+
+
+def goes_on(analysis: Analysis) -> bool:
+    """Whether more than the ideal is known of numbers of processes that have no rows."""
+    several = not all(map(only, analysis.panels))
+    return several or analysis.reference is not None or any(p.curves for p in analysis.panels)
 
 
 def height(panel: Panel) -> float:

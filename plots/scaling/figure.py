@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from plots.scaling import at_one_p
 from plots.scaling.apriori import amdahl_speedup
 from plots.scaling.caption import fit_words, shown_fits, title
 from plots.scaling.fits import Fit
+from plots.scaling.legend import LIMITED, handles
 from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
 from plots.shared import layout, style
@@ -22,17 +22,8 @@ from plots.shared.observations import SEQUENTIAL
 from plots.shared.reference import CLAIMED_FRACTION
 
 ROW_HEIGHT = 2.45  # inches
-OCTAVES_APART = 0.045  # points of several strategies at one p stand side by side
-
-#: Over the marker of a point that says less than it seems to.
-LIMITED: Any = {"marker": "x", "color": "#444444", "ms": 7.5, "mew": 0.7}
-
-#: What a bound takes parts of a minibatch to cost, by `Curve.timed`.
-BOUND = {
-    None: "bound from p = 1",
-    True: "bound from p = 1, shards as timed alone",
-    False: "bound: shards as fast as the whole batch",
-}
+#: Points of several strategies at one p stand side by side: octaves between two, and over all.
+APART, SPREAD = 0.09, 0.4
 
 
 def draw(analysis: Analysis, width: float = style.TWO) -> Figure:
@@ -46,19 +37,22 @@ def draw(analysis: Analysis, width: float = style.TWO) -> Figure:
         (at_one_p.height(panel) if at_one_p.only(panel) else ROW_HEIGHT, ROW_HEIGHT)
         for panel in analysis.panels
     ]
-    figure, axes = layout.panels(width, len(heights), 2, heights)
-    for panel, (left, right) in zip(analysis.panels, axes, strict=True):
+    columns = 2 if at_one_p.goes_on(analysis) else 1
+    figure, axes = layout.panels(width, len(heights), columns, [own[:columns] for own in heights])
+    for panel, (left, *rest) in zip(analysis.panels, axes, strict=True):
+        right = rest[0] if rest else None
         if at_one_p.only(panel):
             at_one_p.draw(panel, left, looks, analysis.kind)
-            _draw_panel(analysis, panel, right, None, looks)
             left.set_title(title(panel, analysis.metric), loc="left", pad=4)
-            right.set_title(f"bounds up to p = {analysis.largest}" if panel.curves else "",
-                            loc="left", pad=4)  # fmt: skip
-        else:
+            if right:
+                _draw_panel(analysis, panel, right, None, looks)
+                right.set_title(f"bounds up to p = {analysis.largest}" if panel.curves else "",
+                                loc="left", pad=4)  # fmt: skip
+        elif right:
             _draw_panel(analysis, panel, left, right, looks)
             right.set_xlabel(_axis_label(analysis) if _last(right) else "")
             left.set_xlabel(_axis_label(analysis) if _last(left) else "")
-    return layout.finish(figure, _legend(analysis, looks), columns=3)
+    return layout.finish(figure, handles(analysis, looks), columns=3)
 
 
 def _last(axis: Axes) -> bool:
@@ -89,6 +83,7 @@ def _draw_panel(
         _both(left, right, p, s, color=style.GREY, ls="", marker="x", ms=4.5, mew=1.1, zorder=3)
     series = [_series(point) for point in panel.drawn if point.cell.strategy != SEQUENTIAL]
     slots = sorted(set(series), key=lambda s: (list(looks).index(s[0]), s[1]))
+    apart = min(APART, SPREAD / max(1, len(slots) - 1))
     for point in panel.drawn:
         name = point.cell.series
         place = (
@@ -96,7 +91,7 @@ def _draw_panel(
             if right and _series(point) in slots and point.cell is not point.baseline
             else 0.0
         )
-        _draw_point(left, right, point, looks[name], 2 ** (OCTAVES_APART * 2 * place))
+        _draw_point(left, right, point, looks[name], 2 ** (apart * place))
     speedups = [point.low or point.speedup for point in panel.drawn]
     speedups += [value for curve in panel.curves for value in curve.speedup]
     rates = [1.0 / cell.seconds.median for cell in panel.baselines]
@@ -162,7 +157,7 @@ def _axes(
     below = [2.0**k for k in range(int(np.ceil(np.log2(floor))), 0)]
     for axis in filter(None, (left, right)):
         axis.set_xscale("log", base=2)
-        axis.set_xlim(0.86, analysis.largest * 1.16)
+        axis.set_xlim(0.84, analysis.largest * 1.19)
         axis.xaxis.set_major_locator(FixedLocator(ticks))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xticklabels([str(tick) for tick in ticks])
@@ -180,7 +175,7 @@ def _axes(
         }.get(analysis.kind, "speed-up  T₁ / Tₚ")
     )
     if analysis.metric and rate is not None:  # one R₁ for all: the ordinate is the rate itself
-        left.set_yticklabels([f"{tick * rate:.3g}" for tick in (*below, *ticks)])
+        left.set_yticklabels([_plain(tick * rate) for tick in (*below, *ticks)])
         left.set_ylabel(style.plain(analysis.metric))
     if right is None:
         left.set_xlabel(_axis_label(analysis))
@@ -188,6 +183,11 @@ def _axes(
     right.set_ylim(0.0, max(1.1, 1.08 * highest))
     threaded = any(p.cell.threads > 1 for panel in analysis.panels for p in panel.points)
     right.set_ylabel("efficiency  S / cores" if threaded else "efficiency  S / p")
+
+
+def _plain(value: float) -> str:
+    """Three digits without an exponent."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def _axis_label(analysis: Analysis) -> str:
@@ -199,47 +199,3 @@ def _strategies(analysis: Analysis) -> list[str]:
     names = [point.cell.series for panel in analysis.panels for point in panel.drawn]
     names += [curve.strategy for panel in analysis.panels for curve in panel.curves]
     return list(dict.fromkeys(names))
-
-
-def _legend(analysis: Analysis, looks: dict[str, style.Look]) -> list[Line2D]:
-    panels, handles = analysis.panels, []
-    drawn = [point for panel in panels for point in panel.drawn]
-    sources = list(dict.fromkeys(point.cell.source for point in drawn))
-    only = sources[0] if len(sources) == 1 else "measured"
-    for name in dict.fromkeys(point.cell.series for point in drawn):
-        label = f"{style.plain(name)}" + (f" ({only})" if len(sources) == 1 else "")
-        if name == SEQUENTIAL:
-            label = "sequential (T₁)"
-        handles.append(Line2D([], [], ls="", label=label, **style.mark(looks[name], only)))
-    for curve in {curve.strategy: curve for panel in panels for curve in panel.curves}.values():
-        name = curve.strategy
-        label = f"{style.plain(name)}, {BOUND[curve.timed]}"
-        handles.append(Line2D([], [], color=looks[name].colour, ls=looks[name].dashes, label=label))
-    for fit in {f.series: f for panel in panels for f in shown_fits(panel)}.values():
-        label = f"{style.plain(fit.series)}, {fit.model.name.capitalize()} fit"
-        handles.append(Line2D([], [], color=looks[fit.series].colour, lw=1.0, label=label))
-    handles.append(Line2D([], [], color="#444444", lw=0.8, label="ideal"))
-    if analysis.kind == "strong" and analysis.is_training:
-        label = "claim of the study's slides: Amdahl, f = 1/32"
-        handles.append(Line2D([], [], color=style.GREY, lw=0.8, ls=":", label=label))
-    if analysis.reference:
-        handles.append(Line2D([], [], ls="", color=style.GREY, marker="x", ms=4.5, mew=1.1,
-                              label=_reference_label(analysis)))  # fmt: skip
-    neutral = style.Look("#444444", "o", (0, (1, 1)))
-    if len(sources) > 1:
-        handles += [
-            Line2D([], [], ls="", label=style.SOURCE_MEANINGS[s], **style.mark(neutral, s))
-            for s in sources
-        ]
-    if any(point.cell.limited for point in drawn):
-        label = "limited by the emulation (messages take the CPU)"
-        handles.append(Line2D([], [], ls="", label=label, **LIMITED))
-    return handles
-
-
-def _reference_label(analysis: Analysis) -> str:
-    assert analysis.reference is not None
-    steps = str(analysis.reference.steps)
-    found = {str(row["adversary_steps"]) for row in analysis.selection.rows}
-    extra = "" if found == {steps} else f", {steps} steps"
-    return f"Tumma et al. 2022, m4.16xlarge{extra} (reference)"

@@ -23,6 +23,8 @@ SETTINGS: Any = {
     "svg.hashsalt": "sparring",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
+    # With hints letters are as wide as pixels allow: places found so would not suit SVG and PDF.
+    "text.hinting": "none",
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8.0,

@@ -4,8 +4,11 @@ import csv
 from functools import partial
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from harness.tables.table import details_path
 from plots import registry
@@ -102,6 +105,18 @@ def test_a_legend_wider_than_its_panel_is_broken_into_lines():
     legend = figure.axes[0].get_legend()
     assert "\n" in legend.get_texts()[0].get_text()
     assert legend.get_window_extent().width <= figure.axes[0].get_window_extent().width
+
+
+def test_letters_are_as_wide_in_pixels_as_in_outlines():
+    """Places are found in pixels, and serve SVG and PDF too."""
+    words = "0.949 [0.870, 1.00], 47 %: all kinds of letters"
+    with mpl.rc_context(style.SETTINGS):
+        figure = layout.figure(style.TWO, 1.0)
+        label = figure.text(0, 0, words, fontsize=7.0)
+        pixels = label.get_window_extent().width
+    font = FontProperties(family=style.SETTINGS["font.family"], size=7.0)
+    points, _, _ = text_to_path.get_text_width_height_descent(words, font, False)
+    assert pixels / figure.dpi == pytest.approx(points / 72, rel=0.005)
 
 
 def test_rows_stand_below_each_other_in_one_column():

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 
 from plots.scaling.caption import caption, fit_words
-from plots.scaling.figure import _legend, draw
+from plots.scaling.figure import draw
+from plots.scaling.legend import handles
 from plots.scaling.table import analyse
 from plots.scaling.text import describe
 from plots.shared.files import as_svg
@@ -63,7 +64,7 @@ def test_without_an_emulated_baseline_emulated_points_are_left_out(tmp_path):
 def test_legend_and_caption_tell_them_apart(tmp_path):
     found = analysis(tmp_path)
     drawn = [point.cell.series for panel in found.panels for point in panel.drawn]
-    labels = [handle.get_label() for handle in _legend(found, looks(drawn))]
+    labels = [handle.get_label() for handle in handles(found, looks(drawn))]
     assert "emulated (real messages, computing replaced by sleeping)" in labels
     assert "measured" in labels
     assert not any("limited" in label for label in labels)
@@ -77,7 +78,7 @@ def test_flagged_points_are_crossed_out_and_told_of(tmp_path):
     assert [p.cell.processes for p in panel.points if p.cell.limited] == [16, 32]
     assert "2 emulated points, crossed out, are limited by the emulation" in describe(found)
     drawn = [point.cell.series for point in panel.drawn]
-    labels = [handle.get_label() for handle in _legend(found, looks(drawn))]
+    labels = [handle.get_label() for handle in handles(found, looks(drawn))]
     assert any("limited by the emulation" in label for label in labels)
     assert as_svg(partial(draw, found)) != as_svg(partial(draw, plain))
 

@@ -90,6 +90,23 @@ def test_two_numbers_of_processes_are_drawn_as_rows_beside_the_bounds(tmp_path):
     assert bounds.get_xlim()[1] > 32
 
 
+def test_where_nothing_is_known_beyond_p_there_are_only_rows(tmp_path):
+    table = Table("nap").add(4.0, processes=1).add(2.0, processes=2)
+    (axis,) = scaling_figure.draw(analyse(select(table.write(tmp_path)))).axes
+    assert axis.get_xlabel() == "speed-up, 2 against 1 core"
+
+
+def test_many_strategies_at_one_p_stay_near_it(tmp_path):
+    laws = {f"way {number}": amdahl(0.01 * number) for number in range(9)}
+    table = Table().training([2, 4], strategies=laws)
+    figure = scaling_figure.draw(analyse(select(table.write(tmp_path))))
+    marks = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "x")]
+    xs = [x for line in marks for x in line.get_xdata()]
+    near_two = [x for x in xs if 1.4 < x < 2.8]
+    assert len({round(x, 3) for x in near_two}) >= 9
+    assert max(near_two) / min(near_two) < 2**0.41
+
+
 def test_reference_says_its_steps_where_others_are_drawn_too(tmp_path):
     figure = scaling_figure.draw(analysis_of(two_facets, tmp_path))
     assert "Tumma et al. 2022, m4.16xlarge, 32 steps (reference)" in labels(figure)
@@ -128,10 +145,11 @@ def test_strategies_differ_in_more_than_colour():
 
 
 def test_axis_goes_on_where_more_processes_were_measured(tmp_path):
-    table = Table("sleep").add(64.0, processes=1).add(1.2, processes=64)
+    table = Table("sleep").add(64.0, processes=1).add(33.0, processes=2)
+    table.add(1.2, processes=64)
     analysis = analyse(select(table.write(tmp_path)))
     assert analysis.largest == 64
-    ticks = scaling_figure.draw(analysis).axes[-1].get_xticklabels()
+    ticks = scaling_figure.draw(analysis).axes[0].get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["1", "2", "4", "8", "16", "32", "64"]
 
 
