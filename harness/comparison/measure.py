@@ -139,6 +139,7 @@ def run(
             while number < plan.most_rounds:
                 if number >= plan.rounds:
                     reporter.more(launches)
+                reporter.round(number + 1)
                 _round(running, points, duets, number)
                 number += 1
                 told = _judged(running, plan)

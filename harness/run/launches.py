@@ -130,6 +130,7 @@ class Launches:
             wanting = [state for state in self.chosen if self._wants_launch(state)]
             if not wanting:
                 return
+            self.reporter.round(number + 1)
             # What they are compared with is measured beside them: pairs share the host's mood.
             asked = {state.point.id for state in wanting}
             beside = {state.baseline.point.id for state in wanting if state.baseline} - asked
@@ -211,7 +212,8 @@ class Launches:
         if record.status != "ok":
             self.failed_now.add(state.point.id)
         state.add(record)
-        self.reporter.ended(state.point.label(self.varying), record, state.summary)
+        label = state.point.label(self.varying)
+        self.reporter.ended(label, record, state.summary, state.speedup)
 
     def _record(self, point: Point) -> LaunchRecord:
         """A new launch of a point, which failed unless it is told otherwise."""

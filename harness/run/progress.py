@@ -1,17 +1,31 @@
-"""What a person sees while a study runs: a bar with the running median, or plain lines in a log."""
+"""What a person sees while a study runs: a bar on a terminal, plain lines in a log.
+
+Both tell the point, the round, the running median and speed-up, and about how long it will take.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from harness.tables.records import LaunchRecord
-from harness.tables.statistics import Summary
+from harness.tables.statistics import Ratio, Summary
+
+#: Launches after which a guess of the time that is left is one.
+_ENOUGH = 3
 
 
 class Reporter(Protocol):
@@ -20,14 +34,19 @@ class Reporter(Protocol):
     def begin(self, launches: int) -> None:
         """The session begins; it needs at least this many launches."""
 
+    def round(self, number: int) -> None:
+        """A round over the points begins, the first is 1."""
+
     def launching(self, label: str) -> None:
         """A launch of the point with this label begins."""
 
     def beat(self, elapsed: float) -> None:
         """The launch runs for this many seconds."""
 
-    def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
-        """A launch ended; the summary is of its point so far."""
+    def ended(
+        self, label: str, record: LaunchRecord, summary: Summary | None, speedup: Ratio | None
+    ) -> None:
+        """A launch ended; summary and speed-up are of its point so far."""
 
     def more(self, launches: int) -> None:
         """This many further launches are needed, for the sake of precision."""
@@ -55,6 +74,10 @@ class Unfailing:
         """Pass it on."""
         self._tell(lambda reporter: reporter.begin(launches))
 
+    def round(self, number: int) -> None:
+        """Pass it on."""
+        self._tell(lambda reporter: reporter.round(number))
+
     def launching(self, label: str) -> None:
         """Pass it on."""
         self._tell(lambda reporter: reporter.launching(label))
@@ -63,9 +86,11 @@ class Unfailing:
         """Pass it on."""
         self._tell(lambda reporter: reporter.beat(elapsed))
 
-    def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
+    def ended(
+        self, label: str, record: LaunchRecord, summary: Summary | None, speedup: Ratio | None
+    ) -> None:
         """Pass it on."""
-        self._tell(lambda reporter: reporter.ended(label, record, summary))
+        self._tell(lambda reporter: reporter.ended(label, record, summary, speedup))
 
     def more(self, launches: int) -> None:
         """Pass it on."""
@@ -83,22 +108,43 @@ class Unfailing:
                 self._reporter = None
 
 
-def describe(summary: Summary | None) -> str:
-    """``median 9.81 s [9.62, 10.10], n = 6``; without an interval it says so."""
+def describe(summary: Summary | None, speedup: Ratio | None = None) -> str:
+    """``median 9.81 s [9.62, 10.10], n = 6; speed-up 1.93``; without an interval it says so."""
     if summary is None:
         return "no launch has ended well"
+    told = f"median {summary.median:.4g} s"
     if summary.low is None or summary.high is None:
-        return f"median {summary.median:.4g} s, n = {summary.n}: too small for an interval"
-    return f"median {summary.median:.4g} s [{summary.low:.4g}, {summary.high:.4g}], n = {summary.n}"
+        told += f", n = {summary.n}: too small for an interval"
+    else:
+        told += f" [{summary.low:.4g}, {summary.high:.4g}], n = {summary.n}"
+    return told if speedup is None else f"{told}; speed-up {speedup.value:.3g}"
+
+
+def span(seconds: float) -> str:
+    """``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class Lines:
-    """One line a launch, for logs."""
+    """One line a launch, for logs.
+
+    Args:
+        clock: tells the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._round = clock, 0
 
     def begin(self, launches: int) -> None:
         """Tell how many launches there will be."""
-        self._total, self._done = launches, 0
+        self._total, self._done, self._began = launches, 0, self._clock()
         click.echo(f"{launches} launches to run", err=True)
+
+    def round(self, number: int) -> None:
+        """Stand in the lines of its launches."""
+        self._round = number
 
     def launching(self, label: str) -> None:
         """Say nothing: the line comes when the launch has ended."""
@@ -106,14 +152,26 @@ class Lines:
     def beat(self, elapsed: float) -> None:
         """Say nothing."""
 
-    def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
+    def ended(
+        self, label: str, record: LaunchRecord, summary: Summary | None, speedup: Ratio | None
+    ) -> None:
         """Write the line of a launch."""
         self._done += 1
         told = f"{record.seconds[-1]:.4g} s" if record.status == "ok" else record.message
         click.echo(
-            f"[{self._done}/{self._total}] {label}: {record.status} {told}; {describe(summary)}",
+            f"[{self._place()}] {label}: {record.status} {told}; {describe(summary, speedup)}",
             err=True,
         )
+
+    def _place(self) -> str:
+        """How far it is: launches, the round, and how long it will take at the pace so far."""
+        place, left = f"{self._done}/{self._total}", self._total - self._done
+        if self._round:
+            place += f", round {self._round}"
+        if left > 0 and self._done >= _ENOUGH:
+            pace = (self._clock() - self._began) / self._done
+            place += f", about {span(pace * left)} left"
+        return place
 
     def more(self, launches: int) -> None:
         """Count further launches."""
@@ -124,29 +182,40 @@ class Lines:
 
 
 class Bar:
-    """A progress bar whose text is the point that runs, and the last point's running median."""
+    """A progress bar whose text is round and point that run, and the last point's median."""
+
+    def __init__(self) -> None:
+        self._round = 0
 
     def begin(self, launches: int) -> None:
         """Draw the bar."""
         self._progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), TextColumn("{task.fields[told]}", markup=False),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("{task.fields[told]}", markup=False),
             # Labels and messages are a study's own: their brackets are no markup.
             console=Console(stderr=True, markup=False, emoji=False),
         )  # fmt: skip
         self._progress.start()
         self._task = self._progress.add_task("measuring", total=launches, told="")
 
+    def round(self, number: int) -> None:
+        """Stand before the point that runs."""
+        self._round = number
+
     def launching(self, label: str) -> None:
         """Show the point that runs."""
-        self._progress.update(self._task, description=label)
+        head = f"round {self._round}: " if self._round else ""
+        self._progress.update(self._task, description=f"{head}{label}")
 
     def beat(self, elapsed: float) -> None:
         """The bar's clock moves by itself."""
 
-    def ended(self, label: str, record: LaunchRecord, summary: Summary | None) -> None:
+    def ended(
+        self, label: str, record: LaunchRecord, summary: Summary | None, speedup: Ratio | None
+    ) -> None:
         """Advance, and show the running median."""
-        self._progress.update(self._task, advance=1, told=describe(summary))
+        self._progress.update(self._task, advance=1, told=describe(summary, speedup))
         if record.status != "ok":
             self._progress.console.print(f"{label}: {record.status}: {record.message}")
 

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from harness.cli import COMMANDS as TABLE
 from harness.cli import main
 from harness.launch import segments
-from harness.run.progress import Bar, Lines, Unfailing
+from harness.run.progress import Bar, Lines, Unfailing, span
 from harness.run.schedule import PointState
 from harness.tables.collect import collect
 from harness.tables.compare import compare
 from harness.tables.records import launches_folder, write_record
-from harness.tables.statistics import summarize
+from harness.tables.statistics import summarize, summarize_ratios
 from harness.tables.table import ROW_COLUMNS, format_csv, rows_path
 from tests.harness.studies import environment, harness, record, write_study
 
@@ -319,30 +319,41 @@ def failing():
 
 
 def test_lines_of_a_log(capsys):
-    lines = Lines()
+    now = [0.0]
+    lines = Lines(lambda: now[0])
     lines.begin(2)
-    lines.ended("p=1", record(), summarize([0.5]))
-    lines.more(1)
-    lines.ended("p=2", failing(), None)
+    lines.ended("p=1", record(), summarize([0.5]), None)
+    lines.more(4)
+    lines.round(2)
+    lines.ended("p=2", failing(), None, None)
+    now[0] = 360.0
+    lines.ended("p=2", record(), summarize([0.5] * 6), summarize_ratios([1.5, 1.5]))
     lines.end()
     assert capsys.readouterr().err.splitlines() == [
         "2 launches to run",
         "[1/2] p=1: ok 0.5 s; median 0.5 s, n = 1: too small for an interval",
-        "[2/3] p=2: failed rank 0: [/red] :smile:; no launch has ended well",
+        "[2/6, round 2] p=2: failed rank 0: [/red] :smile:; no launch has ended well",
+        "[3/6, round 2, about 6 min left] p=2: ok 0.5 s; median 0.5 s [0.5, 0.5], n = 6; "
+        "speed-up 1.5",
     ]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(12.4, "12 s"), (720, "12 min"), (9000, "2.5 h")])
+def test_spans_are_told_in_one_unit(seconds, told):
+    assert span(seconds) == told
 
 
 def test_output_that_fails_ends_reports_and_nothing_else():
     class Full(Lines):
-        def ended(self, label, record, summary):
+        def ended(self, label, record, summary, speedup):
             calls.append(label)
             raise OSError(errno.ENOSPC, "No space left on device")
 
     calls = []
     told = Unfailing(Full())
     told.begin(2)
-    told.ended("first", record(), None)
-    told.ended("second", record(), None)
+    told.ended("first", record(), None, None)
+    told.ended("second", record(), None, None)
     told.beat(0.5)
     told.more(1)
     told.end()
@@ -366,10 +377,11 @@ def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     bar = Bar()
     bar.begin(2)
+    bar.round(1)
     bar.launching("mode=[/red]")
-    bar.ended("mode=[/red]", record(), summarize([0.5] * 6))
+    bar.ended("mode=[/red]", record(), summarize([0.5] * 6), None)
     bar.more(1)
-    bar.ended("mode=[/red]", failing(), None)
+    bar.ended("mode=[/red]", failing(), None, None)
     bar.end()
     told = capsys.readouterr().err
     assert "mode=[/red]: failed: rank 0: [/red] :smile:" in told.replace("\n", " ")
