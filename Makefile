@@ -51,7 +51,7 @@ PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev strong-scaling weak-scaling strategies staleness robustness gallery \
   openmp roofline simulation virtual report bench peers self-check test test-fast torture \
-  test-slurm test-browser package newcomer docs check format clean
+  test-without-compiler test-slurm test-browser package newcomer docs check format clean
 
 help:
 	@echo "make strong-scaling   the same training on more and more processes: table and figure"
@@ -69,6 +69,7 @@ help:
 	@echo "make peers            install those libraries"
 	@echo "make test             the tests"
 	@echo "make test-fast        those that take little time and start no ranks"
+	@echo "make test-without-compiler   the library's, on PyTorch's kernels"
 	@echo "make torture          runs killed, starved and lied to, and what that costs: one table"
 	@echo "make test-slurm       those that start a Slurm cluster (root; Debian: slurm-wlm, munge)"
 	@echo "make test-browser     those that read the report in Chromium (Debian: chromium; or CHROMIUM=program)"
@@ -197,6 +198,14 @@ test: $(DEV)
 # For who edits: neither ranks nor what takes long.
 test-fast: $(DEV)
 	@$(BIN)/python -m pytest -m "not slurm and not browser and not ranks and not slow" $(PARALLEL)
+
+# The library on PyTorch's kernels, as where there is no C++ compiler. `test_fused*` test the engine.
+test-without-compiler: $(DEV)
+	@code=0; export CXX=no-compiler; \
+	tests="tests/sparring tests/examples --ignore-glob=*test_fused*"; \
+	$(BIN)/python -m pytest -m "not compiler and not ranks" $(PARALLEL) $$tests || code=$$?; \
+	$(BIN)/python -m pytest -m "not compiler and ranks" $$tests || code=$$?; \
+	exit $$code
 
 self-check: $(READY)
 	@$(BIN)/python -m harness self-check --results $(results)

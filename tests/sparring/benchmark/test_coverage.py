@@ -36,6 +36,7 @@ def rows(folder):
 OWN = f"{__name__}:"
 
 
+@pytest.mark.compiler
 def test_own_network_is_timed_in_turns(tmp_path, monkeypatch):
     absent = dataclasses.replace(BUILDERS["torchattacks"], package="no-such-package")
     monkeypatch.setattr(coverage, "BUILDERS", {**BUILDERS, "torchattacks": absent})
@@ -63,6 +64,7 @@ def test_a_network_that_is_refused_has_its_reason(tmp_path):
     assert "Hardswish" in row["reason"]
 
 
+@pytest.mark.compiler
 def test_gradients_are_checked(tmp_path, monkeypatch):
     arguments = ("--model", OWN + "small", "--input-shape", "1,2,3", "--check")
     result = invoke(*arguments, "--results", tmp_path)
@@ -82,6 +84,7 @@ def test_a_network_that_cannot_be_checked_fails_the_check(tmp_path):
     assert f"the engine refuses {OWN}refused, so that nothing was checked" in result.stderr
 
 
+@pytest.mark.compiler
 def test_the_answer_for_programs(tmp_path):
     arguments = ("--input-shape", "1,2,3", "--check", "--json", "--results", tmp_path)
     result = invoke("--model", OWN + "small", *arguments)

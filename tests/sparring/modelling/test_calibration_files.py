@@ -74,6 +74,7 @@ def calibrate(*arguments: object, **variables: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.ranks
+@pytest.mark.compiler
 def test_it_starts_its_ranks_and_measures_all_that_is_needed(tmp_path):
     ended = calibrate(
         "--backend", "torch", "--batch-size", 4, "--batch-size", 1, "--seconds", 0.1,

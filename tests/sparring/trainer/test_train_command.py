@@ -101,6 +101,7 @@ def test_the_command_line_trains(tmp_path):
 
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler")
+@pytest.mark.compiler
 def test_the_command_line_trains_on_the_fused_engine():
     arguments = ["train", "--updates", "2", "--steps", "2", "--batch-size", "8", "--evaluate", "0"]
     result = CliRunner().invoke(main, [*arguments, "--backend", "fused"])
