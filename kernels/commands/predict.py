@@ -48,7 +48,8 @@ CALIBRATIONS = Path("calibration") / "predicted"
 @click.option("--kernel", "kernels", multiple=True, help="A kernel's name or its beginning [all].")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(["fused", "torch_nchw"]),
               help="[both]")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=BATCH, show_default=True)
+@click.option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True,
+              default=(BATCH,), show_default=True, help="Several times: each of them.")  # fmt: skip
 @click.option("--input-size", type=click.IntRange(9), default=28, show_default=True)
 @click.option("--active-cores", type=click.IntRange(1),
               help="Busy cores of a machine that is not here [those of one socket].")  # fmt: skip
@@ -63,7 +64,7 @@ CALIBRATIONS = Path("calibration") / "predicted"
 )  # fmt: skip
 def predict(
     names: Sequence[str], validate: bool, kernels: Sequence[str], variants: Sequence[str],
-    batch_size: int, input_size: int, active_cores: int | None, messages: Path | None,
+    batch_sizes: Sequence[int], input_size: int, active_cores: int | None, messages: Path | None,
     results: Path,
 ) -> None:  # fmt: skip
     """Predict the time of kernels by the Execution-Cache-Memory model, on one core with AVX2.
@@ -76,14 +77,16 @@ def predict(
     Examples:
       python -m kernels predict --machine here --validate
       python -m kernels predict --machine e5-2683v4
-      python -m kernels predict --machine e5-2683v4 --active-cores 1 --batch-size 64 \
+      python -m kernels predict --machine e5-2683v4 --active-cores 1 \
+        --batch-size 1 --batch-size 2 --batch-size 8 --batch-size 64 \
         --variant fused --kernel attack_step --kernel update --calibration
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     from kernels.prediction import table as rows_of
     from kernels.prediction.timing import measured
 
     os.environ[ISA_VARIABLE] = "avx2"
-    wanted = rows_of.chosen(batch_size, input_size, kernels, variants)
+    sizes = sorted(set(batch_sizes))
+    wanted = [one for size in sizes for one in rows_of.chosen(size, input_size, kernels, variants)]
     machines = [load(name) for name in dict.fromkeys(names)]
     for machine in machines:
         if machine.name != HERE and (machine.core is None or not machine.clocks):
@@ -115,9 +118,10 @@ def predict(
             kept = keep(of_predictions(own, machine, messages, command), results / CALIBRATIONS)
             click.echo(f"wrote {kept}")
         made += own
-        _console().print(_summary(own))
+        for size in sizes:
+            _console().print(_summary([row for row in own if row["batch_size"] == size]))
         for line in dict.fromkeys(
-            f"{row['kernel']} {row['variant']}: {row['message']}" for row in own if row["message"]
+            f"{_named(row)}: {row['message']}" for row in own if row["message"]
         ):
             click.echo(line)
     click.echo(f"{len(made)} rows added to {table.path}")
@@ -187,9 +191,7 @@ def _judge(rows: Sequence[Row]) -> None:
         SparringError: if they are too large, or nothing was compared.
     """
     errors = {
-        f"{row['kernel']} {row['variant']}": abs(error)
-        for row in rows
-        if isinstance(error := row["error_percent"], float)
+        _named(row): abs(error) for row in rows if isinstance(error := row["error_percent"], float)
     }
     if not errors:
         raise SparringError("nothing was both predicted and measured")
@@ -204,6 +206,10 @@ def _judge(rows: Sequence[Row]) -> None:
         raise SparringError(
             f"{said}; at most {MEDIAN:g} % and {WORST:g} % are asked for, on an idle machine"
         )
+
+
+def _named(row: Row) -> str:
+    return f"{row['kernel']} {row['variant']} of {row['batch_size']}"
 
 
 def _summary(rows: Sequence[Row]) -> RichTable:

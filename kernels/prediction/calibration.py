@@ -25,11 +25,11 @@ def of_predictions(
 ) -> Calibration:
     """The machine's calibration, its ``source`` "predicted".
 
-    An image of a smaller batch is taken to need its part of the batch: shares are divided without
-    loss. No slowdown is in it beyond that of the busy cores that were predicted for.
+    An image of a batch smaller than the smallest that was predicted is taken to need its part of
+    that one. No slowdown is in it beyond that of the busy cores that were predicted for.
 
     Args:
-        rows: predicted, of one batch size; see `kernels.prediction.table`.
+        rows: predicted, of one or several batch sizes; see `kernels.prediction.table`.
         machine: that they are of.
         messages: the calibration whose messages and sizes are taken.
         command: that made the rows.
@@ -37,20 +37,22 @@ def of_predictions(
     Raises:
         SparringError: if a kernel was not predicted, or ``messages`` is no calibration.
     """
-    seconds = {row["kernel"]: row for row in rows if row["variant"] == "fused"}
-    found: dict[str, float] = {}
-    for name in NEEDED:
-        value = seconds[name]["seconds"] if name in seconds else None
-        if not isinstance(value, float):
-            raise SparringError(
-                f"--calibration: the engine's {name} of {machine.name} is not predicted; expected "
-                f"the fused kernels {' and '.join(NEEDED)}"
-            )
-        found[name] = value
-    batch = seconds[NEEDED[0]]["batch_size"]
-    assert isinstance(batch, int)
+    seconds: dict[int, dict[str, Row]] = {}
+    for row in rows:
+        if row["variant"] == "fused":
+            seconds.setdefault(int(str(row["batch_size"])), {})[str(row["kernel"])] = row
+    found: dict[int, dict[str, float]] = {}
+    for size, kernels in sorted(seconds.items()):
+        for name in NEEDED:
+            value = kernels[name]["seconds"] if name in kernels else None
+            if not isinstance(value, float):
+                raise _lacking(name, machine)
+            found.setdefault(size, {})[name] = value
+    if not found:
+        raise _lacking(NEEDED[0], machine)
+    least = min(found)
     base = load(messages)
-    active = seconds[NEEDED[0]]["active_cores"]
+    active = seconds[least][NEEDED[0]]["active_cores"]
     return Calibration.model_validate(
         base.model_dump()
         | {
@@ -59,10 +61,20 @@ def of_predictions(
             "origin": f"{command}; {active} busy cores; messages of {base.name} ({base.source})",
             "nodes": 1, "cores_per_node": machine.sockets * machine.cores_per_socket,
             "slowdown": (), "environment": {},
-            "work": [_work(size, size / batch, found) for size in sorted({1, batch})],
+            "work": [
+                *([] if least == 1 else [_work(1, 1 / least, found[least])]),
+                *(_work(size, 1.0, own) for size, own in found.items()),
+            ],
             "apply": Duration(median=0.0),
         }
     )  # fmt: skip
+
+
+def _lacking(name: str, machine: Machine) -> SparringError:
+    return SparringError(
+        f"--calibration: the engine's {name} of {machine.name} is not predicted; expected "
+        f"the fused kernels {' and '.join(NEEDED)}"
+    )
 
 
 def _work(size: int, part: float, found: dict[str, float]) -> Work:

@@ -341,8 +341,8 @@ def test_the_analyser_has_a_model_of_every_core():
     assert [name for name in ARCHITECTURES if not (folder / f"{name}.yml").is_file()] == []
 
 
-def predicted_row(kernel, seconds):
-    return {"kernel": kernel, "variant": "fused", "batch_size": 64, "active_cores": 1,
+def predicted_row(kernel, seconds, batch_size=64):
+    return {"kernel": kernel, "variant": "fused", "batch_size": batch_size, "active_cores": 1,
             "seconds": seconds}  # fmt: skip
 
 
@@ -360,11 +360,23 @@ def test_a_calibration_of_predicted_times_has_another_s_messages(tmp_path):
     assert read.within == calibration(MESSAGES).within
 
 
+def test_a_calibration_has_every_batch_size_that_was_predicted():
+    rows = [predicted_row("attack_step", 0.0064), predicted_row("update", 0.0128),
+            predicted_row("attack_step", 0.0004, 2), predicted_row("update", 0.001, 2)]  # fmt: skip
+    made = of_predictions(rows, load("e5-2683v4"), MESSAGES, "")
+    assert [work.batch_size for work in made.work] == [1, 2, 64]
+    assert [made.times(size).step.median for size in (1, 2, 64)] == [0.0002, 0.0004, 0.0064]
+
+
 @pytest.mark.parametrize(
     "rows",
     [
         [],
         [predicted_row("attack_step", 1.0)],
+        [
+            *(predicted_row(name, 1.0) for name in ("attack_step", "update")),
+            predicted_row("attack_step", 1.0, 2),
+        ],
         [predicted_row("attack_step", 1.0), predicted_row("update", None)],
     ],
 )
