@@ -26,7 +26,7 @@ from harness.run.progress import reporter
 from harness.run.runner import run as run_session
 from harness.run.schedule import launches_missing
 from harness.run.tasks import adopt, run_task
-from harness.submission.manifest import By
+from harness.submission.manifest import By, results_of
 from harness.submission.status import print_submissions, queue_of
 from harness.tables.table import rows_path
 from harness.views import print_disturbances, print_failures, print_states, summarize
@@ -80,14 +80,15 @@ def run(
         if index is None:
             raise UserError("--manifest: expected --index with it, the number of the array task")
         told = run_task(manifest, array, index, reporter())
-        summarize(told.launches, told.states, told.measure, "`collect` writes the tables")
+        results = results_of(manifest)
+        summarize(told.launches, told.states, told.measure, "`collect` writes the tables", results)
         return
     session = open_session(**options)
     told = run_session(session, reporter(), index=index, retry=retry)
     print_states(told.states, told.measure)
     print_disturbances(told.states, settings_of_host())
     table = rows_path(session.results, session.study.name)
-    summarize(told.launches, told.states, told.measure, f"table: {table}")
+    summarize(told.launches, told.states, told.measure, f"table: {table}", session.results)
 
 
 def _adopted(by: By, index: int | None, retry: bool, results: Path, **named: Any) -> Path | None:
@@ -127,7 +128,7 @@ def status(as_json: bool, **options: Any) -> None:
         print_document(of_status(session, states, submissions))
         return
     print_states(states, session.study.measure, submissions.by_point if submissions else None)
-    print_failures(states)
+    print_failures(states, session.results)
     print_disturbances(states)
     if submissions:
         print_submissions(submissions)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 import click
@@ -112,21 +114,29 @@ def _tell(mark: str, what: str) -> None:
     click.echo(f"{mark} ({what}): {told}")
 
 
-def print_failures(states: Sequence[PointState]) -> None:
+def print_failures(states: Sequence[PointState], results: Path) -> None:
     """Why launches failed; each message names the log that tells the rest."""
     for state in states:
         for record in state.failures:
-            click.echo(f"{record.status}: {state.point.id}: {record.message}")
+            click.echo(f"{record.status}: {state.point.id}: {_from_here(record.message, results)}")
 
 
-def summarize(launches: int, states: Sequence[PointState], measure: Measure, where: str) -> None:
+def _from_here(message: str, results: Path) -> str:
+    """A record's message with its log as one opens it: records name it within the results."""
+    return message.replace("; log: logs/", f"; log: {os.path.relpath(results)}/logs/")
+
+
+def summarize(
+    launches: int, states: Sequence[PointState], measure: Measure, where: str, results: Path
+) -> None:
     """Say in a line how the points stand; end with 1 if one failed."""
     counts = Counter(state.state(measure) for state in states)
     told = ", ".join(f"{number} {name}" for name, number in counts.items())
     click.echo(f"{launches} launches run; {len(states)} points: {told}; {where}")
     failed = [state for state in states if state.state(measure) == "failed"]
     for state in failed:
-        complain(f"failed: {state.point.id}: {state.failures[-1].message}")
+        told = _from_here(state.failures[-1].message, results)
+        complain(f"failed: {state.point.id}: {told}")
     if failed:
         complain(f"{len(failed)} points failed; --retry launches them again")
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.tables.table import write_whole
 from plots import registry
 from plots.report.page import page as report_page
@@ -27,6 +27,15 @@ class Declared(click.Group):
         """A plot's, or one of its own."""
         named = (plot for plot in registry.declared() if plot.name == cmd_name)
         return next(map(command, named), None) or super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; of a mistyped name, the nearest (click knows only its own commands)."""
+        known = self.list_commands(ctx)
+        if args[0] not in known and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], known) or '.'}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Declared, context_settings={"help_option_names": ["-h", "--help"]})

@@ -60,7 +60,13 @@ def checked_out(study: Path, revision: str, build: str = "") -> Iterator[Sequenc
     """
     here = study.resolve().parent
     root = Path(_git(here, "rev-parse", "--show-toplevel"))
-    older = _git(root, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    try:
+        older = _git(root, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    except UserError as error:
+        raise UserError(
+            f"--against {revision}: expected a commit, branch or tag that git knows in {root} "
+            f"({error})"
+        ) from None
     _git(root, "status", "--porcelain")  # files that were touched and are the same are no change
     newer = _git(root, *_NOBODY, "stash", "create") or _git(root, "rev-parse", "HEAD")
     if untracked := _git(root, "ls-files", "--others", "--exclude-standard", "*.py"):

@@ -26,6 +26,8 @@ class TomlSource:
             place = re.search(r"\(at line (\d+)", str(error))  # else at the end of the text
             line = int(place[1]) if place else max(1, len(text.splitlines()))
             reason = str(error).split(" (at ")[0]
+            if reason == "Invalid value":
+                reason += "; expected a number, true, false, a list, or a text in quotes"
             raise InputError(path, f"this is not TOML: {reason}", line) from None
         except RecursionError:
             raise InputError(path, "this is not TOML: it is nested too deeply") from None

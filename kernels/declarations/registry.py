@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from kernels.declarations import convolution, linear, relu, whole
 from kernels.declarations.kernel import Kernel
-from sparring.errors import SparringError
+from sparring.errors import SparringError, did_you_mean
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
@@ -32,7 +32,10 @@ def chosen(names: Iterable[str]) -> list[Kernel]:
     names = list(names)
     for wanted in names:
         if not any(_meant(wanted, name) for name in KERNELS):
-            raise SparringError(f"kernel {wanted!r} is not known; expected {', '.join(KERNELS)}")
+            raise SparringError(
+                f"kernel {wanted!r} is not known; expected {', '.join(KERNELS)}"
+                f"{did_you_mean(wanted, KERNELS)}"
+            )
     return [
         kernel
         for name, kernel in KERNELS.items()

@@ -44,6 +44,8 @@ def guarded(strategy: Strategy, run: Run) -> RankLog:
     try:
         return strategy.train(run)
     except Exception as error:
+        if run.comm.size == 1 and isinstance(error, SparringError):
+            raise RankFailedError(str(error)) from error  # nobody asks which rank it was
         cause = " ".join(str(error).split()) or "no message"
         kind = "" if isinstance(error, SparringError) else f"{type(error).__name__}: "
         raise RankFailedError(

@@ -157,6 +157,14 @@ def test_a_failure_that_is_not_the_shapes_keeps_its_own_words():
         trainer(model, sparring.data.load("mnist-5k")).fit(updates=1)
 
 
+def test_one_process_alone_is_no_rank():
+    """What the library itself complains of stands alone; nobody asks which rank it was."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.constant_(model[1].weight, float("inf"))
+    with pytest.raises(SparringError, match=r"^training diverged: "):
+        trainer(model, sparring.data.load("mnist-5k")).fit(updates=1)
+
+
 def test_images_that_are_bytes():
     images, labels = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
     with pytest.raises(SparringError) as caught:

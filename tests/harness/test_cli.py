@@ -3,10 +3,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -286,6 +288,17 @@ def test_compare_of_what_cannot_be_compared(tmp_path):
     assert call("compare", first, tmp_path / "absent.csv").exit_code == 2
     second.write_bytes(b"\xff")
     assert call("compare", first, second).exit_code == 2
+
+
+def test_a_failure_names_its_log_as_one_opens_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = '[command]\nrun = "false"\nlauncher = false\n[measure]\nlaunches = 1\n'
+    Path("s.toml").write_text(f'name = "s"\n{text}')
+    told = call("run", "s.toml", "--results", "mine")
+    named = re.search(r"^failed: p\w+: .*; log: (\S+)$", told.stderr, re.M)[1]
+    assert Path(named).parts[:2] == ("mine", "logs")
+    assert Path(named).is_file()
+    assert f"; log: {named}\n" in call("status", "s.toml", "--results", "mine").output
 
 
 def test_submit_takes_its_former_spelling(tmp_path):

@@ -153,3 +153,7 @@ def test_output_that_is_full_is_a_sentence(tmp_path):
         )  # fmt: skip
     told = "output: cannot be read or written: No space left on device\n"
     assert (result.returncode, result.stderr) == (2, told)
+
+
+def test_a_mistyped_command_names_the_nearest(capsys):
+    assert "No such command 'scalin'; did you mean 'scaling'?" in fails(capsys, "scalin", "x.csv")

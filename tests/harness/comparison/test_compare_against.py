@@ -106,7 +106,7 @@ def test_what_is_checked_out_is_gone_whatever_happens(repository):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--against", "nonesuch"), "git rev-parse --verify in"),
+        (("--against", "nonesuch"), "--against nonesuch: expected a commit, branch or tag"),
         (
             ("--against", "HEAD", "--build", "echo no tools; exit 3"),
             "ends with 3 for the older code",

@@ -77,7 +77,10 @@ def test_windows_line_ends_keep_their_lines():
 def test_syntax_error_names_the_line():
     with pytest.raises(InputError) as caught:
         TomlSource(Path("s.toml"), "a = 1\nb = = 2\n")
-    assert str(caught.value) == "s.toml:2: this is not TOML: Invalid value"
+    assert str(caught.value) == (
+        "s.toml:2: this is not TOML: Invalid value; expected a number, true, false, a list, or a "
+        "text in quotes"
+    )
 
 
 def test_holds_and_nearest():
