@@ -331,8 +331,29 @@ EVAL_GRAPH_NETWORKS = {
     ),
 }  # fmt: skip
 
+#: One layer of each kind that tiles do not have, for what takes long: an instrumented kernel.
+EVERY_KIND = {
+    "every-kind": (
+        (2, 15, 16),
+        lambda: [
+            nn.Conv2d(2, 5, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
+            nn.MaxPool2d(3, 1, padding=1),
+            nn.Conv2d(5, 10, (3, 2), stride=(1, 2), padding=(1, 0), groups=5), nn.Softplus(2.0),
+            *conv(10, 18, 3, padding=2, dilation=2, groups=2), nn.AvgPool2d(2, ceil_mode=True),
+            nn.Tanh(), nn.ReLU(),
+            Block(
+                [*conv(18, 20, 3, stride=2, padding=1), nn.Conv2d(20, 20, 3, padding=1)],
+                OptionA(1, 1), nn.ReLU(),
+            ),
+            nn.ZeroPad2d((1, 0, 2, 1)), nn.Sigmoid(), nn.Conv2d(20, 8, 2), nn.ELU(1.5), Mean(),
+            nn.Linear(8, 19), nn.GELU(), nn.Linear(19, 6), nn.SiLU(), nn.Linear(6, 3),
+        ],
+    ),
+}  # fmt: skip
+
 ALL = (
     GENERAL_NETWORKS
+    | EVERY_KIND
     | GRAPH_NETWORKS
     | EVAL_GRAPH_NETWORKS
     | NETWORKS
