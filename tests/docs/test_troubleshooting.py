@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pooch
 import pytest
 import torch
 from click.testing import CliRunner
+from mpi4py import MPI
 from torch import nn
 
 import sparring
@@ -96,6 +98,19 @@ def test_no_mpi_library(monkeypatch):
     with pytest.raises(harness_errors.UserError) as caught:
         find_launcher.__wrapped__()
     assert stands(f"error: {caught.value}")
+
+
+def test_a_launcher_of_another_mpi():
+    """mpi4py tells of it by itself."""
+    ours = MPI.get_vendor()[0]
+    other = "PMI_SIZE" if ours == "Open MPI" else "OMPI_COMM_WORLD_SIZE"
+    result = subprocess.run(
+        [sys.executable, "-c", "from mpi4py import MPI"], env={**os.environ, other: "4"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = result.stderr.splitlines()[-1]
+    assert told.startswith("You may be using `mpiexec`")
+    assert stands(told)
 
 
 def test_mnist_that_is_absent(tmp_path, monkeypatch):
