@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import forked
+from tests import forked, precompiled
 
 # Shared machines stall for a second now and then: an example's time says nothing about the code.
 settings.register_profile("sparring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,7 +40,7 @@ SLOW = frozenset(
         "test_stages",
     ]
 )
-#: See `sparring.fused.building.build`; named here, so that nothing of the library is imported yet.
+#: Further flags for the compiler of kernels.
 FLAGS_VARIABLE = "SPARRING_CXXFLAGS"
 #: Days for which a kernel that nobody reads is kept.
 KERNEL_DAYS = 7
@@ -78,6 +78,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in SLOW or item.path.parent.name == "experiments":
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.ranks)
         if not isinstance(item, pytest.Function) or item.get_closest_marker("ranks"):
             continue
         fixtures = [used for group in item._fixtureinfo.name2fixturedefs.values() for used in group]
@@ -182,9 +184,10 @@ def engine_settings(
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARRING_BACKEND", "torch")
-        patch.setenv(FLAGS_VARIABLE, "-Og")
         folder = kernel_folder(pytestconfig, tmp_path_factory.getbasetemp() / "kernels")
         patch.setenv("SPARRING_CACHE", str(folder))
+        patch.setenv(FLAGS_VARIABLE, "-Og")
+        patch.setenv(FLAGS_VARIABLE, f"-Og {precompiled.flags_with_headers(folder)}")
         yield
 
 
