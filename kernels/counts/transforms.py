@@ -1,24 +1,27 @@
 """Floating-point operations of the Winograd transforms, counted in ``cpp/winograd.hpp``.
 
-All are of one line: M outputs of an R-tap filter from 8 inputs, M + R = 9. A test compiles the
-source with numbers that count.
+All are of one line: M outputs of an R-tap filter from as many inputs as there are points, M + R =
+points + 1. A test compiles the source with numbers that count.
 """
 
 from __future__ import annotations
 
-#: Points of the transform, and inputs of a tile along a side.
-POINTS = 8
-#: B' d: 4 + 4 for the points 0 and infinity, 8 for +-1, 11 each for +-2 and +-1/2.
-OF_INPUT = 38
-#: B u: 6 for the sums and differences, then 5 + 6 + 6 + 7 + 6 + 3.
-INPUT_ADJOINT = 39
+from sparring.fused.winograd import input_operations, output_operations
+
+__all__ = ["input_adjoint", "input_operations", "output_adjoint", "output_operations"]
 
 
-def of_output(outputs: int) -> int:
-    """A' m: 6 for the sums and differences, 2 for the first output, 4 for the others, 2 ends."""
-    return 6 + 2 + 4 * (outputs - 1) + 2
+def input_adjoint(points: int) -> int:
+    """B u: with 8 points 6 for the sums and differences, then 5 + 6 + 6 + 7 + 6 + 3; with 6 4, then
+    1 + 4 + 4 + 4 + 2.
+    """  # noqa: D205 (one formula)
+    return {8: 39, 6: 19}[points]
 
 
-def output_adjoint(outputs: int) -> int:
-    """A y: 6 for the sums and differences, 2 for the second input, 5 for each behind it."""
-    return 6 + 2 + 5 * (outputs - 2)
+def output_adjoint(points: int, outputs: int) -> int:
+    """A y: the sums and differences, the second input, and each behind it.
+
+    With 8 points 6, 2 and 5 each; with 6, which have a pair of points less, 4, 1 and 3 each.
+    """
+    pairs = points // 2 - 1
+    return 2 * pairs + pairs - 1 + (2 * pairs - 1) * (outputs - 2)

@@ -16,8 +16,8 @@ from kernels.counts.tile.tiles import vectors
 from kernels.counts.wide import attack as batch_work
 from kernels.counts.wide import weights as batch_weight_work
 from kernels.counts.work import ALL, MARK, STEP, Shape
-from sparring.fused.header import uses_winograd
 from sparring.fused.network import Network
+from sparring.fused.winograd import uses_winograd
 
 
 def gradients(network: Network, shape: Shape, images: int, alive: Sequence[Alive]) -> float:

@@ -19,10 +19,10 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, replace
 
-from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import Layout
 from sparring.fused.machine import Isa
 from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.winograd import uses_winograd
 
 #: Kinds of stages, in the order of ``cpp/stages.hpp``.
 KINDS = ("other", "transform", "multiply", "weights")

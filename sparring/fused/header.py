@@ -20,9 +20,7 @@ from sparring.fused.network import (
     Padding,
     Pooling,
 )
-
-#: Points of the one-dimensional Winograd transform; a tile has as many inputs along each side.
-POINTS = 8
+from sparring.fused.winograd import winograd_outputs, winograd_points
 
 #: Standard deviations from 0 to the mean, which the kernels subtract after they have divided by the
 #: former: the rounding error is a 2**-24th of it, in the units of a normalised image.
@@ -31,51 +29,13 @@ _FARTHEST = 1e4
 _FLOAT32_MIN = 2.0**-126  # the least standard deviation whose inverse float32 can hold
 
 
-def winograd_outputs(conv: Convolution) -> int:
-    """Outputs along each side of a Winograd tile, or 0 where the kernels have no such form."""
-    # A pooling window must lie within one tile, which takes an even side.
-    known = conv.kernel in (3, 5) or (conv.kernel == 4 and not conv.pool)
-    return POINTS + 1 - conv.kernel if known else 0
-
-
-def winograd_tiles(conv: Convolution) -> int:
-    """Tiles that cover the convolution's output, those that reach beyond it included."""
-    side = winograd_outputs(conv)
-    return -(-conv.conv_height // side) * -(-conv.conv_width // side)
-
-
-def transform_work(conv: Convolution) -> tuple[int, int]:
-    """Floating-point operations to transform one tile: of one input, of one output channel.
-
-    Counted in the kernel's source, with a fused multiply-add as two: a one-dimensional transform of
-    an input costs 38 (B'), of M outputs 4 M + 6 (A').
-    """
-    side = winograd_outputs(conv)
-    return 2 * POINTS * 38, (POINTS + side) * (4 * side + 6)
-
-
-def uses_winograd(conv: Convolution) -> bool:
-    """Whether Winograd tiles take less work than the convolution as it is written down.
-
-    A transform's operation counts as two and a half: its loads and stores bound it, not its
-    arithmetic. That leaves layers behind a single input channel direct, where Winograd would gain
-    little, and where equal pixels of a plain background then stay exactly equal.
-    """
-    if winograd_outputs(conv) == 0 or conv.stride > 1:
-        return False
-    pairs = conv.in_channels * conv.out_channels
-    direct = 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
-    of_input, of_output = transform_work(conv)
-    transforms = of_input * conv.in_channels + of_output * conv.out_channels
-    return winograd_tiles(conv) * (2 * POINTS**2 * pairs + 5 / 2 * transforms) < direct
-
-
 def _convolution(conv: Convolution, tiles: bool) -> str:
     numbers = (
         conv.in_channels, conv.height, conv.width, conv.out_channels, conv.kernel, conv.padding,
     )  # fmt: skip
     flags = f"{str(conv.relu).lower()}, {str(conv.pool).lower()}"
-    algorithm = "winograd" if tiles and uses_winograd(conv) else "direct"
+    points = winograd_points(conv) if tiles else 0
+    algorithm = f"winograd{points}" if points else "direct"
     stride = f", {conv.stride}" if conv.stride > 1 else ""
     return f"Convolution<{', '.join(map(str, numbers))}, {flags}, Algorithm::{algorithm}{stride}>"
 
@@ -143,8 +103,8 @@ def tile_side(conv: Front) -> int:
     """Side of the tiles in which a layer hands its output on: 1 where it has none."""
     if not isinstance(conv, Convolution):
         return 1
-    side = winograd_outputs(conv) if uses_winograd(conv) else 1
-    return side // 2 if conv.pool and side > 1 else side
+    side = winograd_outputs(conv)
+    return max(1, side // 2 if conv.pool else side)
 
 
 def _dense(dense: Dense, rows: int, columns: int, channels: int, phase: int) -> str:

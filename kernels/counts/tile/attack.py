@@ -14,10 +14,15 @@ from kernels.counts.sparsity import Alive
 from kernels.counts.tile import groups
 from kernels.counts.tile.regions import Regions
 from kernels.counts.tile.tiles import Direct, Tiles, vectors
-from kernels.counts.transforms import INPUT_ADJOINT, OF_INPUT, POINTS, of_output, output_adjoint
+from kernels.counts.transforms import (
+    input_adjoint,
+    input_operations,
+    output_adjoint,
+    output_operations,
+)
 from kernels.counts.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
-from sparring.fused.header import uses_winograd, winograd_outputs
 from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.winograd import uses_winograd, winograd_points
 
 #: Parts of a layer in one direction, and the bytes that are compulsory for it as a whole.
 Parts = tuple[list[Work], float]
@@ -72,33 +77,35 @@ def _mask(lanes: int) -> int:
 def to_frequencies(conv: Convolution, lanes: int) -> tuple[int, int]:
     """Operations from the inputs' pixels to x-frequencies, and on to those along y."""
     tiles, inputs = Tiles.of(conv, lanes), conv.in_channels
-    squares = 2 * POINTS if conv.pool else 0
-    along_x = inputs * tiles.side * tiles.within * (OF_INPUT + squares)
-    return along_x * lanes, POINTS * inputs * tiles.out * OF_INPUT * lanes
+    line, squares = input_operations(tiles.points), 2 * tiles.points if conv.pool else 0
+    along_x = inputs * tiles.side * tiles.within * (line + squares)
+    return along_x * lanes, tiles.points * inputs * tiles.out * line * lanes
 
 
 def adjoint_from_outputs(conv: Convolution, lanes: int) -> int:
     """Operations from the outputs' gradient to that of the products."""
     tiles = Tiles.of(conv, lanes)
-    lines = (tiles.side + POINTS) * tiles.out * conv.out_channels
-    return lines * output_adjoint(tiles.side) * lanes
+    lines = (tiles.side + tiles.points) * tiles.out * conv.out_channels
+    return lines * output_adjoint(tiles.points, tiles.side) * lanes
 
 
 def _forward_transforms(conv: Convolution, lanes: int) -> int:
-    tiles, line = Tiles.of(conv, lanes), of_output(winograd_outputs(conv))
+    tiles = Tiles.of(conv, lanes)
+    line = output_operations(tiles.points, tiles.side)
     rows = tiles.given * (2 if conv.pool else 1)
-    back = conv.out_channels * tiles.out * (POINTS * line + rows * (line + tiles.side))
+    back = conv.out_channels * tiles.out * (tiles.points * line + rows * (line + tiles.side))
     if conv.pool:  # norms of tiles, and whether pixels are equal, by the first channel
         ties = tiles.given * (TIES_BOUND + tiles.given * LOOK_FOR_TIES)
-        back += tiles.out * (POINTS + ties)
+        back += tiles.out * (tiles.points + ties)
     return sum(to_frequencies(conv, lanes)) + back * lanes
 
 
 def _backward_transforms(conv: Convolution, lanes: int) -> int:
     """The adjoints, with the additions of what overlaps: of rows, then of columns."""
     tiles, inputs = Tiles.of(conv, lanes), conv.in_channels
-    to_y = POINTS * (tiles.out * INPUT_ADJOINT + tiles.within * tiles.overlap)
-    to_x = tiles.side * tiles.within * INPUT_ADJOINT
+    line = input_adjoint(tiles.points)
+    to_y = tiles.points * (tiles.out * line + tiles.within * tiles.overlap)
+    to_x = tiles.side * tiles.within * line
     to_x += conv.height * vectors(tiles.across + 1, lanes) * tiles.overlap
     return adjoint_from_outputs(conv, lanes) + inputs * (to_y + to_x) * lanes
 
@@ -110,18 +117,19 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int, last: b
     flops = (_forward_transforms if forward else _backward_transforms)(conv, lanes)
     taken, _, left = _planes(conv)
     given = outputs * tiles.given**2 * tiles.out  # vectors
-    # Between the two kinds of stages: every tile's 64 numbers, of each input and each output.
-    between = FLOAT * POINTS**2 * tiles.out * lanes * (inputs + outputs)
+    # Between the two kinds of stages: every tile's numbers, of each input and each output.
+    between = FLOAT * tiles.points**2 * tiles.out * lanes * (inputs + outputs)
     masks = given * (4 if conv.pool else 1) * _mask(lanes)
     # The last layer hands on its tiles as they are.
     outside = FLOAT * (taken + (given * lanes if last else left)) + masks
-    weights = FLOAT * POINTS**2 * inputs * outputs
-    lines = POINTS * tiles.side * (inputs * tiles.within + outputs * tiles.out)
-    piece = between // POINTS  # of one x-frequency
+    weights = FLOAT * tiles.points**2 * inputs * outputs
+    lines = tiles.points * tiles.side * (inputs * tiles.within + outputs * tiles.out)
+    piece = between // tiles.points  # of one x-frequency
     return [
         Work(layer, direction, "transform", flops, between + outside,
              FLOAT * lines * lanes + outside + piece),
-        Work(layer, direction, "multiply", 2 * POINTS**2 * tiles.out * lanes * inputs * outputs,
+        Work(layer, direction, "multiply",
+             2 * tiles.points**2 * tiles.out * lanes * inputs * outputs,
              between + weights, piece + weights),
     ], outside + weights  # fmt: skip
 
@@ -186,7 +194,7 @@ def _together(images: int, block: int) -> int:
 def weight_bytes(network: Network, shape: Shape, alive: Sequence[Alive], images: int) -> float:
     """Packed weights that a step reads: convolutions have a copy for each direction."""
     numbers: float = sum(
-        2 * (POINTS**2 * conv.in_channels * conv.out_channels if uses_winograd(conv)
+        2 * (winograd_points(conv)**2 * conv.in_channels * conv.out_channels if uses_winograd(conv)
              else conv.weights)
         for conv in network.convolutions
     )  # fmt: skip

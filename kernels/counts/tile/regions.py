@@ -9,8 +9,8 @@ from torch import Tensor
 
 from kernels.counts.dense_rows import Rows
 from kernels.counts.tile.tiles import Tiles
-from sparring.fused.header import uses_winograd
 from sparring.fused.network import Network
+from sparring.fused.winograd import uses_winograd
 
 #: Bytes of rows that are walked over together, as ``cpp/tile_dense.hpp`` has it.
 _SECOND_CACHE = 160 * 1024

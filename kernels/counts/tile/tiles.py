@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kernels.counts.transforms import POINTS
-from sparring.fused.header import winograd_outputs
 from sparring.fused.network import Convolution
+from sparring.fused.winograd import winograd_outputs, winograd_points
 
 
 def vectors(count: float, lanes: int) -> int:
@@ -42,6 +41,7 @@ class Tiles:
     """The Winograd tiles of a convolution, and their vectors.
 
     Attributes:
+        points: inputs along a side of a tile.
         side: outputs along a side of a tile.
         across: tiles in a row.
         out: vectors of tiles.
@@ -49,6 +49,7 @@ class Tiles:
         given: pixels along a side of what is left of a tile, after pooling.
     """
 
+    points: int
     side: int
     across: int
     out: int
@@ -61,11 +62,11 @@ class Tiles:
         side = winograd_outputs(conv)
         across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
         return cls(
-            side, across, vectors(across * down, lanes), vectors(across * (down + 1), lanes),
-            side // 2 if conv.pool else side,
+            winograd_points(conv), side, across, vectors(across * down, lanes),
+            vectors(across * (down + 1), lanes), side // 2 if conv.pool else side,
         )  # fmt: skip
 
     @property
     def overlap(self) -> int:
         """Rows, and columns, in which a tile's inputs are the next one's too."""
-        return POINTS - self.side
+        return self.points - self.side

@@ -9,10 +9,9 @@ from __future__ import annotations
 from kernels.counts.dense_rows import Rows
 from kernels.counts.tile.attack import to_frequencies
 from kernels.counts.tile.tiles import Direct, Tiles, vectors
-from kernels.counts.transforms import POINTS
 from kernels.counts.work import Shape
-from sparring.fused.header import uses_winograd
 from sparring.fused.network import Convolution, Dense
+from sparring.fused.winograd import uses_winograd
 
 
 def convolution(conv: Convolution, shape: Shape) -> int:
@@ -30,13 +29,13 @@ def convolution(conv: Convolution, shape: Shape) -> int:
     full, rest = divmod(outputs, lanes)
     sums = (full + (rest > 0)) * (lanes - 1) * lanes + outputs
     pieces = vectors(tiles.out, piece(conv, tiles, lanes))
-    frequencies = POINTS**2 * inputs * (2 * tiles.out * outputs * lanes + pieces * sums)
+    frequencies = tiles.points**2 * inputs * (2 * tiles.out * outputs * lanes + pieces * sums)
     return sum(to_frequencies(conv, lanes)) + biases + frequencies
 
 
 def piece(conv: Convolution, tiles: Tiles, lanes: int) -> int:
     """Vectors of tiles that go through a frequency together."""
-    size = 4 * lanes * POINTS * (conv.in_channels + conv.out_channels) * tiles.out
+    size = 4 * lanes * tiles.points * (conv.in_channels + conv.out_channels) * tiles.out
     return tiles.out if tiles.out <= 2 or size <= 24 * 1024 else 2
 
 

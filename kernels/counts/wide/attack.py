@@ -10,10 +10,20 @@ from collections.abc import Iterator, Sequence
 
 from kernels.counts.kernel_overlap import rows_met
 from kernels.counts.sparsity import Alive
-from kernels.counts.transforms import INPUT_ADJOINT, OF_INPUT, POINTS, of_output, output_adjoint
+from kernels.counts.transforms import (
+    input_adjoint,
+    input_operations,
+    output_adjoint,
+    output_operations,
+)
 from kernels.counts.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
-from sparring.fused.header import uses_winograd, winograd_outputs, winograd_tiles
 from sparring.fused.network import Convolution, Dense, Network
+from sparring.fused.winograd import (
+    uses_winograd,
+    winograd_outputs,
+    winograd_points,
+    winograd_tiles,
+)
 
 #: Parts of a layer in one direction, and the bytes that are compulsory for it as a whole.
 Parts = tuple[list[Work], float]
@@ -60,11 +70,12 @@ def _direct(conv: Convolution, layer: int, direction: str, lanes: int) -> list[W
 def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list[Work]:
     """The transforms and products of a convolution by two-dimensional Winograd tiles.
 
-    Forward: every input row along x; every row of tiles along y, each of 8 x-frequencies; its
-    outputs back along y; every output row back along x, and the bias. Backward the adjoints, in
-    the opposite order, with the additions of what overlaps: ``kernel - 1`` of 8 rows, of 8 pixels.
+    Forward: every input row along x; every row of tiles along y, of each x-frequency; its outputs
+    back along y; every output row back along x, and the bias. Backward the adjoints, in the
+    opposite order, with the additions of what overlaps: ``kernel - 1`` of a tile's rows, of its
+    pixels.
     """
-    vec = FLOAT * lanes
+    vec, points = FLOAT * lanes, winograd_points(conv)
     side, tiles = winograd_outputs(conv), winograd_tiles(conv)
     across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
     row_in, row_out = across * conv.in_channels, across * conv.out_channels
@@ -72,30 +83,30 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
     pixels = conv.conv_height * conv.conv_width * conv.out_channels
     if direction == "forward":
         transforms = (
-            (conv.height + down * POINTS) * row_in * OF_INPUT
-            + (down * POINTS + conv.conv_height) * row_out * of_output(side)
+            (conv.height + down * points) * row_in * input_operations(points)
+            + (down * points + conv.conv_height) * row_out * output_operations(points, side)
             + pixels
         )
         if conv.pool:  # squares of the inputs, by row of tiles
-            reached = (across - 1) * side + POINTS
-            transforms += conv.height * (reached * 2 * conv.in_channels + across * (POINTS - 1))
+            reached = (across - 1) * side + points
+            transforms += conv.height * (reached * 2 * conv.in_channels + across * (points - 1))
     else:
         transforms = adjoint_from_outputs(conv) + (
-            (down * POINTS + conv.height) * row_in * (INPUT_ADJOINT + overlap)
+            (down * points + conv.height) * row_in * (input_adjoint(points) + overlap)
         )
     pairs = conv.in_channels * conv.out_channels
-    products = 2 * tiles * POINTS**2 * pairs
-    # Between the two kinds of stages: every tile's 64 numbers, of each input and each output.
-    between = tiles * POINTS**2 * (conv.in_channels + conv.out_channels) * vec
+    products = 2 * tiles * points**2 * pairs
+    # Between the two kinds of stages: every tile's numbers, of each input and each output.
+    between = tiles * points**2 * (conv.in_channels + conv.out_channels) * vec
     outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
     weights = _weights(conv) * FLOAT
-    tile_row = POINTS * (row_in + row_out)  # `inputs_` and `outputs_`
+    tile_row = points * (row_in + row_out)  # `inputs_` and `outputs_`
     padded = across * side + overlap
     if direction == "forward":  # `ring_`, `spectrum_`, and a row of each
-        kept = POINTS**2 * row_in + side * POINTS * row_out
+        kept = points**2 * row_in + side * points * row_out
         kept += padded * conv.in_channels + conv.conv_width * conv.out_channels
     else:  # `spectrum_`, `rows_` and `carry_`, and a row of each
-        kept = side * POINTS * row_out + (side + overlap) * POINTS * row_in
+        kept = side * points * row_out + (side + overlap) * points * row_in
         kept += padded * conv.in_channels + across * side * conv.out_channels
     return [
         Work(layer, direction, "transform", transforms * lanes, between + outside,
@@ -107,16 +118,16 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
 
 def adjoint_from_outputs(conv: Convolution, lanes: int = 1) -> int:
     """Operations from the outputs' gradient of Winograd tiles to that of their products."""
-    side = winograd_outputs(conv)
+    points, side = winograd_points(conv), winograd_outputs(conv)
     across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
-    lines = (conv.conv_height + down * POINTS) * across * conv.out_channels
-    return lines * output_adjoint(side) * lanes
+    lines = (conv.conv_height + down * points) * across * conv.out_channels
+    return lines * output_adjoint(points, side) * lanes
 
 
 def _weights(conv: Convolution) -> int:
     """Numbers in one packed copy of the weights: forward and backward have one each."""
-    if uses_winograd(conv):
-        return POINTS**2 * conv.in_channels * conv.out_channels
+    if points := winograd_points(conv):
+        return points**2 * conv.in_channels * conv.out_channels
     return conv.weights
 
 
@@ -152,7 +163,7 @@ def _ties(conv: Convolution) -> int:
         return 0
     side = winograd_outputs(conv)
     across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
-    rows = rows_met(down, conv.height, POINTS, conv.padding, side)
+    rows = rows_met(down, conv.height, winograd_points(conv), conv.padding, side)
     return rows * across + conv.out_height * conv.out_width * (TIES_BOUND + LOOK_FOR_TIES)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from kernels.counts.dense_rows import Rows
 from kernels.counts.kernel_overlap import rows_met
-from kernels.counts.transforms import OF_INPUT, POINTS
+from kernels.counts.transforms import input_operations
 from kernels.counts.work import Shape
-from sparring.fused.header import uses_winograd, winograd_outputs, winograd_tiles
 from sparring.fused.network import Convolution, Dense
+from sparring.fused.winograd import winograd_outputs, winograd_points, winograd_tiles
 
 
 def convolution(conv: Convolution, shape: Shape) -> int:
@@ -22,11 +22,12 @@ def convolution(conv: Convolution, shape: Shape) -> int:
     lanes, pixels = shape.lanes, conv.conv_height * conv.conv_width
     pairs = conv.in_channels * conv.out_channels
     biases = pixels * conv.out_channels
-    if uses_winograd(conv):  # dU = dM V', at each frequency of every tile
+    if points := winograd_points(conv):  # dU = dM V', at each frequency of every tile
         side = winograd_outputs(conv)
         across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
-        again = (conv.height + down * POINTS) * across * conv.in_channels * OF_INPUT
-        return lanes * (2 * winograd_tiles(conv) * POINTS**2 * pairs + biases + again)
+        again = (conv.height + down * points) * across * conv.in_channels
+        again *= input_operations(points)
+        return lanes * (2 * winograd_tiles(conv) * points**2 * pairs + biases + again)
     met = rows_met(conv.conv_height, conv.height, conv.kernel, conv.padding)
     return lanes * (2 * met * conv.kernel * conv.conv_width * pairs + biases)
 

@@ -6,7 +6,8 @@
 
 constexpr int NO_VALUE = -2;  // what a layer of one input takes besides
 
-enum class Algorithm { direct, winograd };
+// As it is written down, or by Winograd tiles of so many points along a side.
+enum class Algorithm { direct = 0, winograd6 = 6, winograd8 = 8 };
 
 // The last of `windows` windows that ends at row y of `rows` or above it, or below the image if y is
 // its last row; -1 if none does.
@@ -24,7 +25,8 @@ struct Convolution {
   static constexpr int KH = K, KW = K, SH = STRIDE, SW = STRIDE, PH = P, PW = P, DH = 1, DW = 1;
   static constexpr int GROUPS = 1;
   static constexpr bool RELU = RELU_, POOL = POOL_;
-  static constexpr Algorithm ALGORITHM = ALGORITHM_;
+  static constexpr int POINTS = (int)ALGORITHM_;
+  static constexpr bool TILED = POINTS > 0;
   // Before pooling, and after it.
   static constexpr int HC = (HI + 2 * P - K) / STRIDE + 1, WC = (WI + 2 * P - K) / STRIDE + 1;
   static constexpr int HO = POOL ? HC / 2 : HC, WO = POOL ? WC / 2 : WC;

@@ -14,15 +14,14 @@
 #include "tile_winograd.hpp"
 
 template <class S>
-using TileConvolution =
-    std::conditional_t<S::ALGORITHM == Algorithm::winograd, TileWinograd<S>, TileDirect<S>>;
+using TileConvolution = std::conditional_t<S::TILED, TileWinograd<S>, TileDirect<S>>;
 
 // Where the inputs of the first dense layer stand: as the last convolution leaves them.
 template <class D, int CONVOLUTION>
 struct FromConvolution {
   using S = typename At<Convolutions, CONVOLUTION>::type;
   using L = TileConvolution<S>;
-  static constexpr bool TILES = S::ALGORITHM == Algorithm::winograd;
+  static constexpr bool TILES = S::TILED;
   static constexpr bool GATED = S::RELU;
   static constexpr int COUNT = [] {
     if constexpr (TILES) return L::TILES;
@@ -180,7 +179,7 @@ class Chain {
     if constexpr (I < CONVOLUTIONS) {
       using S = typename At<Convolutions, I>::type;
       constexpr size_t rest = tile_size<I + 1>();
-      if constexpr (S::ALGORITHM == Algorithm::winograd) {
+      if constexpr (S::TILED) {
         constexpr size_t mine = TileWinograd<S>::TILES;
         return mine > rest ? mine : rest;
       } else return rest;
@@ -212,7 +211,7 @@ class Chain {
     if constexpr (I < CONVOLUTIONS) {
       using S = typename At<Convolutions, I>::type;
       using L = TileConvolution<S>;
-      constexpr bool TILES = S::ALGORITHM == Algorithm::winograd, LAST_ONE = I == CONVOLUTIONS - 1;
+      constexpr bool TILES = S::TILED, LAST_ONE = I == CONVOLUTIONS - 1;
       auto& layer = std::get<I>(layers_);
       auto& state = std::get<I>(s.states);
       const auto& w = std::get<I>(weights);
@@ -344,7 +343,7 @@ class Chain {
     if constexpr (I >= 0) {
       using S = typename At<Convolutions, I>::type;
       using L = TileConvolution<S>;
-      constexpr bool TILES = S::ALGORITHM == Algorithm::winograd, LAST_ONE = I == CONVOLUTIONS - 1;
+      constexpr bool TILES = S::TILED, LAST_ONE = I == CONVOLUTIONS - 1;
       constexpr bool WANTED = I > 0 || !TRAIN;
       auto& layer = std::get<I>(layers_);
       auto& state = std::get<I>(s.states);

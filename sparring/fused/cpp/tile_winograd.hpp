@@ -16,7 +16,7 @@
 
 template <class S>
 struct TileWinograd {
-  static constexpr int F = winograd::POINTS, R = S::K, M = F + 1 - R;
+  static constexpr int F = S::POINTS, R = S::K, M = F + 1 - R;
   static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
   static constexpr int TV = vectors(TX * TY), T = TV * LANES;              // their vectors and lanes
   static constexpr int HP = S::HI + 2 * S::P, WP = S::WI + 2 * S::P, IN_PLANE = HP * WP;

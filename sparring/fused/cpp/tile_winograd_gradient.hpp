@@ -11,7 +11,7 @@
 template <class S>
 class TileWinogradGradient {
  public:
-  static constexpr int F = winograd::POINTS;
+  static constexpr int F = S::POINTS;
 
   void begin(float* weight, float* bias) {
     std::memset((void*)this, 0, sizeof *this);

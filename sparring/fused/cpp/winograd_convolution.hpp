@@ -17,7 +17,7 @@
 
 template <class S>
 struct WinogradConvolution {
-  static constexpr int F = winograd::POINTS, R = S::K, M = F + 1 - R;
+  static constexpr int F = S::POINTS, R = S::K, M = F + 1 - R;
   static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
   static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
   static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels

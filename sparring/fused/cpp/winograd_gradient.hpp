@@ -16,7 +16,7 @@ ALWAYS_INLINE void write_filters(float* weight, Sums&& sums) {
   constexpr int N = winograd::FILTERS, R = S::K, PAIRS = S::CI * S::CO;
   for (int first = 0; first < PAIRS; first += N) {
     winograd::Filters g[R][R];
-    winograd::adjoint_filters<R>([&](int f, int q) { return sums(f, q, first); }, g);
+    winograd::adjoint_filters<S::POINTS, R>([&](int f, int q) { return sums(f, q, first); }, g);
     for (int i = 0; i < N && first + i < PAIRS; i++) {
       int ci = (first + i) / S::CO, co = (first + i) % S::CO;
       float* to = weight + (co * S::CI + ci) * R * R;
@@ -28,7 +28,7 @@ ALWAYS_INLINE void write_filters(float* weight, Sums&& sums) {
 template <class S>
 class WinogradGradient {
  public:
-  static constexpr int F = winograd::POINTS;
+  static constexpr int F = S::POINTS;
 
   // The sums of what follows go to the weights (CO, CI, K, K) and the biases (CO).
   void begin(float* weight, float* bias) {

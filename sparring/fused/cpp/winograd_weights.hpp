@@ -9,7 +9,7 @@
 // FORWARD and BACKWARD: output channels of a register block in either direction.
 template <class S, int FORWARD, int BACKWARD>
 struct WinogradWeights {
-  static constexpr int F = winograd::POINTS, R = S::K;
+  static constexpr int F = S::POINTS, R = S::K;
   alignas(64) float forward[(size_t)F * F * S::CO * S::CI];
   alignas(64) float backward[(size_t)F * F * S::CO * S::CI];
   const float* bias;
@@ -39,7 +39,7 @@ struct WinogradWeights {
         for (int k = 0; k < R * R; k++) g[k / R][k % R][i] = from[k];
       }
       int count = PAIRS - first < N ? PAIRS - first : N;
-      winograd::transform_filters<R>(g, [&](int f, int q, winograd::Filters u) {
+      winograd::transform_filters<F, R>(g, [&](int f, int q, winograd::Filters u) {
         float* to = out + (size_t)(f * F + q) * PAIRS + first;
         if (count == N)
           for (int i = 0; i < N; i++) to[i] = (float)u[i];

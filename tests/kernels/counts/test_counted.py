@@ -13,9 +13,9 @@ from kernels.counts.tile import groups
 from kernels.counts.weight_work import gradients
 from kernels.counts.work import ALL, TILE_BLOCK, Shape, objective
 from sparring.errors import SparringError
-from sparring.fused.header import uses_winograd
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
+from sparring.fused.winograd import uses_winograd
 from sparring.networks import Normalize
 from tests.kernels.counts.counted import Counting, generic
 from tests.sparring.fused.fused_networks import conv, head

@@ -15,10 +15,11 @@ from sparring.fused import machine
 from sparring.fused.building.build import Job, build, build_all
 from sparring.fused.building.compiler import find_compiler
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE
-from sparring.fused.header import header, uses_winograd, winograd_outputs
+from sparring.fused.header import header
 from sparring.fused.layouts import layouts
 from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
+from sparring.fused.winograd import uses_winograd, winograd_outputs
 from tests.sparring.fused.fused_networks import NETWORKS, errors, kernels, network, sample, shape_of
 
 ROOT = Path(__file__).parents[3]

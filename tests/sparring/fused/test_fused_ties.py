@@ -14,9 +14,10 @@ from sparring import data
 from sparring.fused import machine
 from sparring.fused.building.build import build
 from sparring.fused.engine import OBJECTIVE_NUMBERS, SOURCE
-from sparring.fused.header import header, uses_winograd
+from sparring.fused.header import header
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
+from sparring.fused.winograd import uses_winograd
 from tests.sparring.fused.fused_networks import Kernel, conv, head
 
 IMAGES = 2000

@@ -1,0 +1,85 @@
+"""Which convolutions are computed by Winograd tiles, and what those cost.
+
+A tile has as many inputs along a side as the one-dimensional transform has points
+(``cpp/winograd.hpp``); its outputs are ``points + 1 - kernel``.
+"""
+
+from __future__ import annotations
+
+from sparring.fused.network import Convolution
+
+#: What a number that a transform loads or stores costs, in operations.
+_ACCESS = 3.5
+
+
+def winograd_points(conv: Convolution) -> int:
+    """Points of the Winograd tiles that take the least work.
+
+    0 where the convolution as it is written down takes less. That leaves layers behind a single
+    input channel direct, where Winograd would gain little, and where equal pixels of a plain
+    background then stay exactly equal.
+    """
+    if conv.stride > 1:
+        return 0
+    pairs = conv.in_channels * conv.out_channels
+    direct = 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
+    work = {points: _work(conv, points) for points in _known(conv)}
+    best = min(work, key=lambda points: work[points], default=0)
+    return best if best and work[best] < direct else 0
+
+
+def uses_winograd(conv: Convolution) -> bool:
+    """Whether a convolution is computed by Winograd tiles."""
+    return winograd_points(conv) > 0
+
+
+def winograd_outputs(conv: Convolution) -> int:
+    """Outputs along each side of a Winograd tile, or 0 where there are none."""
+    points = winograd_points(conv)
+    return points + 1 - conv.kernel if points else 0
+
+
+def winograd_tiles(conv: Convolution) -> int:
+    """Tiles that cover the convolution's output, those that reach beyond it included."""
+    return _tiles(conv, winograd_outputs(conv))
+
+
+def input_operations(points: int) -> int:
+    """Operations of a one-dimensional transform of the inputs, B' d.
+
+    With 8 points: 4 + 4 for 0 and infinity, 8 for +-1, 11 each for +-2 and +-1/2; with 6: 4 + 4, 6
+    for +-1 and 5 for +-2.
+    """
+    return {8: 38, 6: 19}[points]
+
+
+def output_operations(points: int, outputs: int) -> int:
+    """Operations of a one-dimensional transform to the outputs, A' m.
+
+    With 8 points 6 for the sums and differences, 2 for the first output, 4 for the others, 2 for
+    the ends; with 6, which have a pair of points less, 4, 1, 2 and 2.
+    """
+    pairs = points // 2 - 1
+    return 2 * pairs + pairs - 1 + 2 * (pairs - 1) * (outputs - 1) + 2
+
+
+def _known(conv: Convolution) -> tuple[int, ...]:
+    """Points of the tiles that the kernels have for a convolution."""
+    if conv.kernel == 3:
+        return (8, 6)
+    # A pooling window must lie within one tile, which takes an even side.
+    return (8,) if conv.kernel == 5 or (conv.kernel == 4 and not conv.pool) else ()
+
+
+def _tiles(conv: Convolution, side: int) -> int:
+    return -(-conv.conv_height // side) * -(-conv.conv_width // side)
+
+
+def _work(conv: Convolution, points: int) -> float:
+    """Operations of all tiles; those of a transform are few beside its loads and stores."""
+    side = points + 1 - conv.kernel
+    of_input = 2 * points * (input_operations(points) + 2 * points * _ACCESS)
+    line = output_operations(points, side) + (points + side) * _ACCESS
+    transforms = of_input * conv.in_channels + (points + side) * line * conv.out_channels
+    products = 2 * points**2 * conv.in_channels * conv.out_channels
+    return _tiles(conv, side) * (products + transforms)

@@ -1,0 +1,50 @@
+"""Which Winograd tiles a convolution gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparring.fused.network import Convolution
+from sparring.fused.winograd import (
+    uses_winograd,
+    winograd_outputs,
+    winograd_points,
+    winograd_tiles,
+)
+
+
+def square(channels, size, kernel, padding, *, pool=False, stride=1):
+    return Convolution(channels, size, size, channels, kernel, padding, True, pool, stride)
+
+
+@pytest.mark.parametrize(
+    ("conv", "points", "outputs", "tiles"),
+    [
+        (square(64, 26, 3, 0), 8, 6, 16),  # 24 = 4 x 6
+        (square(64, 34, 3, 0), 6, 4, 64),  # 32 = 8 x 4
+        (square(64, 8, 3, 1), 6, 4, 4),
+        (square(64, 8, 3, 1, pool=True), 6, 4, 4),
+        (square(64, 12, 5, 0), 8, 4, 4),
+        (square(64, 13, 4, 0), 8, 5, 4),
+    ],
+)
+def test_tiles_that_reach_little_over_the_edge_are_taken(conv, points, outputs, tiles):
+    assert winograd_points(conv) == points
+    assert winograd_outputs(conv) == outputs
+    assert winograd_tiles(conv) == tiles
+    assert uses_winograd(conv)
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        square(1, 26, 3, 0),
+        square(64, 2, 3, 1),
+        square(64, 26, 3, 0, stride=2),
+        square(64, 26, 2, 0),
+        square(64, 13, 4, 0, pool=True),  # windows would lie across tiles of 5
+    ],
+)
+def test_others_are_computed_as_they_are_written_down(conv):
+    assert winograd_points(conv) == winograd_outputs(conv) == 0
+    assert not uses_winograd(conv)
