@@ -1,9 +1,9 @@
 // A convolution by two-dimensional Winograd tiles, forward and adjoint, one row at a time.
 //
-// Rows stream through: an input row is transformed along x as it arrives and waits in a ring of
-// eight; when eight are there, a row of tiles is transformed along y, multiplied and transformed
-// back, one of the 8 x-frequencies at a time, so that what a frequency needs (its products, and
-// the weights of its 8 y-frequencies) stays in the first-level cache.
+// Rows stream through: an input row is transformed along x as it arrives and waits in a ring of F;
+// when F are there, a row of tiles is transformed along y, multiplied and transformed back, one of the
+// F x-frequencies and some tiles at a time, so that what they need (their products, and the weights of
+// F y-frequencies) stays in the first-level cache.
 #pragma once
 
 #include "blocks.hpp"
@@ -21,12 +21,25 @@ struct WinogradConvolution {
   static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
   static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
   static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
-  static constexpr Blocking FORWARD = best_blocking(TX, S::CO);
-  static constexpr Blocking BACKWARD = best_blocking(TX, S::CI);
-  // Output channels that are multiplied and transformed back together: one register block, so that
-  // its products stay in the first-level cache, unless that would fetch the inputs again and again.
-  static constexpr bool SMALL = sizeof(Vec) * F * IN <= 28 * 1024;
-  static constexpr int GROUP = SMALL ? FORWARD.channels : S::CO;
+#ifndef CHUNK_KB
+#define CHUNK_KB 28
+#endif
+  static constexpr int CACHE = CHUNK_KB * 1024;  // bytes of the first level that one side may fill
+  // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
+  static constexpr int apart(int numbers) { return numbers + (25 - numbers % 16) % 16; }
+  static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
+  // Tiles that go through a frequency together, in pairs at least, of whose numbers the first-level
+  // cache holds the larger side; all of them where it holds too few.
+  static constexpr int CHANNELS = S::CI > S::CO ? S::CI : S::CO;
+  static constexpr int FIT = CACHE / ((int)sizeof(Vec) * F * CHANNELS);
+  static constexpr int CHUNK = FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
+  static constexpr Blocking FORWARD = best_blocking(CHUNK, S::CO);
+  static constexpr Blocking BACKWARD = best_blocking(CHUNK, S::CI);
+  // Channels that are multiplied and transformed back together: one register block, so that its
+  // products stay in the first-level cache, unless that would fetch the other side again and again.
+  static constexpr bool fits(int channels) { return sizeof(Vec) * F * CHUNK * channels <= CACHE; }
+  static constexpr int GROUP = fits(S::CI) ? FORWARD.channels : S::CO;
+  static constexpr int GROUP_BACK = fits(S::CO) ? BACKWARD.channels : S::CI;
 
   using Gradient = WinogradGradient<S>;
 
@@ -81,26 +94,29 @@ struct WinogradConvolution {
         if constexpr (TRAIN) gradient->row_arrived(gradient_row_);
         {
           Stage stage(STAGE_TRANSFORM);
-          Vec* out = spectrum_ + (size_t)(yc % M) * F * OUT;
+          Vec* out = spectrum_ + (size_t)(yc % M) * F * OUT_STEP;
           if constexpr (S::POOL || TRAIN) adjoint_row([=](int i) { return gradient_row_[i]; }, out);
           else adjoint_row([=](int i) { return gate_.pull(yc, i, up); }, out);
         }
         if (yc % M < M - 1 && yc < S::HC - 1) continue;
         for (int r = yc % M + 1; r < M; r++)  // tiles reach below the last row
-          std::memset((void*)(spectrum_ + (size_t)r * F * OUT), 0, sizeof(Vec) * F * OUT);
+          std::memset((void*)(spectrum_ + (size_t)r * F * OUT_STEP), 0, sizeof(Vec) * F * OUT_STEP);
         int ty = yc / M;
         if (ty == 0) std::memset((void*)carry_, 0, sizeof carry_);
         backward_tiles<WANTED>(ty, w, gradient);
         if constexpr (!WANTED) continue;
         for (int r = 0; r < M; r++)
-          emit(ty * M + r, rows_ + (size_t)r * F * IN, above);
+          emit(ty * M + r, rows_ + (size_t)r * F * IN_STEP, above);
         if (yc == S::HC - 1)
           for (int r = 0; r < R - 1; r++)
-            emit(TY * M + r, carry_ + (size_t)r * F * IN, above);
+            emit(TY * M + r, carry_ + (size_t)r * F * IN_STEP, above);
       }
     }
 
    private:
+    // Sums of the weights' gradient are fetched once for a whole row of tiles.
+    static constexpr int TOGETHER = TRAIN ? TX : CHUNK;
+
     Vec* padded(int y) { return input_[TRAIN ? y : 0]; }
 
     // Along x: pixels [x][channel] to [frequency][tile][channel].
@@ -110,56 +126,59 @@ struct WinogradConvolution {
           Vec d[F], u[F];
           UNROLL for (int j = 0; j < F; j++) d[j] = row[(t * M + j) * S::CI + c];
           winograd::transform_input(d, u);
-          UNROLL for (int f = 0; f < F; f++) out[f * IN + t * S::CI + c] = u[f];
+          UNROLL for (int f = 0; f < F; f++) out[f * IN_STEP + t * S::CI + c] = u[f];
         }
     }
 
-    // Along y, of tile row ty at x frequency f, from the ring to inputs_.
-    ALWAYS_INLINE void transform_columns(int ty, int f) {
+    // Along y, of TILES tiles from t of tile row ty at x frequency f, from the ring to inputs_.
+    template <int TILES>
+    ALWAYS_INLINE void transform_columns(int ty, int t, int f) {
       Stage stage(STAGE_TRANSFORM);
       const Vec* rows[F];
       for (int r = 0; r < F; r++) {
         int y = ty * M + r - S::P;
-        rows[r] = (y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_) + f * IN;
+        rows[r] = (y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_) + f * IN_STEP + t * S::CI;
       }
-      for (int i = 0; i < IN; i++) {
+      for (int i = 0; i < TILES * S::CI; i++) {
         Vec d[F], u[F];
         UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][i];
         winograd::transform_input(d, u);
-        UNROLL for (int q = 0; q < F; q++) inputs_[q * IN + i] = u[q];
+        UNROLL for (int q = 0; q < F; q++) inputs_[q * TILES * S::CI + i] = u[q];
       }
     }
 
     NEVER_INLINE void forward_tiles(int ty, const Weights& w) {
-      for (int f = 0; f < F; f++) {
-        transform_columns(ty, f);
-        over_blocks<S::CO, GROUP>([&](int c, auto group_) {
-          constexpr int group = decltype(group_)::value;
-          {
-            Stage stage(STAGE_MULTIPLY);
-            for (int q = 0; q < F; q++)
-              product<S::CI, group, FORWARD.tiles, FORWARD.channels>(
-                  inputs_ + q * IN,
-                  w.forward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CI),
-                  outputs_ + q * TX * group);
-          }
-          Stage stage(STAGE_TRANSFORM);
-          for (int t = 0; t < TX; t++)
-            for (int j = 0; j < group; j++) {
-              Vec m[F], v[M];
-              UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[(q * TX + t) * group + j];
-              winograd::transform_output<M>(m, v);
-              UNROLL for (int r = 0; r < M; r++)
-                spectrum_[(size_t)(r * F + f) * OUT + t * S::CO + c + j] = v[r];
+      for (int f = 0; f < F; f++)
+        over_blocks<TX, TOGETHER>([&](int t, auto tiles_) {
+          constexpr int tiles = decltype(tiles_)::value;
+          transform_columns<tiles>(ty, t, f);
+          over_blocks<S::CO, GROUP>([&](int c, auto group_) {
+            constexpr int group = decltype(group_)::value;
+            {
+              Stage stage(STAGE_MULTIPLY);
+              for (int q = 0; q < F; q++)
+                product<tiles, S::CI, group, FORWARD.tiles, FORWARD.channels>(
+                    inputs_ + q * tiles * S::CI,
+                    w.forward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CI),
+                    outputs_ + q * tiles * group);
             }
+            Stage stage(STAGE_TRANSFORM);
+            for (int i = 0; i < tiles; i++)
+              for (int j = 0; j < group; j++) {
+                Vec m[F], v[M];
+                UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[(q * tiles + i) * group + j];
+                winograd::transform_output<M>(m, v);
+                UNROLL for (int r = 0; r < M; r++)
+                  spectrum_[(size_t)(r * F + f) * OUT_STEP + (t + i) * S::CO + c + j] = v[r];
+              }
+          });
         });
-      }
     }
 
     // One frequency: out[tile][OUTPUTS] from in[tile][INPUTS].
-    template <int INPUTS, int OUTPUTS, int TB, int CB>
+    template <int TILES, int INPUTS, int OUTPUTS, int TB, int CB>
     static ALWAYS_INLINE void product(const Vec* in, const float* w, Vec* out) {
-      over_blocks<TX, TB>([&](int t, auto tb_) {
+      over_blocks<TILES, TB>([&](int t, auto tb_) {
         constexpr int tb = decltype(tb_)::value;
         over_blocks<OUTPUTS, CB>([&](int c, auto cb_) {
           constexpr int cb = decltype(cb_)::value;
@@ -175,12 +194,12 @@ struct WinogradConvolution {
 
     // Along x, of row r of the tiles: to pixels, with the bias.
     NEVER_INLINE void transform_back(int r, int yc, const Weights& w, Vec* row) {
-      const Vec* spectrum = spectrum_ + (size_t)r * F * OUT;
+      const Vec* spectrum = spectrum_ + (size_t)r * F * OUT_STEP;
       for (int t = 0; t < TX; t++) {
         int width = S::WC - t * M < M ? S::WC - t * M : M;
         for (int c = 0; c < S::CO; c++) {
           Vec m[F], v[M];
-          UNROLL for (int f = 0; f < F; f++) m[f] = spectrum[f * OUT + t * S::CO + c];
+          UNROLL for (int f = 0; f < F; f++) m[f] = spectrum[f * OUT_STEP + t * S::CO + c];
           winograd::transform_output<M>(m, v);
           UNROLL for (int i = 0; i < M; i++)
             if (S::WC % M == 0 || i < width) {
@@ -202,7 +221,7 @@ struct WinogradConvolution {
             y[i] = S::WC % M == 0 || x < S::WC ? element(x * S::CO + c) : Vec{};
           }
           winograd::adjoint_output<M>(y, m);
-          UNROLL for (int f = 0; f < F; f++) out[f * OUT + t * S::CO + c] = m[f];
+          UNROLL for (int f = 0; f < F; f++) out[f * OUT_STEP + t * S::CO + c] = m[f];
         }
     }
 
@@ -217,45 +236,58 @@ struct WinogradConvolution {
         for (int y = ty ? (ty - 1) * M + F - S::P : 0; y <= last; y++)
           transform_row(padded(y), ring_[(y + S::P) % F]);
       }
-      for (int f = 0; f < F; f++) {
+      for (int f = 0; f < F; f++) over_blocks<TX, TOGETHER>([&](int t, auto tiles_) {
+        constexpr int tiles = decltype(tiles_)::value;
         {
           Stage stage(STAGE_TRANSFORM);
-          for (int i = 0; i < OUT; i++) {
+          for (int i = 0; i < tiles * S::CO; i++) {
             Vec y[M], m[F];
-            UNROLL for (int r = 0; r < M; r++) y[r] = spectrum_[(size_t)(r * F + f) * OUT + i];
+            UNROLL for (int r = 0; r < M; r++)
+              y[r] = spectrum_[(size_t)(r * F + f) * OUT_STEP + t * S::CO + i];
             winograd::adjoint_output<M>(y, m);
-            UNROLL for (int q = 0; q < F; q++) outputs_[q * OUT + i] = m[q];
+            UNROLL for (int q = 0; q < F; q++) outputs_[q * tiles * S::CO + i] = m[q];
           }
         }
         if constexpr (TRAIN) {
-          transform_columns(ty, f);
+          transform_columns<tiles>(ty, t, f);
           Stage stage(STAGE_WEIGHTS);
           for (int q = 0; q < F; q++)
-            gradient->template tiles_arrived<TX>(f * F + q, inputs_ + q * IN, outputs_ + q * OUT);
+            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * tiles * S::CI,
+                                                    outputs_ + q * tiles * S::CO);
         }
-        if constexpr (!WANTED) continue;
-        {
-          Stage stage(STAGE_MULTIPLY);
-          for (int q = 0; q < F; q++)
-            product<S::CO, S::CI, BACKWARD.tiles, BACKWARD.channels>(
-                outputs_ + q * OUT, w.backward + (size_t)(f * F + q) * S::CI * S::CO,
-                inputs_ + q * IN);
-        }
-        Stage stage(STAGE_TRANSFORM);
-        for (int i = 0; i < IN; i++) {
-          Vec u[F], d[F];
-          UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[q * IN + i];
-          winograd::adjoint_input(u, d);
-          Vec* carry = carry_ + f * IN + i;
-          // The first R - 1 rows overlap the tiles above; the last R - 1 wait for those below.
-          Vec before[R - 1];
-          UNROLL for (int r = 0; r < R - 1; r++) before[r] = carry[(size_t)r * F * IN];
-          UNROLL for (int r = 0; r < F; r++) {
-            if (r < R - 1) d[r] += before[r];
-            if (r < M) rows_[(size_t)(r * F + f) * IN + i] = d[r];
-            else carry[(size_t)(r - M) * F * IN] = d[r];
-          }
-        }
+        if constexpr (WANTED)
+          over_blocks<S::CI, GROUP_BACK>([&](int c, auto group_) {
+            constexpr int group = decltype(group_)::value;
+            {
+              Stage stage(STAGE_MULTIPLY);
+              for (int q = 0; q < F; q++)
+                product<tiles, S::CO, group, BACKWARD.tiles, BACKWARD.channels>(
+                    outputs_ + q * tiles * S::CO,
+                    w.backward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CO),
+                    inputs_ + q * tiles * group);
+            }
+            Stage stage(STAGE_TRANSFORM);
+            for (int i = 0; i < tiles; i++)
+              for (int j = 0; j < group; j++)
+                columns_back<group>(i, j, tiles, f * IN_STEP + (t + i) * S::CI + c + j);
+          });
+      });
+    }
+
+    // Along y, from inputs_ [y frequency][tile][GROUP] to number `at` of each row of the spectrum.
+    template <int GROUP_>
+    ALWAYS_INLINE void columns_back(int tile, int j, int tiles, int at) {
+      Vec u[F], d[F];
+      UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[(q * tiles + tile) * GROUP_ + j];
+      winograd::adjoint_input(u, d);
+      Vec* carry = carry_ + at;
+      // The first R - 1 rows overlap the tiles above; the last R - 1 wait for those below.
+      Vec before[R - 1];
+      UNROLL for (int r = 0; r < R - 1; r++) before[r] = carry[(size_t)r * F * IN_STEP];
+      UNROLL for (int r = 0; r < F; r++) {
+        if (r < R - 1) d[r] += before[r];
+        if (r < M) rows_[(size_t)r * F * IN_STEP + at] = d[r];
+        else carry[(size_t)(r - M) * F * IN_STEP] = d[r];
       }
     }
 
@@ -277,7 +309,7 @@ struct WinogradConvolution {
         UNROLL for (int i = 0; i < R - 1; i++) carry[i] = Vec{};
         for (int t = 0; t < TX; t++) {
           Vec u[F], d[F];
-          UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN + t * S::CI + c];
+          UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN_STEP + t * S::CI + c];
           winograd::adjoint_input(u, d);
           UNROLL for (int i = 0; i < R - 1; i++) d[i] += carry[i];
           UNROLL for (int i = 0; i < M; i++) input_gradient_[(t * M + i) * S::CI + c] = d[i];
@@ -296,8 +328,9 @@ struct WinogradConvolution {
     Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
     Vec input_gradient_[PADDED * S::CI];
-    Vec ring_[F][F * IN], zeros_[F * IN];
-    Vec inputs_[F * IN], outputs_[F * OUT];
-    Vec spectrum_[(size_t)M * F * OUT], rows_[(size_t)M * F * IN], carry_[(size_t)(R - 1) * F * IN];
+    Vec ring_[F][F * IN_STEP], zeros_[F * IN_STEP];
+    Vec inputs_[F * TOGETHER * S::CI], outputs_[F * TOGETHER * S::CO];
+    Vec spectrum_[(size_t)M * F * OUT_STEP], rows_[(size_t)M * F * IN_STEP];
+    Vec carry_[(size_t)(R - 1) * F * IN_STEP];
   };
 };
