@@ -51,8 +51,8 @@ class Alive:
     """What of a dense layer matters.
 
     Attributes:
-        outputs: with a gradient in any image of a block, mean over blocks. In the wide layout the
-            others are left out backward.
+        outputs: with a gradient in any of the images that go through the layer together, mean over
+            those groups. In the wide layout the others are left out backward.
         listed: inputs that tiles walk over, mean over images: those that are not 0, and what fills
             up their list to whole vectors.
         rows: inputs that are not 0 in any image of a block, mean over blocks.
@@ -127,9 +127,9 @@ def alive(
         groups = _groups(wanted, vectors_of_places(network, number, shape.lanes), shape)
         found.append(
             Alive(
-                _mean_alive(gradient != 0, shape.block),
+                _mean_alive(gradient != 0, shape.together),
                 _mean_listed(wanted, regions.size, shape),
-                _mean_alive(wanted, shape.block),
+                _mean_alive(wanted, shape.together),
                 groups,
             )
         )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, replace
 
-from sparring.fused.layouts import Layout
+from sparring.fused.layouts import Layout, images_together
 from sparring.fused.machine import Isa
 from sparring.fused.network import Convolution, Dense, Network
 from sparring.fused.winograd import uses_winograd
@@ -74,20 +74,32 @@ class Shape:
         block: images that are computed together: ``lanes``; in tiles, those that go through the
             dense layers together.
         registers: vector registers that blocks of sums may fill.
+        blocks: that go through the dense layers together.
     """
 
     layout: str
     lanes: int
     block: int
     registers: int = 16
+    blocks: int = 1
 
     @classmethod
-    def of(cls, layout: Layout, isa: Isa, images: int, threads: int) -> Shape:
-        """The shape in which a layout computes a batch (``cpp/engine.cpp``)."""
-        share = -(-images // threads)
-        block = isa.lanes if layout.name == "wide" else min(max(share, 1), TILE_BLOCK)
+    def of(cls, layout: Layout, isa: Isa, network: Network, images: int, threads: int) -> Shape:
+        """The shape in which a layout attacks a batch (``block_of`` in ``cpp/engine.cpp``)."""
         wider = isa.name == "avx512" or platform.machine() == "aarch64"
-        return cls(layout.name, isa.lanes, block, 32 if wider else 16)
+        registers = 32 if wider else 16
+        share = -(-images // threads)
+        if layout.name != "wide":
+            return cls(layout.name, isa.lanes, min(max(share, 1), TILE_BLOCK), registers)
+        count = max(1, -(-images // isa.lanes))
+        most = max(1, images_together(network) // isa.lanes)
+        turns = -(-count // (most * threads)) * threads
+        return cls(layout.name, isa.lanes, isa.lanes, registers, -(-count // turns))
+
+    @property
+    def together(self) -> int:
+        """Images that go through the dense layers together."""
+        return self.block * self.blocks
 
 
 #: Images in a block of tiles, at most (``cpp/tile_chain.hpp``).

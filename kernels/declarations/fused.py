@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -52,7 +53,9 @@ class Fused:
         for piece in plan(len(self.x), threads, kinds):
             x, labels = self.x[piece.images], self.labels[piece.images]
             images = len(x)
-            shape = Shape.of(kinds[piece.layout], isa, images, threads)
+            shape = Shape.of(kinds[piece.layout], isa, layers, images, threads)
+            if name == "update":  # goes block by block through all layers
+                shape = replace(shape, blocks=1)
             matters = alive(self.model, layers, self.engine.parameters, x, labels, shape)
             if name == "network_forward":
                 found += weight_work.forward(layers, shape, images, matters)

@@ -168,7 +168,7 @@ def measure(
             each = seconds[staged] / sum(counts.values()) / steps
             by_stage = {key: count * each for key, count in counts.items()}
             samples.append(Sample(seconds[plain], seconds[staged], by_stage))
-    shape = Shape.of(kind, isa, len(images), 1)
+    shape = Shape.of(kind, isa, network, len(images), 1)
     both = [alive(model, network, engine.parameters, x, labels, shape) for x in (images, out)]
     return Measured(network, shape, mean(both), samples)
 

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import astuple
 
+from sparring.fused.layouts import images_together
 from sparring.fused.machine import BuildError
 from sparring.fused.network import (
     Activation,
@@ -180,6 +181,7 @@ constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
 constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
 constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
 {_curves(network)}using Convolutions = List<{", ".join(_front(network))}>;
+constexpr int TOGETHER = {images_together(network)};
 constexpr int SOURCES[][2] = {{{_sources(network)}}};
 using Denses = List<{denses}>;
 """

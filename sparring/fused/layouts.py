@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparring.fused.machine import Isa
-from sparring.fused.network import Convolution, Network
+from sparring.fused.network import AnyConvolution, Convolution, Network
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,26 @@ def layouts_of(network: Network, isa: Isa) -> tuple[Layout, ...]:
 #: Time of an image in tiles, over that of a wide block, by lanes: somewhat more than its share, and
 #: with 16 lanes between what trained and what initial weights make of it.
 _TILE_COST = {16: 1.2 / 16, 8: 1.05 / 8, 4: 1.05 / 4}
+
+
+#: Images that go through dense layers together in the layout *wide*, where that is worth it: the
+#: layers' part of a network's multiplications, as it is written down, is one in so many at least,
+#: and the first has so many outputs that its weights, and not its inputs, are what it reads.
+_TOGETHER, _WORTH, _OUTPUTS = 64, 30, 128
+
+
+def images_together(network: Network) -> int:
+    """Images whose blocks wait for each other before the dense layers of the layout *wide*."""
+    if not network.front:
+        return _TOGETHER
+    dense = sum(layer.weights for layer in network.dense)
+    before = sum(
+        layer.weights * layer.conv_height * layer.conv_width
+        for layer in network.front
+        if isinstance(layer, Convolution | AnyConvolution)
+    )
+    worth = dense * _WORTH >= before and network.dense[0].outputs >= _OUTPUTS
+    return _TOGETHER if worth else 1
 
 
 @dataclass(frozen=True)

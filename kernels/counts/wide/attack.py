@@ -100,7 +100,8 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
     between = tiles * points**2 * (conv.in_channels + conv.out_channels) * vec
     outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
     weights = _weights(conv) * FLOAT
-    tile_row = points * (row_in + row_out)  # `inputs_` and `outputs_`
+    # `inputs_` and `outputs_`
+    some = points * _together(conv, lanes) * (conv.in_channels + conv.out_channels)
     padded = across * side + overlap
     if direction == "forward":  # `ring_`, `spectrum_`, and a row of each
         kept = points**2 * row_in + side * points * row_out
@@ -110,10 +111,18 @@ def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list
         kept += padded * conv.in_channels + across * side * conv.out_channels
     return [
         Work(layer, direction, "transform", transforms * lanes, between + outside,
-             (tile_row + kept) * vec),
+             (some + kept) * vec),
         Work(layer, direction, "multiply", products * lanes, between + weights,
-             tile_row * vec + weights),
+             some * vec + weights),
     ]  # fmt: skip
+
+
+def _together(conv: Convolution, lanes: int) -> int:
+    """Tiles that go through a frequency together: as many as the first-level cache holds."""
+    across = -(-conv.conv_width // winograd_outputs(conv))
+    widest = max(conv.in_channels, conv.out_channels)
+    fit = 28 * 1024 // (FLOAT * lanes * winograd_points(conv) * widest)
+    return across if fit < 2 or fit >= across else -(-across // -(-across // fit))
 
 
 def adjoint_from_outputs(conv: Convolution, lanes: int = 1) -> int:
@@ -180,23 +189,24 @@ def _with_image(gate: Work, network: Network, lanes: int) -> Work:
 def dense(
     network: Network, layer: Dense, number: int, shape: Shape, alive: Alive, images: int
 ) -> Iterator[Parts]:
-    """A dense layer. Backward, outputs without a gradient in any image are left out.
+    """A dense layer, which several blocks go through together: its weights come once for all.
+
+    Backward, outputs without a gradient in any of those images are left out.
 
     Their operations are; their weights come by all the same, in the cache lines of their neighbours
     in a panel.
     """
     vec, lanes = FLOAT * shape.lanes, shape.lanes
-    first = number == len(network.convolutions) + 1
-    row = layer.inputs // _rows(network) if first else layer.inputs
+    weights = layer.weights * FLOAT
+    # Of a single block the rows of inputs stream through.
+    rows = network.front[-1].out_height if network.front else 1
+    streams = shape.blocks == 1 and number == len(network.convolutions) + 1
+    held = layer.inputs // (rows if streams else 1)
     for direction, units in (("forward", float(layer.outputs)), ("backward", alive.outputs)):
-        moved = layer.weights * FLOAT + (layer.inputs + units) * vec
-        kept = layer.weights * FLOAT + (row + units) * vec
+        moved = weights / shape.blocks + (layer.inputs + units) * vec
+        kept = weights + shape.blocks * (held + units) * vec
         flops = 2 * layer.inputs * units * lanes
         yield [Work(number, direction, "multiply", flops, moved, kept)], moved
-
-
-def _rows(network: Network) -> int:
-    return network.convolutions[-1].out_height if network.convolutions else 1
 
 
 def outside(network: Network, shape: Shape, steps: int) -> Work:
@@ -219,4 +229,5 @@ def outside(network: Network, shape: Shape, steps: int) -> Work:
 def weight_bytes(network: Network, shape: Shape, alive: Sequence[Alive], images: int) -> float:
     """Packed weights that a step reads: convolutions have a copy for each direction."""
     convolutions = sum(2 * _weights(conv) for conv in network.convolutions)
-    return float(FLOAT * (convolutions + sum(layer.weights for layer in network.dense)))
+    dense = sum(layer.weights for layer in network.dense)
+    return FLOAT * (convolutions + dense / shape.blocks)

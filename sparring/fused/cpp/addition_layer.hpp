@@ -8,7 +8,14 @@ template <class S>
 struct AdditionLayer : Weightless {
   template <bool TRAIN>
   class Layer {
+    static constexpr int ROW = S::WI * S::C;
+
    public:
+    struct Kept {
+      Mask mask[S::RELU ? S::HI : 1][ROW];
+    };
+    void use(Kept& kept) { mask_ = kept.mask; }
+
     Vec* slot(int port, int y) { return join_.slot(port, y); }
 
     template <class Below>
@@ -39,9 +46,8 @@ struct AdditionLayer : Weightless {
     }
 
    private:
-    static constexpr int ROW = S::WI * S::C;
     Join<S::HI, ROW> join_;
-    Mask mask_[S::RELU ? S::HI : 1][ROW];
+    Mask (*mask_)[ROW];
     Vec gradient_[S::RELU ? ROW : 1];
   };
 };

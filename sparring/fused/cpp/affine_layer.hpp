@@ -15,7 +15,14 @@ struct AffineLayer {
 
   template <bool TRAIN>
   class Layer {
+    static constexpr int ROW = S::WI * S::C;
+
    public:
+    struct Kept {
+      Mask mask[S::RELU ? S::HI : 1][ROW];
+    };
+    void use(Kept& kept) { mask_ = kept.mask; }
+
     Vec* slot(int) { return row_; }
 
     template <class Below>
@@ -48,8 +55,7 @@ struct AffineLayer {
     }
 
    private:
-    static constexpr int ROW = S::WI * S::C;
     Vec row_[ROW];
-    Mask mask_[S::RELU ? S::HI : 1][ROW];
+    Mask (*mask_)[ROW];
   };
 };

@@ -1,4 +1,5 @@
-// The layers of the network joined: a block of LANES images up to its logits and back.
+// The layers of the network joined: some blocks of LANES images up to their logits and back. A block
+// goes by itself through all layers but the dense ones, which all blocks go through together.
 //
 // Depth first: every layer hands each finished row on at once, so that a row is still in cache
 // when the next layer reads it, forward and backward alike. A value that two layers take goes to
@@ -65,9 +66,12 @@ struct Parts<List<C...>, List<D...>> {
   using Weights =
       std::tuple<typename ConvolutionOf<C>::Weights..., typename DenseLayer<D>::Weights...>;
   using Gradients = std::tuple<typename ConvolutionOf<C>::Gradient..., typename DenseLayer<D>::Gradient...>;
-  template <bool TRAIN>
+  template <bool TRAIN, int BLOCKS>
   using Layers = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>...,
-                            typename DenseLayer<D>::template Layer<TRAIN>...>;
+                            typename DenseLayer<D>::template Layer<TRAIN, BLOCKS>...>;
+  // What a block leaves in the layers for its way back.
+  template <bool TRAIN>
+  using Kept = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>::Kept...>;
 };
 using Network = Parts<Convolutions, Denses>;
 
@@ -94,47 +98,62 @@ struct JoinsOf<std::integer_sequence<int, N...>> {
 };
 using Joins = JoinsOf<std::make_integer_sequence<int, CONVOLUTIONS + 1>>::type;
 
-// One thread's state for one block of images. TRAIN keeps what the weights' gradients need.
-// All of it begins as zero bytes.
+// One thread's state for some blocks of images, or for one that TRAIN keeps what the weights' gradients
+// need of. All of it begins as zero bytes.
 template <bool TRAIN>
 class Chain {
  public:
   using Weights = Network::Weights;
   using Gradients = Network::Gradients;
-  static constexpr int WIDTH = LANES;  // images in a block
+  static constexpr int BLOCKS = TRAIN || TOGETHER < LANES ? 1 : TOGETHER / LANES;
+  static constexpr int WIDTH = BLOCKS * LANES;  // images, at most
+  // Whether the first dense layer uses each row as it comes: that of a single block, in cache.
+  static constexpr bool STREAMS = BLOCKS == 1 && !TRAIN;
 
   // Takes images first.. of n, (channel, row, column) each, and what an attack stays close to.
   // Lanes without an image repeat the last, so that they stay finite.
-  void load(const float* images, int64_t n, int64_t first) { to_lanes(images, n, first, image_); }
+  void load(const float* images, int64_t n, int64_t first) {
+    blocks_ = n - first < WIDTH ? (int)((n - first + LANES - 1) / LANES) : BLOCKS;
+    for (int b = 0; b < blocks_; b++) to_lanes(images, n, first + b * LANES, image_[b]);
+  }
   void load_centre(const float* images, int64_t n, int64_t first) {
-    to_lanes(images, n, first, centre_);
+    for (int b = 0; b < blocks_; b++) to_lanes(images, n, first + b * LANES, centre_[b]);
   }
-  void store(float* images, int64_t n, int64_t first) const { from_lanes(image_, images, n, first); }
+  void store(float* images, int64_t n, int64_t first) const {
+    for (int b = 0; b < blocks_; b++) from_lanes(image_[b], images, n, first + b * LANES);
+  }
   void store_gradient(float* images, int64_t n, int64_t first) const {
-    from_lanes(gradient_, images, n, first);
+    for (int b = 0; b < blocks_; b++) from_lanes(gradient_[b], images, n, first + b * LANES);
   }
-  float logit(int c, int lane) const { return std::get<LAYERS - 1>(layers_).value[c][lane]; }
-  void set_logit(int c, int lane, float z) { std::get<LAYERS - 1>(layers_).value[c][lane] = z; }
+  // Lanes of the blocks that there are.
+  int lanes() const { return blocks_ * LANES; }
+  float logit(int c, int lane) const { return last_dense().value[lane / LANES][c][lane % LANES]; }
+  void set_logit(int c, int lane, float z) { last_dense().value[lane / LANES][c][lane % LANES] = z; }
 
   // A step along the gradient that `backward` left.
   void ascend(const Settings& settings) {
-    step<PIXELS, ImagesInLanes>(settings, gradient_, centre_, image_);
+    for (int b = 0; b < blocks_; b++)
+      step<PIXELS, ImagesInLanes>(settings, gradient_[b], centre_[b], image_[b]);
   }
 
   // Images to logits.
   void forward(const Network::Weights& weights) {
     weights_ = &weights;
-    first_dense().begin(std::get<CONVOLUTIONS>(weights));
     constexpr int ROW = RowsOf<-1>::ROW;
     Below<-1> first{*this};
-    for (int y = 0; y < RowsOf<-1>::COUNT; y++) {
-      Vec* slot = first.slot(y);
-      for (int i = 0; i < ROW; i++)
-        slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image_[y * ROW + i] + SHIFT[i % CHANNELS]
-                             : image_[y * ROW + i];
-      first.arrived(y);
+    if constexpr (STREAMS) first_dense().begin(1, std::get<CONVOLUTIONS>(weights));
+    for (block_ = 0; block_ < blocks_; block_++) {
+      take_kept();
+      const Vec* image = image_[block_];
+      for (int y = 0; y < RowsOf<-1>::COUNT; y++) {
+        Vec* slot = first.slot(y);
+        for (int i = 0; i < ROW; i++)
+          slot[i] = NORMALIZED ? SCALE[i % CHANNELS] * image[y * ROW + i] + SHIFT[i % CHANNELS]
+                               : image[y * ROW + i];
+        first.arrived(y);
+      }
     }
-    forward_denses<0>();
+    forward_denses<0>(inputs_[0]);
   }
 
   // From the gradient by the logits, in their place, to that by the image, or by the weights.
@@ -142,10 +161,34 @@ class Chain {
     weights_ = &weights;
     gradients_ = gradients;
     backward_denses<DENSES - 1>();
+    if constexpr (CONVOLUTIONS > 0 || !TRAIN)
+      for (block_ = 0; block_ < blocks_; block_++) {
+        take_kept();
+        for (int y = 0; y < FirstDense::ROWS; y++) {
+          Vec* row = slot_of<CONVOLUTIONS, 0>(y);
+          if constexpr (STREAMS) {
+            Stage stage(CONVOLUTIONS + 1, STAGE_BACKWARD);
+            first_dense().backward(row, y, y + 1, 1, std::get<CONVOLUTIONS>(weights));
+          }
+          deliver<CONVOLUTIONS, CONVOLUTIONS - 1>(y, row);
+        }
+      }
   }
 
  private:
+  using FirstDense = typename At<Denses, 0>::type;
   auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
+  auto& last_dense() { return std::get<LAYERS - 1>(layers_); }
+  const auto& last_dense() const { return std::get<LAYERS - 1>(layers_); }
+
+  // What layers keep of a block is this one's now.
+  template <int I = 0>
+  void take_kept() {
+    if constexpr (I < CONVOLUTIONS) {
+      std::get<I>(layers_).use(std::get<I>(kept_[block_]));
+      take_kept<I + 1>();
+    }
+  }
 
   // Where value V goes.
   template <int V>
@@ -177,18 +220,21 @@ class Chain {
   template <int I, int PORT>
   Vec* slot_of(int y) {
     if constexpr (is_addition(I)) return std::get<I>(layers_).slot(PORT, y);
-    else return std::get<I>(layers_).slot(y);
+    else if constexpr (I < CONVOLUTIONS) return std::get<I>(layers_).slot(y);
+    else return inputs_[block_] + (STREAMS ? 0 : y * FirstDense::ROW);
   }
 
-  // Row y of what layer I takes is in its slot.
+  // Row y of what layer I takes is in its slot. Dense layers may wait for all rows of all blocks.
   template <int I, int PORT = 0>
   void forward_row(int y) {
-    Stage stage(I + 1, STAGE_FORWARD);
-    if constexpr (is_addition(I)) std::get<I>(layers_).forward(PORT, y, Below<I>{*this});
-    else if constexpr (I < CONVOLUTIONS)
-      std::get<I>(layers_).forward(y, std::get<I>(*weights_), Below<I>{*this});
-    else
-      std::get<I>(layers_).arrived(y, std::get<I>(*weights_));
+    if constexpr (I < CONVOLUTIONS || STREAMS) {
+      Stage stage(I + 1, STAGE_FORWARD);
+      auto& layer = std::get<I>(layers_);
+      const auto& weights = std::get<I>(*weights_);
+      if constexpr (is_addition(I)) layer.forward(PORT, y, Below<I>{*this});
+      else if constexpr (I < CONVOLUTIONS) layer.forward(y, weights, Below<I>{*this});
+      else layer.forward(inputs_[0], y, y + 1, 1, weights);
+    }
   }
 
   // Row y of the gradient of value V, or of the part of it that layer I gives.
@@ -204,39 +250,38 @@ class Chain {
     }
   }
 
+  // Dense layers from D on, of the inputs [block][row][slot].
   template <int D>
-  void forward_denses() {
+  void forward_denses(const Vec* in) {
     constexpr int I = CONVOLUTIONS + D;
     auto& layer = std::get<I>(layers_);
-    layer.finish();
-    if constexpr (D + 1 < DENSES) {
-      auto& next = std::get<I + 1>(layers_);
-      next.begin(std::get<I + 1>(*weights_));
-      std::memcpy((void*)next.slot(0), (const void*)layer.value, sizeof layer.value);
-      forward_row<I + 1>(0);
-      forward_denses<D + 1>();
+    if constexpr (D > 0 || !STREAMS) {
+      Stage stage(I + 1, STAGE_FORWARD);
+      const auto& weights = std::get<I>(*weights_);
+      layer.begin(blocks_, weights);
+      layer.forward(in, 0, At<Denses, D>::type::ROWS, blocks_, weights);
     }
+    layer.finish(blocks_);
+    if constexpr (D + 1 < DENSES) forward_denses<D + 1>(layer.value[0]);
   }
 
+  // Dense layers from D back: the gradient of each one's inputs in their place, but where they stream.
   template <int D>
   void backward_denses() {
     constexpr int I = CONVOLUTIONS + D;
-    constexpr bool WANTED = I > 0 || !TRAIN;
     using S = typename At<Denses, D>::type;
     auto& layer = std::get<I>(layers_);
     typename DenseLayer<S>::Gradient* gradient = nullptr;
     if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
-    layer.begin_backward(gradient);
-    for (int y = 0; y < S::ROWS; y++) {
-      {
-        Stage stage(I + 1, STAGE_BACKWARD);
-        if constexpr (TRAIN) layer.gradient_row(y, gradient);
-        if constexpr (D > 0)
-          layer.backward_row(0, std::get<I>(*weights_), std::get<I - 1>(layers_).value);
-        else if constexpr (WANTED)
-          layer.backward_row(y, std::get<I>(*weights_), row_);
-      }
-      if constexpr (D == 0 && WANTED) deliver<I, I - 1>(y, row_);
+    layer.begin_backward(blocks_, gradient);
+    Vec* in = inputs_[0];
+    if constexpr (D > 0) in = std::get<I - 1>(layers_).value[0];
+    {
+      Stage stage(I + 1, STAGE_BACKWARD);
+      if constexpr (TRAIN)
+        for (int y = 0; y < S::ROWS; y++) layer.gradient_row(y, in + y * S::ROW, gradient);
+      if constexpr (D > 0 || (!STREAMS && (I > 0 || !TRAIN)))
+        layer.backward(in, 0, S::ROWS, blocks_, std::get<I>(*weights_));
     }
     if constexpr (D > 0) backward_denses<D - 1>();
   }
@@ -254,7 +299,7 @@ class Chain {
     } else {
       constexpr int ROW = RowsOf<-1>::ROW;
       for (int i = 0; i < ROW; i++)
-        gradient_[y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
+        gradient_[block_][y * ROW + i] = NORMALIZED ? SCALE[i % CHANNELS] * row[i] : row[i];
     }
   }
 
@@ -276,11 +321,14 @@ class Chain {
     }
   }
 
-  Vec image_[PIXELS], centre_[PIXELS];  // [row][column][channel]
-  Vec gradient_[PIXELS];                // of the objective, by the image
+  int blocks_, block_;  // that there are, and the one that is on its way
+  Vec image_[BLOCKS][PIXELS], centre_[BLOCKS][PIXELS];  // [row][column][channel]
+  Vec gradient_[BLOCKS][PIXELS];                        // of the objective, by the image
   const Network::Weights* weights_;
   Network::Gradients* gradients_;
-  typename Network::template Layers<TRAIN> layers_;
+  typename Network::template Layers<TRAIN, BLOCKS> layers_;
+  typename Network::template Kept<TRAIN> kept_[BLOCKS];
   Joins joins_;
-  Vec row_[At<Denses, 0>::type::ROW];  // of the gradient, below the first dense layer
+  // Inputs of the first dense layer, or their gradient; a row of them if they stream.
+  Vec inputs_[BLOCKS][STREAMS ? FirstDense::ROW : FirstDense::INPUTS];
 };

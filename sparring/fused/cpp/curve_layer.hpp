@@ -8,7 +8,14 @@ template <class S>
 struct CurveLayer : Weightless {
   template <bool TRAIN>
   class Layer {
+    static constexpr int ROW = S::WI * S::C;
+
    public:
+    struct Kept {
+      Vec slope[S::HI][ROW];
+    };
+    void use(Kept& kept) { slope_ = kept.slope; }
+
     Vec* slot(int) { return row_; }
 
     template <class Below>
@@ -30,7 +37,6 @@ struct CurveLayer : Weightless {
     }
 
    private:
-    static constexpr int ROW = S::WI * S::C;
-    Vec row_[ROW], slope_[S::HI][ROW];
+    Vec row_[ROW], (*slope_)[ROW];
   };
 };

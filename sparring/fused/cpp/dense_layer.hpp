@@ -1,8 +1,10 @@
-// A dense layer, fed row by row: each row of inputs is used as it comes, while in cache.
+// A dense layer, of several blocks of images at once.
 //
 // The weights are read where they stand (`packed.hpp`): all three directions walk them, or their
 // gradient, row by row from front to back. That matters, since here alone the weights are larger
-// than the images' own values.
+// than the images' own values. So few rows at a time that they stay in the first-level cache meet the
+// images of all blocks, two blocks side by side, so that a weight loaded serves two products. A sum has
+// the same order whatever the number of blocks.
 #pragma once
 
 #include "blocks.hpp"
@@ -26,10 +28,22 @@ struct DenseLayer {
   using Rows = DenseRows<S>;
   static constexpr bool CURVED = !std::is_void_v<typename S::CURVE>;
   static constexpr Slots<S> SLOTS{};
+#ifndef DENSE_CACHED
+#define DENSE_CACHED 2048
+#endif
+  static constexpr int CACHED = DENSE_CACHED;  // weights that meet all blocks from the first-level cache
 
-  // Outputs, and inputs on the way back, whose sums stay in registers.
-  static constexpr int SUMS = REGISTERS == 32 ? 28 : 13;
-  static constexpr int GROUP = even(S::ROW, REGISTERS - 4);
+  // Outputs, and inputs on the way back, whose sums stay in registers: of one block, of two.
+  static constexpr int sums(int blocks) {
+    return REGISTERS == 32 ? (blocks == 1 ? 28 : 13) : (blocks == 1 ? 13 : 6);
+  }
+
+  // So many outputs of a panel at a time that the tails find room beside the last of them.
+  static constexpr int outputs_at_once(int real, int tails, int most) {
+    int count = even(real + tails, most);
+    while (count > 1 && real - (real - 1) / count * count + tails > most) count--;
+    return count;
+  }
 
   // The last panel, its first output, and its outputs below J.
   static constexpr int LAST = Rows::PANELS - 1, FIRST = LAST * Rows::WIDTH;
@@ -71,49 +85,57 @@ struct DenseLayer {
     }
   };
 
-  template <bool TRAIN>
+  // BLOCKS: blocks of images, at most. Inputs, and their gradients in their place, are
+  // [block][row][slot].
+  template <bool TRAIN, int BLOCKS>
   class Layer {
    public:
-    Vec* slot(int y) { return input_[TRAIN ? y : 0]; }
-
     // Before the first row.
-    void begin(const Weights& w) {
-      for (int j = 0; j < S::J; j++) value[j] = broadcast(w.bias[j]);
+    void begin(int blocks, const Weights& w) {
+      for (int b = 0; b < blocks; b++)
+        for (int j = 0; j < S::J; j++) value[b][j] = broadcast(w.bias[j]);
     }
 
-    NEVER_INLINE void arrived(int y, const Weights& w) {
+    // Adds what rows from..to give, the first of which is at `in`: some after others, or all at once.
+    NEVER_INLINE void forward(const Vec* in, int from, int to, int blocks, const Weights& w) {
       Stage stage(STAGE_MULTIPLY);
       for (int p = 0; p < LAST; p++)
-        add_panel<Rows::WIDTH, Rows::WIDTH, 0>(y, w, p * Rows::WIDTH, Rows::panel(p));
-      add_panel<Rows::width(LAST), REAL, S::J - FIRST - REAL>(y, w, FIRST, Rows::panel(LAST));
+        add_panel<Rows::WIDTH, Rows::WIDTH, 0>(in, from, to, blocks, w, p * Rows::WIDTH, Rows::panel(p));
+      add_panel<Rows::width(LAST), REAL, S::J - FIRST - REAL>(in, from, to, blocks, w, FIRST,
+                                                              Rows::panel(LAST));
     }
 
-    // After the last row: `value` becomes the layer's output.
-    void finish() {
-      if constexpr (S::RELU)
+    // `value` becomes the layer's output.
+    void finish(int blocks) {
+      for (int b = 0; b < blocks; b++)
         for (int j = 0; j < S::J; j++) {
-          mask_[j] = positive(value[j]);
-          value[j] = keep(mask_[j], value[j]);
-        }
-      if constexpr (CURVED)
-        for (int j = 0; j < S::J; j++) {
-          const auto point = S::CURVE::at(value[j]);
-          value[j] = point.value;
-          slope_[j] = point.slope;
+          Vec& v = value[b][j];
+          if constexpr (S::RELU) {
+            mask_[b][j] = positive(v);
+            v = keep(mask_[b][j], v);
+          }
+          if constexpr (CURVED) {
+            const auto point = S::CURVE::at(v);
+            v = point.value;
+            slope_[b][j] = point.slope;
+          }
         }
     }
 
     // `value` holds the gradient of the layer's output; lists the outputs where any image has one.
-    void begin_backward(Gradient* gradient) {
+    void begin_backward(int blocks, Gradient* gradient) {
       alive_ = 0;
       int panel = 0;
       over_panels([&](int first, size_t, auto, auto real_) {
         begins_[panel++] = alive_;
         for (int j = first; j < first + decltype(real_)::value; j++) {
-          if constexpr (S::RELU) value[j] = keep(mask_[j], value[j]);
-          if constexpr (CURVED) value[j] *= slope_[j];
           bool any = false;
-          for (int i = 0; i < LANES; i++) any |= value[j][i] != 0.0f;
+          for (int b = 0; b < blocks; b++) {
+            Vec& v = value[b][j];
+            if constexpr (S::RELU) v = keep(mask_[b][j], v);
+            if constexpr (CURVED) v *= slope_[b][j];
+            any |= not_zero(v) != 0;
+          }
           if (any) unit_[alive_++] = j;  // a dead unit adds exact zeros to every gradient
         }
       });
@@ -121,44 +143,23 @@ struct DenseLayer {
       if constexpr (TRAIN) {
         gradient->blocks++;
         for (int j = 0; j < S::J; j++) {
-          gradient->bias[j] += sum_of_lanes(value[j]);
-          for (int i = 0; i < LANES; i++) by_image_[i][j] = value[j][i];
+          gradient->bias[j] += sum_of_lanes(value[0][j]);
+          for (int i = 0; i < LANES; i++) by_image_[i][j] = value[0][j][i];
         }
       }
     }
 
-    // The gradient of input row y.
-    NEVER_INLINE void backward_row(int y, const Weights& w, Vec* out) const {
+    // The gradient of the inputs in rows from..to, the first of which is at `out`.
+    NEVER_INLINE void backward(Vec* out, int from, int to, int blocks, const Weights& w) const {
       Stage stage(STAGE_MULTIPLY);
-      // Few panels are read together, so that a sum stays in registers. Of many, one after the
-      // other: to jump between them would leave the prefetcher nothing to foresee.
-      if constexpr (Rows::PANELS <= 2)
-        over_blocks<S::ROW, GROUP>([&](int r, auto count_) {
-          constexpr int count = decltype(count_)::value;
-          Vec sums[count];
-          UNROLL for (int t = 0; t < count; t++) sums[t] = Vec{};
-          over_panels([&](int first, size_t place, auto width_, auto) {
-            add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, sums);
-          });
-          UNROLL for (int t = 0; t < count; t++) out[SLOTS.at[r + t]] = sums[t];
-        });
-      else
-        over_panels([&](int first, size_t place, auto width_, auto) {
-          over_blocks<S::ROW, GROUP>([&](int r, auto count_) {
-            constexpr int count = decltype(count_)::value;
-            Vec sums[count];
-            UNROLL for (int t = 0; t < count; t++) sums[t] = first ? out[SLOTS.at[r + t]] : Vec{};
-            add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, sums);
-            UNROLL for (int t = 0; t < count; t++) out[SLOTS.at[r + t]] = sums[t];
-          });
-        });
+      if (BLOCKS == 1 || blocks == 1) rows_back<1>(out, from, to, 1, w);
+      else if constexpr (BLOCKS > 1) rows_back<2>(out, from, to, blocks, w);
     }
 
     // Adds row y's part of the weights' gradient, with the outputs in the lanes: images are the
     // summed dimension of a small matrix product.
-    NEVER_INLINE void gradient_row(int y, Gradient* gradient) {
+    NEVER_INLINE void gradient_row(int y, const Vec* row, Gradient* gradient) {
       Stage stage(STAGE_WEIGHTS);
-      const Vec* row = slot(y);
       const bool begun = gradient->blocks > 1;
       over_panels([&](int first, size_t place, auto width_, auto real_) {
         constexpr int width = decltype(width_)::value, real = decltype(real_)::value;
@@ -168,76 +169,165 @@ struct DenseLayer {
       });
     }
 
-    Vec value[S::J];
+    Vec value[BLOCKS][S::J];
 
    private:
     static constexpr int TAIL = Rows::TAIL ? Rows::TAIL : 1;
     typedef float Tail __attribute__((vector_size(4 * TAIL)));
 
-    // Adds what input row y gives to the REAL outputs of a panel, and to the TAILS behind them.
+    // Adds what those rows give to the REAL outputs of a panel, and to the TAILS behind them.
     template <int STRIDE, int REAL, int TAILS>
-    ALWAYS_INLINE void add_panel(int y, const Weights& w, int first, size_t place) {
-      const float* weights = w.weight + place + (size_t)y * S::ROW * STRIDE;
-      const float* tails = w.weight + Rows::TAILS + (size_t)y * S::ROW * Rows::TAIL;
+    ALWAYS_INLINE void add_panel(const Vec* in, int from_row, int to_row, int blocks, const Weights& w, int first,
+                                 size_t place) {
       // So few rows at a time that their weights stay in the first-level cache.
-      constexpr int FIT = 1024 / STRIDE, ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
-      constexpr int COUNT = even(REAL + TAILS, SUMS), WHOLE = (REAL + TAILS - 1) / COUNT * COUNT;
+      constexpr int FIT = CACHED / STRIDE, ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
+      for (int y = from_row; y < to_row; y++)
+        over_blocks<S::ROW, ROWS>([&](int r, auto rows_) {
+          constexpr int rows = decltype(rows_)::value;
+          const size_t row = (size_t)y * S::ROW + r;
+          const float *p = w.weight + place + row * STRIDE, *q = w.weight + Rows::TAILS + row * Rows::TAIL;
+          const Vec* from = in + (y - from_row) * S::ROW;
+          int b = 0;
+          if constexpr (BLOCKS > 1)
+            for (; b + 2 <= blocks; b += 2)
+              add_chunk<2, STRIDE, REAL, TAILS, rows>(from + b * S::INPUTS, r, p, q, &value[b][first], b == 0);
+          if (b < blocks)
+            add_chunk<1, STRIDE, REAL, TAILS, rows>(from + b * S::INPUTS, r, p, q, &value[b][first], b == 0);
+        });
+    }
+
+    // The same of ROWS inputs from r and the images of N blocks.
+    template <int N, int STRIDE, int REAL, int TAILS, int ROWS>
+    static ALWAYS_INLINE void add_chunk(const Vec* in, int r, const float* p, const float* q, Vec* out,
+                                        bool fetch) {
+      constexpr int COUNT = outputs_at_once(REAL, TAILS, sums(N)), WHOLE = (REAL - 1) / COUNT * COUNT;
       constexpr int PASSES = WHOLE / COUNT + 1;
-      over_blocks<S::ROW, ROWS>([&](int r, auto rows_) {
-        constexpr int rows = decltype(rows_)::value;
-        const float *p = weights + (size_t)r * STRIDE, *q = tails + r * Rows::TAIL;
-        // The rows that come next are fetched meanwhile, some by each block of outputs: they are
-        // read in pieces, whose order no prefetcher foresees.
-        for (int j = 0; j < WHOLE; j += COUNT)
-          add_rows<STRIDE, COUNT, 0, rows>(slot(y), r, p + j, q, value + first + j, j / COUNT, PASSES);
-        add_rows<STRIDE, REAL - WHOLE, TAILS, rows>(slot(y), r, p + WHOLE, q, value + first + WHOLE,
-                                                    PASSES - 1, PASSES);
-      });
+      // Few sums wait for each other: they are split, by rows.
+      constexpr int ALL = REAL + TAILS, SPLIT = ROWS == 1 || ALL >= 8 ? 1 : (ALL >= 4 || ROWS < 4 ? 2 : 4);
+      // The rows that come next are fetched meanwhile, some by each block of outputs: they are
+      // read in pieces, whose order no prefetcher foresees.
+      for (int j = 0; j < WHOLE; j += COUNT)
+        add_rows<N, STRIDE, COUNT, 0, ROWS, SPLIT>(in, r, p + j, q, out + j, fetch ? j / COUNT : ROWS, PASSES);
+      add_rows<N, STRIDE, REAL - WHOLE, TAILS, ROWS, SPLIT>(in, r, p + WHOLE, q, out + WHOLE,
+                                                            fetch ? PASSES - 1 : ROWS, PASSES);
     }
 
-    // Adds what a panel's outputs give to the gradients of inputs from r.
-    template <int STRIDE, int COUNT>
-    ALWAYS_INLINE void add_units(int r, const float* panel, int first, Vec (&sums)[COUNT]) const {
-      const float* weights = panel + (size_t)r * STRIDE;
-      const int number = first < Rows::MAIN ? first / Rows::WIDTH : Rows::PANELS;
-      const int *unit = unit_ + begins_[number], *end = unit_ + begins_[number + 1];
-      // Units read down these rows: of the next ones, what is read first would be waited for.
-      const float *next = weights + COUNT * STRIDE, *next_end = next + COUNT * STRIDE;
-      for (; unit < end; unit++) {
-        for (int line = 0; line < 2 && next < next_end; line++, next += LINE) __builtin_prefetch(next);
-        const float* p = weights + (*unit - first);
-        Vec d = value[*unit];
-        UNROLL for (int t = 0; t < COUNT; t++) sums[t] += p[t * STRIDE] * d;
-      }
-    }
-
-    // value[j] += products of ROWS inputs from r with COUNT weights each, which lie STRIDE apart,
-    // and TAILS more. Few sums wait for each other: they are split, by rows.
-    template <int STRIDE, int COUNT, int TAILS, int ROWS>
-    static ALWAYS_INLINE void add_rows(const Vec* row, int r, const float* weights,
-                                       const float* tails, Vec* value, int pass, int passes) {
+    // out[block][j] += products of ROWS inputs from r with COUNT weights each, which lie STRIDE apart,
+    // and TAILS more.
+    template <int N, int STRIDE, int COUNT, int TAILS, int ROWS, int SPLIT>
+    static ALWAYS_INLINE void add_rows(const Vec* in, int r, const float* weights, const float* tails,
+                                       Vec* out, int pass, int passes) {
       static_assert(COUNT > 0, "a tail stands behind a panel");
       constexpr int ALL = COUNT + TAILS;
-      constexpr int SPLIT = ROWS == 1 || ALL >= 8 ? 1 : (ALL >= 4 || ROWS < 4 ? 2 : 4);
-      Vec sums[SPLIT][ALL];
-      UNROLL for (int c = 0; c < ALL; c++) sums[0][c] = value[c];
-      UNROLL for (int s = 1; s < SPLIT; s++) UNROLL for (int c = 0; c < ALL; c++) sums[s][c] = Vec{};
-      auto add = [&](int i, Vec(&to)[ALL]) __attribute__((always_inline)) {
-        Vec in = row[SLOTS.at[r + i]];
+      Vec sums[SPLIT][N][ALL];
+      UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int c = 0; c < ALL; c++) sums[0][n][c] = out[n * S::J + c];
+      UNROLL for (int s = 1; s < SPLIT; s++)
+        UNROLL for (int n = 0; n < N; n++) UNROLL for (int c = 0; c < ALL; c++) sums[s][n][c] = Vec{};
+      auto add = [&](int i, Vec(&to)[N][ALL]) __attribute__((always_inline)) {
+        Vec input[N];
+        UNROLL for (int n = 0; n < N; n++) input[n] = in[n * S::INPUTS + SLOTS.at[r + i]];
         if (STRIDE > COUNT && i == pass) {
           UNROLL for (int line = 0; line < STRIDE; line += LINE)
             __builtin_prefetch(weights + (ROWS + i) * STRIDE + line);
           pass += passes;
         }
-        UNROLL for (int c = 0; c < COUNT; c++) to[c] += weights[i * STRIDE + c] * in;
-        UNROLL for (int c = 0; c < TAILS; c++) to[COUNT + c] += tails[i * Rows::TAIL + c] * in;
+        UNROLL for (int c = 0; c < COUNT; c++) {
+          const float weight = weights[i * STRIDE + c];
+          UNROLL for (int n = 0; n < N; n++) to[n][c] += weight * input[n];
+        }
+        UNROLL for (int c = 0; c < TAILS; c++) {
+          const float weight = tails[i * Rows::TAIL + c];
+          UNROLL for (int n = 0; n < N; n++) to[n][COUNT + c] += weight * input[n];
+        }
       };
       for (int i = 0; i < ROWS / SPLIT * SPLIT; i += SPLIT)
         UNROLL for (int s = 0; s < SPLIT; s++) add(i + s, sums[s]);
       UNROLL for (int i = ROWS / SPLIT * SPLIT; i < ROWS; i++) add(i, sums[0]);
-      UNROLL for (int s = 1; s < SPLIT; s++)
-        UNROLL for (int c = 0; c < ALL; c++) sums[0][c] += sums[s][c];
-      UNROLL for (int c = 0; c < ALL; c++) value[c] = sums[0][c];
+      UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int c = 0; c < ALL; c++) {
+          UNROLL for (int s = 1; s < SPLIT; s++) sums[0][n][c] += sums[s][n][c];
+          out[n * S::J + c] = sums[0][n][c];
+        }
+    }
+
+    // The gradients of as many inputs at a time as have room for N blocks' sums.
+    template <int N>
+    ALWAYS_INLINE void rows_back(Vec* out, int from, int to, int blocks, const Weights& w) const {
+      constexpr int COUNT = even(S::ROW, sums(N));
+      out -= (ptrdiff_t)from * S::ROW;
+      // Few panels are read together, so that a sum stays in registers. Of many, one after the
+      // other: to jump between them would leave the prefetcher nothing to foresee.
+      if constexpr (Rows::PANELS <= 2) {
+        over_inputs<COUNT>(from, to, [&](int y, int r, auto count_) {
+          constexpr int count = decltype(count_)::value;
+          over_images<N>(blocks, [&](int b, auto together_) {
+            constexpr int together = decltype(together_)::value;
+            Vec sums[together][count];
+            UNROLL for (int n = 0; n < together; n++) UNROLL for (int t = 0; t < count; t++) sums[n][t] = Vec{};
+            over_panels([&](int first, size_t place, auto width_, auto) {
+              add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, b, sums);
+            });
+            put(sums, out + b * S::INPUTS + y * S::ROW, r);
+          });
+        });
+      } else {
+        over_panels([&](int first, size_t place, auto width_, auto) {
+          over_inputs<COUNT>(from, to, [&](int y, int r, auto count_) {
+            constexpr int count = decltype(count_)::value;
+            over_images<N>(blocks, [&](int b, auto together_) {
+              constexpr int together = decltype(together_)::value;
+              Vec sums[together][count], *to = out + b * S::INPUTS + y * S::ROW;
+              UNROLL for (int n = 0; n < together; n++)
+                UNROLL for (int t = 0; t < count; t++)
+                  sums[n][t] = first ? to[n * S::INPUTS + SLOTS.at[r + t]] : Vec{};
+              add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, b, sums);
+              put(sums, to, r);
+            });
+          });
+        });
+      }
+    }
+
+    template <int COUNT, class Body>
+    static ALWAYS_INLINE void over_inputs(int from, int to, Body&& body) {
+      for (int y = from; y < to; y++)
+        over_blocks<S::ROW, COUNT>([&](int r, auto count_) { body(y, r, count_); });
+    }
+
+    // Calls body(first block, constant: how many) for N blocks at a time, and for a last one.
+    template <int N, class Body>
+    static ALWAYS_INLINE void over_images(int blocks, Body&& body) {
+      int b = 0;
+      for (; b + N <= blocks; b += N) body(b, std::integral_constant<int, N>{});
+      if constexpr (N > 1)
+        if (b < blocks) body(b, std::integral_constant<int, 1>{});
+    }
+
+    template <int N, int COUNT>
+    static ALWAYS_INLINE void put(const Vec (&sums)[N][COUNT], Vec* out, int r) {
+      UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int t = 0; t < COUNT; t++) out[n * S::INPUTS + SLOTS.at[r + t]] = sums[n][t];
+    }
+
+    // Adds what a panel's outputs give to the gradients of inputs from r, of N blocks from b.
+    template <int STRIDE, int N, int COUNT>
+    ALWAYS_INLINE void add_units(int r, const float* panel, int first, int b, Vec (&sums)[N][COUNT]) const {
+      const float* weights = panel + (size_t)r * STRIDE;
+      const int number = first < Rows::MAIN ? first / Rows::WIDTH : Rows::PANELS;
+      const int *unit = unit_ + begins_[number], *end = unit_ + begins_[number + 1];
+      // Units read down these rows: of the next ones, what is read first would be waited for.
+      const float *next = weights + COUNT * STRIDE, *next_end = b ? next : next + COUNT * STRIDE;
+      for (; unit < end; unit++) {
+        for (int line = 0; line < 2 && next < next_end; line++, next += LINE) __builtin_prefetch(next);
+        const float* p = weights + (*unit - first);
+        Vec d[N];
+        UNROLL for (int n = 0; n < N; n++) d[n] = value[b + n][*unit];
+        UNROLL for (int t = 0; t < COUNT; t++) {
+          const float weight = p[t * STRIDE];
+          UNROLL for (int n = 0; n < N; n++) sums[n][t] += weight * d[n];
+        }
+      }
     }
 
     // sums[input][output] (+)= sum over images of input times gradient, of the WIDTH outputs from
@@ -276,11 +366,10 @@ struct DenseLayer {
       });
     }
 
-    Vec input_[TRAIN ? S::ROWS : 1][S::ROW];
-    Mask mask_[S::J];
+    Mask mask_[BLOCKS][S::J];
     int unit_[S::J], begins_[Rows::PANELS + 2];  // outputs, and where each panel's begin
     int alive_ = 0;
     alignas(64) float by_image_[TRAIN ? LANES : 1][Rows::MAIN + LINE];  // beyond J zeros
-    Vec slope_[CURVED ? S::J : 1];
+    Vec slope_[CURVED ? BLOCKS : 1][CURVED ? S::J : 1];
   };
 };

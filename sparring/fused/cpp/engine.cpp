@@ -85,7 +85,6 @@ void finish_all(Chain<true>::Gradients& gradients) {
 
 #endif
 
-constexpr int WIDTH = Chain<false>::WIDTH;
 static_assert(LAYERS < STAGE_LAYERS, "a stage has no place to be counted");
 
 // Logits to the objective's gradient, in place; returns the summed cross-entropy of the images.
@@ -93,7 +92,7 @@ static_assert(LAYERS < STAGE_LAYERS, "a stage has no place to be counted");
 template <class AnyChain>
 double objective(AnyChain& chain, int which, const int64_t* labels, int64_t count, float scale) {
   double loss = 0;
-  for (int lane = 0; lane < WIDTH; lane++) {
+  for (int lane = 0; lane < chain.lanes(); lane++) {
     float z[CLASSES];
     for (int c = 0; c < CLASSES; c++) z[c] = chain.logit(c, lane);
     if (lane < count) loss += objective_gradient<CLASSES>((Objective)which, labels[lane], z);
@@ -102,23 +101,26 @@ double objective(AnyChain& chain, int which, const int64_t* labels, int64_t coun
   return loss;
 }
 
-// Images in a block: WIDTH, but where fewer do as well, no more than leave work to every thread.
+// Images that a thread takes at a time: as many as AnyChain can, but no more than leave work to every
+// thread, as evenly as can be. In the layout WIDE whole blocks.
+template <class AnyChain>
 int64_t block_of(int64_t n, int threads) {
 #if LAYOUT == TILE
   int64_t share = (n + threads - 1) / threads;
-  return share < 1 ? 1 : std::min<int64_t>(share, WIDTH);
+  return share < 1 ? 1 : std::min<int64_t>(share, AnyChain::WIDTH);
 #else
-  (void)n, (void)threads;
-  return WIDTH;
+  const int64_t blocks = std::max<int64_t>((n + LANES - 1) / LANES, 1);
+  const int64_t round = (int64_t)AnyChain::BLOCKS * threads, turns = (blocks + round - 1) / round * threads;
+  return (blocks + turns - 1) / turns * LANES;
 #endif
 }
 
 // Runs body(first image, end, thread's state) for every block; a fixed thread for each, so that
 // sums over a thread's blocks do not depend on timing; then end(thread's state) for every thread.
-template <class Prepare, class Body, class End>
+template <class AnyChain, class Prepare, class Body, class End>
 bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body, End&& end) {
   if (threads < 1) threads = 1;
-  const int64_t block = block_of(n, threads), count = (n + block - 1) / block;
+  const int64_t block = block_of<AnyChain>(n, threads), count = (n + block - 1) / block;
   if (threads > count) threads = (int)std::max<int64_t>(count, 1);
   if ((int)e.threads.size() < threads) e.threads.resize(threads);
   bool ok = true;
@@ -142,9 +144,9 @@ bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& bo
   return ok;
 }
 
-template <class Prepare, class Body>
+template <class AnyChain, class Prepare, class Body>
 bool over_images(Engine& e, int64_t n, int threads, Prepare&& prepare, Body&& body) {
-  return over_images(e, n, threads, prepare, body, [](Thread&) {});
+  return over_images<AnyChain>(e, n, threads, prepare, body, [](Thread&) {});
 }
 
 bool ready_to_attack(Thread& t) {
@@ -200,7 +202,14 @@ EXPORT void engine_destroy(void* engine) {
   delete e;
 }
 
-EXPORT int engine_block() { return WIDTH; }
+// Images of which one more takes every way that the kernel has through its layers.
+EXPORT int engine_block() {
+#if LAYOUT == WIDE
+  return Chain<false>::BLOCKS > 1 ? 2 * LANES : LANES;
+#else
+  return Chain<false>::WIDTH;
+#endif
+}
 
 // Floats in the packed space.
 EXPORT int64_t engine_packed_size() { return (int64_t)PACKED; }
@@ -281,7 +290,7 @@ EXPORT int engine_attack(void* engine, const float* start, const float* centre, 
 #pragma omp atomic write
       marked = true;
   };
-  if (!over_images(e, n, threads, ready_to_attack, attack)) return NO_MEMORY;
+  if (!over_images<Chain<false>>(e, n, threads, ready_to_attack, attack)) return NO_MEMORY;
   return marked ? MARKED : DONE;
 }
 
@@ -290,7 +299,7 @@ EXPORT int engine_input_gradient(void* engine, const float* images, const int64_
                           int64_t n, int which, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
   if (!are_classes(labels, n)) return NO_CLASS;
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
+  return !over_images<Chain<false>>(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
     Chain<false>& chain = *t.attack;
     chain.load(images, end, first);
     chain.forward(*e.weights);
@@ -302,7 +311,7 @@ EXPORT int engine_input_gradient(void* engine, const float* images, const int64_
 
 EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t n, int threads) {
   Engine& e = *static_cast<Engine*>(engine);
-  return !over_images(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
+  return !over_images<Chain<false>>(e, n, threads, ready_to_attack, [&](int64_t first, int64_t end, Thread& t) {
     t.attack->load(images, end, first);
     t.attack->forward(*e.weights);
     for (int lane = 0; first + lane < end; lane++)
@@ -337,7 +346,7 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
     return true;
   };
   auto close = [](Thread& t) { finish_all(*t.gradients); };
-  if (!over_images(e, n, threads, ready, train, close)) return NO_MEMORY;
+  if (!over_images<Chain<true>>(e, n, threads, ready, train, close)) return NO_MEMORY;
   std::vector<const float*> others;
   for (const float* sum : sums)
     if (sum && sum != out) others.push_back(sum);

@@ -11,7 +11,15 @@
 
 template <class S>
 class Gate {
+  static constexpr int ROW = S::WC * S::CO;
+
  public:
+  // What a block of images leaves for its way back.
+  struct Kept {
+    Mask mask[S::POOL ? (size_t)S::HO * S::WO * S::CO * 4 : (S::RELU ? (size_t)S::HC * ROW : 1)];
+  };
+  void use(Kept& kept) { mask_ = kept.mask; }
+
   // A row of the convolution's output, before ReLU and pooling, to be filled by the caller:
   // [x][channel]. Below is the next layer: slot(y) is where its input row y goes, and
   // arrived(y) tells that it is there.
@@ -77,8 +85,6 @@ class Gate {
   }
 
  private:
-  static constexpr int ROW = S::WC * S::CO;
-
   template <class FindTies>
   void pool(int y, Vec* out, FindTies&& ties) {
     for (int x = 0; x < S::WO; x++) {
@@ -111,5 +117,5 @@ class Gate {
   }
 
   Vec pair_[S::POOL ? 2 : 1][S::POOL ? ROW : 1];
-  Mask mask_[S::POOL ? (size_t)S::HO * S::WO * S::CO * 4 : (S::RELU ? (size_t)S::HC * ROW : 1)];
+  Mask* mask_;
 };

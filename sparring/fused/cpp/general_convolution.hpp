@@ -53,6 +53,9 @@ struct GeneralConvolution {
   template <bool TRAIN>
   class Layer {
    public:
+    using Kept = typename Gate<S>::Kept;
+    void use(Kept& kept) { gate_.use(kept); }
+
     Vec* slot(int y) { return input_[y % IN_ROWS] + S::PW * S::CI; }
 
     template <class Below>

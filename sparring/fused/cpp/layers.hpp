@@ -1,7 +1,7 @@
 // The network's layers, counted.
 #pragma once
 
-#include "network.h"  // generated: Convolutions, SOURCES, Denses, CHANNELS, HEIGHT, COLUMNS, SCALE, SHIFT
+#include "network.h"  // generated: Convolutions, SOURCES, Denses, TOGETHER, CHANNELS, HEIGHT, COLUMNS, SCALE, SHIFT
 #include "shapes.hpp"
 
 constexpr int CONVOLUTIONS = Convolutions::SIZE, DENSES = Denses::SIZE;

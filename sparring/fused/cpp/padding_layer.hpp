@@ -9,6 +9,9 @@ struct PaddingLayer : Weightless {
   template <bool TRAIN>
   class Layer {
    public:
+    struct Kept {};
+    void use(Kept&) {}
+
     Vec* slot(int) { return row_; }
 
     template <class Below>

@@ -13,7 +13,14 @@ template <class S>
 struct PoolingLayer : Weightless {
   template <bool TRAIN>
   class Layer {
+    static constexpr int WINDOW = S::KH * S::KW;
+
    public:
+    struct Kept {
+      Mask led[S::MEAN ? 1 : S::HO * S::WO * S::C][S::MEAN ? 1 : WINDOW];
+    };
+    void use(Kept& kept) { led_ = kept.led; }
+
     Vec* slot(int y) { return rows_[y % S::KH]; }
 
     template <class Below>
@@ -46,8 +53,6 @@ struct PoolingLayer : Weightless {
     }
 
    private:
-    static constexpr int WINDOW = S::KH * S::KW;
-
     // The part of window (y, x) that lies in the image.
     struct Span {
       int top, bottom, left, right, whole;  // `whole` counts what lies in the padding, too
@@ -114,6 +119,6 @@ struct PoolingLayer : Weightless {
     int next_row_ = 0, next_gradient_ = 0;
     Vec rows_[S::KH][S::WI * S::C];
     Vec gradient_[S::KH][S::WI * S::C];
-    Mask led_[S::MEAN ? 1 : S::HO * S::WO * S::C][S::MEAN ? 1 : WINDOW];
+    Mask (*led_)[S::MEAN ? 1 : WINDOW];
   };
 };

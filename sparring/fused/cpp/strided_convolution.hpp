@@ -65,6 +65,9 @@ struct StridedConvolution {
   template <bool TRAIN>
   class Layer {
    public:
+    using Kept = typename Gate<S>::Kept;
+    void use(Kept& kept) { gate_.use(kept); }
+
     Vec* slot(int y) { return input_[y % IN_ROWS] + S::P * S::CI; }
 
     template <class Below>

@@ -111,6 +111,7 @@ class Chain {
     for (int b = 0; b < count_; b++)
       std::memcpy(images + (first + b) * PIXELS, image_[b].gradient, PIXELS * sizeof(float));
   }
+  int lanes() const { return count_; }  // images that there are
   float logit(int c, int b) const { return image_[b].logits[c]; }
   void set_logit(int c, int b, float z) { image_[b].logits[c] = z; }
 

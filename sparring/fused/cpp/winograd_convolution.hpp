@@ -48,6 +48,9 @@ struct WinogradConvolution {
   template <bool TRAIN>
   class Layer {
    public:
+    using Kept = typename Gate<S>::Kept;
+    void use(Kept& kept) { gate_.use(kept); }
+
     // Where input row y belongs, [x][channel].
     Vec* slot(int y) { return padded(y) + S::P * S::CI; }
 

@@ -45,7 +45,7 @@ def counting(name, layout, lanes, images):
     x, labels, isa = torch.rand(images, *shape), torch.arange(images) % 3, generic(lanes)
     counted = Counting(model, x, labels, layout, isa)
     kind = {kind.name: kind for kind in layouts(isa)}[layout]
-    shape = Shape.of(kind, isa, images, 1)
+    shape = Shape.of(kind, isa, counted.network, images, 1)
     return counted, shape, alive(model, counted.network, counted.parameters, x, labels, shape)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -70,6 +72,25 @@ def test_dense_layers_of_the_study(study):
     assert study[3, "forward", "multiply"].flops == 16 * 800_000
     assert study[3, "backward", "multiply"].flops == 16 * 800_000
     assert study[4, "forward", "multiply"].flops == 16 * 1000
+
+
+def test_weights_of_dense_layers_come_once_for_blocks_that_go_together():
+    isa = machine_isa()
+    wide = layouts(isa)[0]
+    shapes = {n: Shape.of(wide, isa, MADRY, n, 1) for n in (1, 64, 80)}
+    assert [shape.together for shape in shapes.values()] == [
+        isa.lanes, 64, -(-(80 // isa.lanes) // 2) * isa.lanes,
+    ]  # fmt: skip
+    assert Shape.of(wide, isa, MADRY, 64, 2).together == 32
+    assert Shape.of(wide, isa, STUDY, 64, 1).together == isa.lanes
+    many = replace(WIDE, blocks=4)
+    one, found = works(STUDY, WIDE, 64), works(STUDY, many, 64)
+    for direction in ("forward", "backward"):
+        each, stage = one[3, direction, "multiply"], found[3, direction, "multiply"]
+        assert each.flops == stage.flops
+        assert each.bytes - stage.bytes == 3 * 400_000 * 4
+    assert stage.working_set == 400_000 * 4 + 4 * (8000 + 50) * 64
+    assert one[-1, ALL, ALL].bytes - found[-1, ALL, ALL].bytes == 3 * (400_000 + 500) * 4
 
 
 def test_dead_outputs_cost_no_operations_but_their_weights_come_by():
@@ -174,8 +195,8 @@ def test_rows_come_once_for_all_images_of_a_block():
     assert found[3, "forward", "multiply"].flops == pytest.approx(
         9 * 2 * 1000 * 52 + (8 * 11 + 1) * 52
     )
-    assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 1).block == 8
-    assert Shape.of(layouts(machine_isa())[1], machine_isa(), 9, 4).block == 3
+    assert Shape.of(layouts(machine_isa())[1], machine_isa(), STUDY, 9, 1).block == 8
+    assert Shape.of(layouts(machine_isa())[1], machine_isa(), STUDY, 9, 4).block == 3
 
 
 def test_panels_and_tails_of_rows():

@@ -33,15 +33,15 @@ def conv(*arguments, **keywords):
     return [nn.Conv2d(*arguments, **keywords), nn.ReLU()]
 
 
-#: Name to (image shape, layers). Which convolutions are computed by Winograd tiles is asserted in
-#: test_fused_engine.
+#: Name to (image shape, layers). Which convolutions are computed by Winograd tiles, and in which
+#: networks blocks wait for each other before linear layers, is asserted in test_fused_engine.
 NETWORKS = {
     "same-pool-odd": (
         (3, 13, 10),
         lambda: [
             *conv(3, 8, 3, padding="same"), nn.MaxPool2d(2),
             *conv(8, 17, 3, padding=2), nn.MaxPool2d(2),
-            *head(17 * 4 * 3, 11, 5),
+            *head(17 * 4 * 3, 130, 5),
         ],
     ),
     "winograd-5-4": (
@@ -120,7 +120,7 @@ POOLING_NETWORKS = {
         lambda: [
             nn.MaxPool2d(3, 1, padding=1), *conv(2, 8, 3, padding=1), nn.MaxPool2d(3, 2),
             nn.AvgPool2d(2, 1, padding=1), *conv(8, 16, 3), nn.MaxPool2d(2), nn.MaxPool2d(2, 1),
-            *head(16 * 2, 5, 3),
+            *head(16 * 2, 130, 3),
         ],
     ),
     "averages": (
@@ -192,7 +192,7 @@ CURVE_NETWORKS = {
         lambda: [
             nn.Conv2d(2, 7, 3), nn.LeakyReLU(0.1), nn.MaxPool2d(2), nn.Conv2d(7, 18, 3, padding=1),
             nn.Softplus(2.0), nn.AvgPool2d(2), nn.Tanh(), nn.ReLU(), nn.Flatten(), nn.Sigmoid(),
-            nn.Linear(18, 19), nn.GELU(), nn.Linear(19, 6), nn.SiLU(), nn.Linear(6, 4),
+            nn.Linear(18, 131), nn.GELU(), nn.Linear(131, 6), nn.SiLU(), nn.Linear(6, 4),
         ],
     ),
     "more-curves": (
@@ -277,7 +277,7 @@ GRAPH_NETWORKS = {
                 nn.Conv2d(8, 18, 1, stride=2), nn.ReLU(),
             ),
             Block([*conv(18, 6, 1), nn.Conv2d(6, 18, 1)]),
-            *head(18 * 5 * 6, 5),
+            *head(18 * 5 * 6, 130, 5),
         ],
     ),
     "option-a": (
@@ -326,7 +326,7 @@ EVAL_GRAPH_NETWORKS = {
             nn.AvgPool2d(2), nn.BatchNorm2d(6),
             Block([nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1)]),
             Block([nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1)], nn.BatchNorm2d(6), nn.ReLU()),
-            *head(6 * 4 * 4, 3),
+            *head(6 * 4 * 4, 130, 3),
         ],
     ),
 }  # fmt: skip

@@ -16,11 +16,19 @@ from sparring.fused.building.build import Job, build, build_all
 from sparring.fused.building.compiler import find_compiler
 from sparring.fused.engine import OBJECTIVE_NUMBERS, RULE_NUMBERS, SOURCE
 from sparring.fused.header import header
-from sparring.fused.layouts import layouts
+from sparring.fused.layouts import images_together, layouts
 from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
-from sparring.fused.winograd import uses_winograd, winograd_outputs
-from tests.sparring.fused.fused_networks import NETWORKS, errors, kernels, network, sample, shape_of
+from sparring.fused.winograd import uses_winograd, winograd_outputs, winograd_points
+from tests.sparring.fused.fused_networks import (
+    ALL,
+    NETWORKS,
+    errors,
+    kernels,
+    network,
+    sample,
+    shape_of,
+)
 
 ROOT = Path(__file__).parents[3]
 COUNTS = (1, 2, 15, 16, 17, 33)  # filling no block of any layout, one, or several
@@ -51,7 +59,21 @@ def test_the_networks_cover_both_algorithms_and_tiles_that_reach_over_the_edge()
     assert {c.kernel for c in over} == {3, 4, 5}
     assert {c.kernel for c in convolutions if c not in tiled} == {1, 2, 3, 5, 7}
     assert {c.pool for c in tiled} == {c.relu for c in tiled} == {True, False}
-    assert {c.padding for c in tiled} == {0, 1, 4}
+    assert {c.padding for c in tiled} == {0, 1, 2, 4}
+    over = [c for c in tiled if c.conv_width % winograd_outputs(c)]
+    assert {(winograd_points(c), c.pool) for c in over} == {
+        (6, False), (6, True), (8, False), (8, True),
+    }  # fmt: skip
+
+
+def test_behind_layers_of_every_kind_blocks_wait_for_each_other_and_do_not():
+    kinds = {True: set(), False: set()}
+    for name in ALL:
+        found = recognise(network(name), shape_of(name)).network
+        kinds[images_together(found) > 1] |= {type(layer).__name__ for layer in found.front}
+    kept = {"Convolution", "Pooling", "Activation", "Addition", "Affine"}
+    assert kept <= kinds[True]
+    assert kept <= kinds[False]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
