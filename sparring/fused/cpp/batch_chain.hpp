@@ -20,7 +20,6 @@
 #include "layers.hpp"
 #include "padding_layer.hpp"
 #include "pooling_layer.hpp"
-#include "strided_convolution.hpp"
 #include "winograd_convolution.hpp"
 
 // What computes a layer of `Convolutions`.
@@ -32,7 +31,7 @@ template <int CI, int HI, int WI, int CO, int K, int P, bool RELU, bool POOL, Al
 struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
   using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
   using Plain = std::conditional_t<S::TILED, WinogradConvolution<S>, DirectConvolution<S>>;
-  using type = std::conditional_t<STRIDE == 1, Plain, StridedConvolution<S>>;
+  using type = std::conditional_t<STRIDE == 1, Plain, GeneralConvolution<S>>;
 };
 template <class CURVE, int C, int HI, int WI>
 struct RowLayer<Activation<CURVE, C, HI, WI>> {

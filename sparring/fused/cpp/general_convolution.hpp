@@ -1,9 +1,10 @@
-// A convolution with groups, dilation, or sides of its own down and across, as it is written down.
+// A convolution with strides, groups, dilation, or sides of its own down and across, as it is written
+// down.
 //
-// A tap is one place of the kernel: in it a group's inputs of a pixel stand side by side, and a
-// block of sums stays in registers over all taps. Backward, the pixels of an input row fall into as
-// many phases as the stride has pixels, and those of a phase see the same taps: no zero is
-// multiplied.
+// A tap is one place of the kernel: in it a group's inputs of a pixel stand side by side, and a block of
+// sums stays in registers over all taps. Backward, the pixels of an input row fall into as many phases as
+// the stride has pixels, and those of a phase see the same taps: no zero is multiplied. Without groups and
+// dilation the taps of a row, or backward of a row and a phase, are one run of numbers.
 #pragma once
 
 #include "blocks.hpp"
@@ -16,6 +17,22 @@ template <class S>
 struct GeneralConvolution {
   static constexpr int GI = S::CI / S::GROUPS, GO = S::CO / S::GROUPS;  // channels of a group
   static constexpr int TAPS = S::KH * S::KW;
+  static constexpr bool RUNS = S::GROUPS == 1 && S::DW == 1;
+
+  // The columns of the kernel by the phase of the pixels that see them; in each from right to left, as
+  // the outputs stand from left to right.
+  struct Columns {
+    int at[S::KW], first[S::SW + 1];
+    constexpr Columns() : at(), first() {
+      int count = 0;
+      for (int phase = 0; phase < S::SW; phase++) {
+        for (int kx = S::KW - 1; kx >= 0; kx--)
+          if (kx * S::DW % S::SW == phase) at[count++] = kx;
+        first[phase + 1] = count;
+      }
+    }
+  };
+  static constexpr Columns COLUMNS{};
   // The outputs m that pixels SW m + phase - PW of a row see last: from FIRST on, so many.
   static constexpr int first(int phase) { return phase < S::PW ? (S::PW - phase + S::SW - 1) / S::SW : 0; }
   static constexpr int count(int phase) {
@@ -28,7 +45,8 @@ struct GeneralConvolution {
   using Gradient = DirectGradient<S>;
 
   struct Weights {
-    // [group], then blocks, each [tap][channel of the group]; forward from inputs, backward to them.
+    // [group], then blocks, each [tap][channel of the group]; forward from inputs, backward to them, with
+    // columns in the order of COLUMNS.
     alignas(64) float forward[S::WEIGHTS];
     alignas(64) float backward[S::WEIGHTS];
     const float* bias;
@@ -44,7 +62,8 @@ struct GeneralConvolution {
           return at(co, d % GI, d / GI);
         });
         pack_blocks<GI, BACKWARD.channels>(backward + g * SIZE, TAPS * GO, [&](int d, int ci) {
-          return at(d % GO, ci, d / GO);
+          int tap = d / GO;
+          return at(d % GO, ci, tap / S::KW * S::KW + COLUMNS.at[tap % S::KW]);
         });
       }
     }
@@ -124,9 +143,10 @@ struct GeneralConvolution {
               const int yi = top + ky * S::DH;
               if (yi < 0 || yi >= S::HI) continue;
               const Vec* in = input_[yi % IN_ROWS] + x * S::SW * S::CI + g * GI;
-              for (int kx = 0; kx < S::KW; kx++)
-                multiply_block<tb, cb, S::SW * S::CI, GI>(sums, in + kx * S::DW * S::CI,
-                                                          weights + (ky * S::KW + kx) * GI * cb);
+              constexpr int RUN = RUNS ? S::KW : 1;
+              for (int kx = 0; kx < S::KW; kx += RUN)
+                multiply_block<tb, cb, S::SW * S::CI, RUN * GI>(sums, in + kx * S::DW * S::CI,
+                                                                weights + (ky * S::KW + kx) * GI * cb);
             }
             UNROLL for (int i = 0; i < tb; i++)
               UNROLL for (int j = 0; j < cb; j++) {
@@ -160,12 +180,12 @@ struct GeneralConvolution {
               const int above = v - ky * S::DH, yo = above / S::SH;
               if (above < 0 || above % S::SH != 0 || yo >= S::HC) continue;
               const Vec* up = row(yo) + m * S::CO + g * GO;
-              for (int kx = 0; kx < S::KW; kx++) {
-                const int left = PHASE - kx * S::DW;
-                if (left % S::SW != 0) continue;
-                multiply_block<tb, cb, S::CO, GO>(sums, up + left / S::SW * S::CO,
-                                                  weights + (ky * S::KW + kx) * GO * cb);
-              }
+              constexpr int FROM = COLUMNS.first[PHASE], TO = COLUMNS.first[PHASE + 1];
+              constexpr int RUN = RUNS && TO > FROM ? TO - FROM : 1;
+              for (int i = FROM; i < TO; i += RUN)
+                multiply_block<tb, cb, S::CO, RUN * GO>(
+                    sums, up + (PHASE - COLUMNS.at[i] * S::DW) / S::SW * S::CO,
+                    weights + (ky * S::KW + i) * GO * cb);
             }
             UNROLL for (int i = 0; i < tb; i++)
               UNROLL for (int j = 0; j < cb; j++)

@@ -23,7 +23,7 @@ struct Convolution {
   static constexpr int P = PADDING, STRIDE = STRIDE_;
   // As a `AnyConvolution` has them.
   static constexpr int KH = K, KW = K, SH = STRIDE, SW = STRIDE, PH = P, PW = P, DH = 1, DW = 1;
-  static constexpr int GROUPS = 1;
+  static constexpr int GROUPS = 1, REACH_ROWS = K, REACH_COLUMNS = K;
   static constexpr bool RELU = RELU_, POOL = POOL_;
   static constexpr int POINTS = (int)ALGORITHM_;
   static constexpr bool TILED = POINTS > 0;
