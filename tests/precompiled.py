@@ -44,7 +44,7 @@ def flags_with_headers(folder: Path) -> str:
     made_with = [Job(ENGINE, {}, {}, isa).all_flags for isa in isas]
     made_from = repr((text, compiler, made_with, machine.processor()))
     chosen = folder / f"headers-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}" / "engine.h"
-    chosen.parent.mkdir(exist_ok=True)
+    chosen.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(chosen.with_suffix(".lock")):
         if not chosen.exists():
             for number, flags in enumerate(made_with):

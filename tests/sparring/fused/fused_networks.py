@@ -411,6 +411,13 @@ def margins(model, x):
     return least
 
 
+def parameters_of(model, shape):
+    """Weight and bias by turns, None for a bias that there is not, as kernels read them."""
+    folding = recognise(model, shape).folding()
+    folding.look()
+    return folding.tensors
+
+
 @dataclass
 class Sample:
     """Weights, images off all kinks, labels, and the model in float64."""
@@ -422,11 +429,8 @@ class Sample:
 
     @property
     def parameters(self):
-        """Weight and bias by turns, None for a bias that there is not, as kernels read them."""
-        found = recognise(self.model, tuple(self.x.shape[1:]))
-        folding = found.folding()
-        folding.look()
-        return folding.tensors
+        """See `parameters_of`."""
+        return parameters_of(self.model, tuple(self.x.shape[1:]))
 
     def logits(self):
         with torch.no_grad():

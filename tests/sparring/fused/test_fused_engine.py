@@ -26,6 +26,7 @@ from tests.sparring.fused.fused_networks import (
     errors,
     kernels,
     network,
+    parameters_of,
     sample,
     shape_of,
 )
@@ -330,8 +331,9 @@ def run_sanitized(paths, name, **environment):
         ).stdout.strip()
         for library in ("libasan.so", "libubsan.so")
     ]
-    shapes = [None if p is None else tuple(p.shape) for p in sample(name, 0, 1).parameters]
     image, classes = shape_of(name), network(name)[-1].out_features
+    parameters = parameters_of(network(name).eval(), image)
+    shapes = [None if p is None else tuple(p.shape) for p in parameters]
     arguments = [str(shapes), str(image), str(classes), *map(str, paths)]
     return subprocess.run(
         [sys.executable, "-c", SANITIZED, *arguments],
