@@ -8,6 +8,7 @@ little, so float64 agrees to many digits and float32 to fewer.
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 import tempfile
 from pathlib import Path
@@ -44,7 +45,7 @@ def train(strategy: str, processes: int, folder: Path, **parameters: Any) -> npt
     launcher = find_launcher()
     outcome = run(
         launcher.command(processes, 1, program), launcher.variables(processes, 1),
-        mark=name, log=log, limit_seconds=600,
+        mark=f"{name}-{secrets.token_hex(6)}", log=log, limit_seconds=600,
     )  # fmt: skip
     if outcome.exit_code != 0:
         raise RuntimeError(log.read_text(encoding="utf-8")[-2000:])

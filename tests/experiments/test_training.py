@@ -12,28 +12,31 @@ from experiments.equality.ranks import main
 from experiments.parameters import Parameters
 from experiments.training import Training
 from sparring.errors import SparringError
+from tests import forked
 
 SMALL = {"updates": 3, "adversary_steps": 2, "batch_size": 16, "evaluation_images": 20}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Weights after 20 float64 updates, by strategy and processes; 0 updates are the initial."""
+    """Weights after 8 float64 updates, by strategy and processes; 0 updates are the initial."""
     folder = tmp_path_factory.mktemp("weights")
-    common = {"updates": 20, "adversary_steps": 3, "dtype": "float64", "batch_size": 26}
+    common = {"updates": 8, "adversary_steps": 3, "dtype": "float64", "batch_size": 26}
 
     def alone(strategy, **parameters):
         chosen = {"strategy": strategy, "processes": 1, **common, **parameters}
         main(MPI.COMM_SELF, chosen, folder / "alone.npy")
         return np.load(folder / "alone.npy")
 
-    return {
-        "initial": alone("sequential", updates=0),
-        "sequential": alone("sequential"),
-        1: alone("data_parallel"),
-        2: train("data_parallel", 2, folder, **common),
-        3: train("data_parallel", 3, folder, **common),  # does not divide 26
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", forked.executable())
+        return {
+            "initial": alone("sequential", updates=0),
+            "sequential": alone("sequential"),
+            1: alone("data_parallel"),
+            2: train("data_parallel", 2, folder, **common),
+            3: train("data_parallel", 3, folder, **common),  # does not divide 26
+        }
 
 
 @pytest.mark.ranks

@@ -9,10 +9,14 @@ rank by its process number, or to the launcher, happens as to any other rank.
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from harness.launch.launcher import find_launcher
 
 CLIENT = Path(__file__).with_name("client.py")
 _running: list[tuple[subprocess.Popen[bytes], str]] = []
@@ -23,6 +27,17 @@ def rank_command() -> list[str]:
     if not _running or _running[0][0].poll() is not None:
         _start()
     return [sys.executable, "-I", "-S", str(CLIENT), _running[0][1]]
+
+
+def executable() -> str:
+    """A program that stands for Python, where a command line has room for one word only."""
+    find_launcher()  # looks beside Python, once
+    address = rank_command()[-1]
+    program = Path(address).with_name("python")
+    if not program.exists():
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(rank_command())} "$@"\n')
+        program.chmod(0o755)
+    return str(program)
 
 
 def _start() -> None:
@@ -42,6 +57,5 @@ def stop() -> None:
     for process, address in _running:
         process.kill()
         process.wait()
-        Path(address).unlink(missing_ok=True)
-        Path(address).parent.rmdir()
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
     _running.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 
 from harness.launch.launcher import find_launcher
@@ -101,7 +103,7 @@ def test_an_error_on_one_rank_alone_ends_all_of_them(tmp_path):
     outcome = run(
         launcher.command(2, 1, [*forked.rank_command(), str(program)]),
         launcher.variables(2, 1),
-        mark=f"trainer-{tmp_path.name}",
+        mark=f"trainer-{tmp_path.name}-{secrets.token_hex(6)}",
         log=log,
         limit_seconds=60,
     )

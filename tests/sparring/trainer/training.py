@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ PROGRAM = str(Path(__file__).with_name("trainer_ranks.py"))
 def launch(processes, job, folder, limit_seconds=90):
     """Run a job of trainer_ranks; exit code and output, with nothing of it left running."""
     launcher, log = find_launcher(), folder / "log"
-    mark = f"trainer-{folder.name}"
+    mark = f"trainer-{folder.name}-{secrets.token_hex(6)}"
     # A rank that shall be killed is a process of its own, as users' are.
     command = [sys.executable] if job.get("deed") == "kill" else forked.rank_command()
     outcome = run(
@@ -33,7 +34,7 @@ def launch(processes, job, folder, limit_seconds=90):
         limit_seconds=limit_seconds,
     )
     left = [p for p in psutil.process_iter() if _environment(p).get(MARK) == mark]
-    assert not left
+    assert not left, left
     assert not outcome.timed_out
     return outcome.exit_code, log.read_text(encoding="utf-8")
 
