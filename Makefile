@@ -188,11 +188,15 @@ bench: $(DEV)
 	@$(BIN)/python -m plots attack-benchmark $(results)/attack_benchmark.csv
 
 # Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
-# What starts no ranks runs on all cores at once. Ranks want the cores for themselves.
+# What starts no ranks runs on all cores at once. Ranks are several processes a test, which wait for
+# each other and for their programs to start: two such tests at a time, however many cores there are
+# (each begins at the first of them). Where times are looked at, a test is alone.
 test: $(DEV)
 	@code=0; \
 	$(BIN)/python -m pytest -m "not slurm and not browser and not ranks" $(PARALLEL) || code=$$?; \
-	$(BIN)/python -m pytest -m "not slurm and not browser and ranks" || code=$$?; \
+	$(BIN)/python -m pytest -m "not slurm and not browser and ranks and not alone" \
+	  --numprocesses 2 --dist loadfile || code=$$?; \
+	$(BIN)/python -m pytest -m alone || code=$$?; \
 	exit $$code
 
 # For who edits: neither ranks nor what takes long.

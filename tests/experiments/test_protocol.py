@@ -1,12 +1,14 @@
 """The demonstrations, with real ranks and real kills."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from experiments.protocol.cli import main
 from experiments.protocol.kills import kill_once
+from tests import forked
 
 pytestmark = pytest.mark.ranks
 
@@ -17,6 +19,13 @@ def run(*arguments):
     return result.output
 
 
+@pytest.fixture
+def forks(monkeypatch):
+    """Ranks that are asked nothing of a process of their own are forks."""
+    monkeypatch.setattr(sys, "executable", forked.executable())
+
+
+@pytest.mark.usefixtures("forks")
 def test_latency_tells_of_both_ways_of_waiting():
     lines = run("latency").splitlines()[1:]
     assert len(lines) == 6
@@ -33,6 +42,8 @@ def test_memory_tells_of_every_rank():
     assert all(float(size) > 50 for size in lines[-1].split()[2:])  # MiB: torch alone is more
 
 
+@pytest.mark.alone
+@pytest.mark.usefixtures("forks")
 def test_fairness_counts_all_batches():
     lines = [line for line in run("fairness").splitlines() if line.startswith(("static", "dyn"))]
     shares = [[int(part) for part in line[22:38].split(",")] for line in lines]
@@ -51,6 +62,7 @@ def test_a_kill_is_told_of_and_leaves_a_whole_checkpoint(strategy):
     assert int(kill.checkpoint) > 0
 
 
+@pytest.mark.usefixtures("forks")
 def test_timelines_are_drawn(tmp_path):
     out = run("timeline", "--out", tmp_path, "--updates", 3, "--steps", 2)
     assert out.count("wrote") == 6

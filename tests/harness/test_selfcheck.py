@@ -67,6 +67,7 @@ def test_surprise_is_the_binomial_tail():
     assert Alarms(20, 6, 6, 0, 0, 0, 0.0).surprise < 0.001
 
 
+@pytest.mark.alone
 def test_a_code_is_compared_with_itself_on_this_machine(tmp_path):
     told = harness("self-check", "--comparisons", 1, "--rounds", 6, cwd=tmp_path)
     assert told.returncode == 0, told.stderr  # one alarm of one is no surprise
@@ -75,6 +76,7 @@ def test_a_code_is_compared_with_itself_on_this_machine(tmp_path):
     assert len(read_cells(folder / "newer" / "self_check.csv", ())[1]) == 12
 
 
+@pytest.mark.alone
 def test_planted_work_is_done_by_the_newer_code(tmp_path):
     told = harness("self-check", "--planted", 25, "--comparisons", 1, "--rounds", 6, cwd=tmp_path)
     assert told.returncode == 0, told.stderr

@@ -58,6 +58,7 @@ def repository(tmp_path):
     return tmp_path
 
 
+@pytest.mark.alone
 def test_a_slow_down_that_is_not_even_committed_is_found(repository):
     (repository / "lab" / "pause.py").write_text(PAUSE.format(seconds=0.3))
     changes = git(repository, "status", "--porcelain")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.tables.table import read_cells, read_rows, rows_path
 from tests.harness.studies import harness
+
+pytestmark = pytest.mark.alone
 
 WORKLOAD = """
 class Short:

@@ -73,7 +73,7 @@ def calibrate(*arguments: object, **variables: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-@pytest.mark.ranks
+@pytest.mark.alone
 @pytest.mark.compiler
 def test_it_starts_its_ranks_and_measures_all_that_is_needed(tmp_path):
     ended = calibrate(
