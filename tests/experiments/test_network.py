@@ -31,6 +31,7 @@ def test_what_is_no_exchange_is_refused(changes):
         PingPong.check(parameters | changes)
 
 
+@pytest.mark.alone
 def test_messages_take_time_and_larger_ones_more(tmp_path):
     """Points that need two nodes are skipped on one machine."""
     subprocess.run(
