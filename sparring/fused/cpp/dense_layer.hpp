@@ -28,10 +28,7 @@ struct DenseLayer {
   using Rows = DenseRows<S>;
   static constexpr bool CURVED = !std::is_void_v<typename S::CURVE>;
   static constexpr Slots<S> SLOTS{};
-#ifndef DENSE_CACHED
-#define DENSE_CACHED 2048
-#endif
-  static constexpr int CACHED = DENSE_CACHED;  // weights that meet all blocks from the first-level cache
+  static constexpr int CACHED = 2048;  // weights that meet all blocks from the first-level cache
 
   // Outputs, and inputs on the way back, whose sums stay in registers: of one block, of two.
   static constexpr int sums(int blocks) {

@@ -21,10 +21,7 @@ struct WinogradConvolution {
   static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
   static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
   static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
-#ifndef CHUNK_KB
-#define CHUNK_KB 28
-#endif
-  static constexpr int CACHE = CHUNK_KB * 1024;  // bytes of the first level that one side may fill
+  static constexpr int CACHE = 28 * 1024;  // bytes of the first level that one side may fill
   // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
   static constexpr int apart(int numbers) { return numbers + (25 - numbers % 16) % 16; }
   static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
