@@ -9,7 +9,7 @@ from __future__ import annotations
 from sparring.fused.network import Convolution
 
 #: What a number that a transform loads or stores costs, in operations.
-_ACCESS = 3.5
+_ACCESS = 4.0
 
 
 def winograd_points(conv: Convolution) -> int:
