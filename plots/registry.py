@@ -31,5 +31,14 @@ def plot_for(header: Collection[str], details: bool) -> Plot | None:
         header: the table's columns.
         details: whether a table of details stands beside it.
     """
-    fitting = [plot for plot in declared() if plot.fits(header, details)]
+    fitting = [plot for plot in declared() if plot.fits(header, details) and not plot.beside]
     return max(fitting, key=lambda plot: len({*plot.columns}), default=None)
+
+
+def plots_for(header: Collection[str], details: bool) -> tuple[Plot, ...]:
+    """A table's own plot (`plot_for`), and then those that draw the same tables beside it."""
+    own = plot_for(header, details)
+    if own is None:
+        return ()
+    beside = (plot for plot in declared() if plot.beside == own.name)
+    return (own, *(plot for plot in beside if plot.fits(header, details)))

@@ -87,6 +87,11 @@ class Entry:
     reason: str | None = None
 
     @property
+    def anchor(self) -> str:
+        """Its place in the page."""
+        return f"{self.name}-{self.plot.name}" if self.plot.beside else self.name
+
+    @property
     def made_by(self) -> str:
         """The command that made the table, or empty."""
         return self.plot.makes.get(self.name, "")
@@ -106,8 +111,8 @@ class Other:
     facts: Facts
 
 
-def read(path: Path) -> Entry | Other:
-    """A table as the report shows it.
+def read(path: Path) -> list[Entry] | Other:
+    """A table as the report shows it: by each plot that is for it, its own first.
 
     Raises:
         InputError: if it is no table.
@@ -118,20 +123,21 @@ def read(path: Path) -> Entry | Other:
     except (OSError, UnicodeDecodeError, csv.Error, InputError):
         raise InputError(path, "not a table: expected CSV text in UTF-8 with as many cells in "
                                "each row as in the header") from None  # fmt: skip
-    plot = registry.plot_for(header, details_path(path.parent, path.stem).is_file())
+    plots = registry.plots_for(header, details_path(path.parent, path.stem).is_file())
     facts = _facts(path, rows)
-    if plot is None:
-        return Other(path.stem, path, facts)
+    return [_entry(path, plot, facts) for plot in plots] or Other(path.stem, path, facts)
+
+
+def _entry(path: Path, plot: Plot, facts: Facts) -> Entry:
     try:
-        study = plot.read(path)
-        return _entry(path, plot, study, facts)
+        return _drawn(path, plot, plot.read(path), facts)
     except InputError:
         raise
     except UserError as error:
         return Entry(path.stem, path, plot, facts, reason=str(error))
 
 
-def _entry(path: Path, plot: Plot, study: Any, facts: Facts) -> Entry:
+def _drawn(path: Path, plot: Plot, study: Any, facts: Facts) -> Entry:
     figures, told = [], plot.captions(study)
     for suffix, draw in plot.drawings(study).items():
         name = f"{path.stem}{suffix}"

@@ -57,14 +57,14 @@ def page(results: Path, place: Path | None = None) -> tuple[str, list[str]]:
     if not tables:
         raise UserError(f"{results}: no table to report on; run a study first")
     found = [read(path) for path in tables]
-    entries = [one for one in found if isinstance(one, Entry)]
+    entries = [entry for one in found if not isinstance(one, Other) for entry in one]
     home = (place or results / "report.html").resolve().parent
     html = _environment(home).get_template("report.html.j2").render(
         sections=_sections(entries),
         others=[one for one in found if isinstance(one, Other)],
         missing=_missing({path.stem for path in tables}),
         headlines=[entry for entry in entries if entry.headlines],
-        entries=entries,
+        studies=[entry for entry in entries if not entry.plot.beside],
         meanings={**SOURCE_MEANINGS, "reference": "reference (another study's published number)",
                   "predicted": "predicted (a bound, or a fitted law)"},
         program=charts.program() if any(entry.chart for entry in entries) else "",
@@ -96,5 +96,5 @@ def _missing(present: set[str]) -> list[Missing]:
         Missing(name, plot.title, command)
         for plot in plots
         for name, command in plot.makes.items()
-        if name not in present
+        if name not in present and not plot.beside
     ]

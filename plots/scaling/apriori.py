@@ -15,8 +15,8 @@ from statistics import median
 
 import numpy as np
 
-from plots.scaling.speedup import Cell, by_launch
 from plots.shared.observations import Row
+from plots.shared.speedup import Cell, by_launch
 
 #: Where a rank's row belongs: point, launch, repetition.
 Key = tuple[str, str, int]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
-from plots.scaling.text import digits, interval
 from plots.shared import style
+from plots.shared.speedup import Point, digits, interval
 
 ROW = 0.29  # inches
 REST = 0.75  # inches for title and axis

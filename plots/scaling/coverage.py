@@ -16,7 +16,7 @@ import numpy as np
 
 from plots.scaling.fits import fit_models
 from plots.scaling.laws import AMDAHL, AMDAHL_COMMUNICATION, Model
-from plots.scaling.speedup import Cell, compare
+from plots.shared.speedup import Cell, compare
 
 PROCESSES = (1, 2, 4, 8, 16)
 #: The laws, with the parameters that their studies follow.

@@ -14,12 +14,12 @@ from plots.scaling.apriori import amdahl_speedup
 from plots.scaling.caption import fit_words, shown_fits, title
 from plots.scaling.fits import Fit
 from plots.scaling.legend import LIMITED, handles
-from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
 from plots.shared import layout, style
 from plots.shared.bootstrap import Floats
 from plots.shared.observations import SEQUENTIAL
 from plots.shared.reference import CLAIMED_FRACTION
+from plots.shared.speedup import Point
 
 ROW_HEIGHT = 2.45  # inches
 #: Points of several strategies at one p stand side by side: octaves between two, and over all.

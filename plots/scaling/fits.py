@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from plots.scaling.laws import Model
-from plots.scaling.speedup import Point, series_name
 from plots.scaling.times import Data, common_rounds, measured, ratios_of, resampled, scale, student
 from plots.shared.bootstrap import Floats, percentile_interval
+from plots.shared.speedup import Point, series_name
 
 #: A fit is none whose bounded parameter has an interval over more than this share of its bounds.
 IDENTIFIED = 0.9

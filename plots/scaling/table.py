@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 from harness.errors import UserError
 from harness.tables.table import RANK_COLUMNS, ranks_path, read_rows
 from plots.scaling import apriori, fits, laws
-from plots.scaling.speedup import Cell, Point, compare
 from plots.shared import reference
 from plots.shared.bootstrap import Floats
 from plots.shared.facets import Facet, lengths, split
 from plots.shared.observations import SEQUENTIAL, Row, Selection, text
+from plots.shared.speedup import Cell, Point, baseline_of, cells_of, compare
 
 #: The serial part of these is not overlapped, so Amdahl's law is about them.
 AMDAHL_STRATEGIES = ("data_parallel", "sharded")
@@ -124,7 +124,7 @@ def analyse(
         notes.append(f"emulated with the calibration {', '.join(calibrations)}")
     if derived and kind != "weak":
         notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
-    cells = [cell for facet in facets for cell in _cells(facet.rows, kind)]
+    cells = [cell for facet in facets for cell in cells_of(facet.rows, kind == "weak")]
     largest = max(32, 2 ** int(np.ceil(np.log2(max(cell.cores for cell in cells)))))
     panels = tuple(_panel(facet, kind, ranks, largest) for facet in facets)
     if not any(panel.points for panel in panels):
@@ -148,46 +148,14 @@ def _read_ranks(selection: Selection) -> tuple[Mapping[apriori.Key, list[Row]], 
     return apriori.ranks_by_repetition(read_rows(path, RANK_COLUMNS)), []
 
 
-def _cells(rows: Iterable[Row], kind: str) -> list[Cell]:
-    groups: dict[tuple[str, str, int, int, int | None], list[Row]] = {}
-    for row in rows:
-        sized = kind == "weak" and row.get("definition") is not None
-        size = row.get("size") if sized else None
-        key = (
-            # A variant is a strategy with options of its own, drawn under a name of its own.
-            text(row.get("variant") or row.get("strategy") or row["workload"]), str(row["source"]),
-            int(row["processes"]), int(row["threads_per_process"]),
-            None if size is None else int(size),
-        )  # fmt: skip
-        groups.setdefault(key, []).append(row)
-    order = sorted(groups, key=lambda k: (k[0] != SEQUENTIAL, k[0], k[1], k[3], k[2], k[4] or 0))
-    return [Cell(*key, tuple(groups[key])) for key in order]
-
-
-def _baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
-    """The sequential cell of the same problem, else the strategy's own on one core.
-
-    It is of the same source, but for oversubscribed points: their T_1 has a core to itself.
-    """
-    sources = [cell.source, *(["measured"] if cell.source == "oversubscribed" else [])]
-    for strategy in (SEQUENTIAL, cell.strategy):
-        for source in sources:
-            for other in cells:
-                if (other.strategy, other.source, other.cores) == (strategy, source, 1) and (
-                    other.size == cell.size
-                ):
-                    return other
-    return None
-
-
 def _panel(facet: Facet, kind: str, ranks: Mapping[apriori.Key, list[Row]], largest: int) -> Panel:
-    cells, points, notes = _cells(facet.rows, kind), [], []
+    cells, points, notes = cells_of(facet.rows, kind == "weak"), [], []
     for cell in cells:
         if cell.size is not None and cell.size != cell.processes > 1:
             notes.append(f"{cell.strategy} on {cell.processes} processes left out: its problem is "
                          f"sized for {cell.size}")  # fmt: skip
             continue
-        baseline = _baseline(cell, cells)
+        baseline = baseline_of(cell, cells)
         if baseline is None:
             notes.append(f"{cell.strategy} on {cell.processes} processes ({cell.source}) left out: "
                          "no T₁")  # fmt: skip

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from harness.tables.table import format_csv, text_of
 from plots.scaling.fits import Fit, above_best
-from plots.scaling.speedup import Point
 from plots.scaling.table import Analysis, Panel
+from plots.shared.aligned import aligned
 from plots.shared.chart import Chart, Value
 from plots.shared.plot import Grid
+from plots.shared.speedup import TOO_SMALL, Point, interval
 
 FIT_COLUMNS = (
     "study", "configuration", "definition", "strategy", "source", "model", "parameter", "estimate",
@@ -25,7 +26,6 @@ FIT_HEADER = (
 )  # fmt: skip
 #: Two parameters whose bootstrap draws correlate more than this are told only together.
 CORRELATED = 0.9
-TOO_SMALL = "n too small"
 
 
 def seconds(value: float) -> str:
@@ -73,9 +73,9 @@ def describe(analysis: Analysis) -> str:
     for panel in analysis.panels:
         lines += ["", *filter(None, [panel_name(panel)])]
         cells = point_cells(panel.points, analysis.metric)
-        lines += _aligned(_without_empty(point_header(analysis.metric), cells))
+        lines += aligned(_without_empty(point_header(analysis.metric), cells))
         if panel.fits:
-            lines += ["", *_aligned([FIT_HEADER, *fit_cells(panel.fits)])]
+            lines += ["", *aligned([FIT_HEADER, *fit_cells(panel.fits)])]
         lines += [f"  note: {note}" for note in panel.notes]
     return "\n".join(lines)
 
@@ -177,24 +177,6 @@ def _without_empty(header: Sequence[str], rows: Sequence[tuple[str, ...]]) -> li
     ]
 
 
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Columns of equal width, numbers to the right."""
-    table = list(rows)
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [
-            cell.rjust(width) if _numeric(table[-1][i]) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(("  " + "  ".join(cells)).rstrip())
-    return lines
-
-
-def _numeric(cell: str) -> bool:
-    return bool(cell) and cell.replace(".", "").replace("-", "").isdigit()
-
-
 def grids(analysis: Analysis) -> list[Grid]:
     """Points and fits of each panel."""
     found = []
@@ -225,18 +207,6 @@ def headlines(analysis: Analysis) -> list[str]:
                 f"{_robust(best)}; {source}{f'; {name}' if name else ''}"
             )
     return told
-
-
-def interval(point: Point) -> str:
-    """Of a speed-up, in brackets."""
-    if point.low is None or point.high is None:
-        return f"({TOO_SMALL})"
-    return f"[{digits(point.low)}, {digits(point.high)}]"
-
-
-def digits(value: float) -> str:
-    """Three digits, zeros at the end too."""
-    return f"{value:#.3g}".rstrip(".")
 
 
 def _robust(point: Point) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.tables.statistics import CONFIDENCE, interval_ranks
-from plots.scaling.speedup import Cell, Point
 from plots.shared.bootstrap import DRAWS, Floats, generator, resampled_medians
+from plots.shared.speedup import Cell, Point
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,8 @@ class Plot:
         extras: further tables.
         options: of the command, besides those that all have.
         details: whether only a table with details beside it (``<table>.details.csv``) is meant.
+        beside: another plot, whose tables it draws too where they have its columns; it is then
+            never a table's only plot, and tables are not missed on its account.
         without: columns that no table of its own has.
         schema_version: the newest version of its table that it reads.
         formats: of the figures' files, unless asked otherwise.
@@ -105,6 +107,7 @@ class Plot:
     extras: tuple[Extra, ...] = ()
     options: tuple[click.Parameter, ...] = ()
     details: bool = False
+    beside: str = ""
     without: tuple[str, ...] = ()
     schema_version: int = 1
     formats: tuple[str, ...] = ("svg", "png")

@@ -37,13 +37,15 @@ def test_all_texts_of_a_published_table_s_figures_can_be_read(table, width, tmp_
     path = PUBLISHED / table
     with path.open() as file:
         header = next(csv.reader(file))
-    plot = registry.plot_for(header, details_path(path.parent, path.stem).is_file())
-    study = plot.read(path)
-    captions = plot.captions(study)
-    drawings = plot.drawings(study)
-    assert set(captions) == set(drawings)
-    for suffix, draw in drawings.items():
-        assert flaws(draw, tmp_path, style.WIDTHS[width], captions[suffix]) == []
+    plots = registry.plots_for(header, details_path(path.parent, path.stem).is_file())
+    assert plots
+    for plot in plots:
+        study = plot.read(path)
+        captions = plot.captions(study)
+        drawings = plot.drawings(study)
+        assert set(captions) == set(drawings)
+        for suffix, draw in drawings.items():
+            assert flaws(draw, tmp_path, style.WIDTHS[width], captions[suffix]) == []
 
 
 def crowded(width, *, says="a curve", points=((0, 0), (1, 1)), texts=()):

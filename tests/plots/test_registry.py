@@ -34,6 +34,28 @@ def test_a_table_s_columns_tell_its_plot(table):
     assert (found.name if found else None) == WHOSE[table]
 
 
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        ("amd-epyc-2-cores/strategies.csv", ["scaling", "tradeoff"]),
+        ("amd-epyc-2-cores/weak_scaling.csv", ["scaling"]),  # whose problems differ
+        ("amd-epyc-2-cores/staleness.csv", ["staleness"]),
+        ("amd-epyc-2-cores/roofline/ceilings.csv", []),
+    ],
+)
+def test_a_table_may_have_a_second_plot_beside_its_own(table, names):
+    path = PUBLISHED / table
+    with path.open() as file:
+        header = next(csv.reader(file))
+    found = registry.plots_for(header, path.with_suffix(".details.csv").is_file())
+    assert [plot.name for plot in found] == names
+
+
+def test_what_is_drawn_beside_a_plot_names_one():
+    names = {plot.name for plot in registry.declared() if not plot.beside}
+    assert {plot.beside for plot in registry.declared() if plot.beside} <= names
+
+
 @pytest.mark.parametrize("plot", registry.declared(), ids=lambda plot: plot.name)
 def test_every_plot_has_a_command_a_title_and_what_makes_its_table(plot):
     assert plot.title

@@ -4,8 +4,8 @@ import pytest
 from plots.scaling.coverage import covered
 from plots.scaling.fits import above_best, fit_models
 from plots.scaling.laws import AMDAHL, GUSTAFSON, STRONG_MODELS, WEAK_MODELS
-from plots.scaling.speedup import Cell, compare
 from plots.scaling.text import parameters_in_words
+from plots.shared.speedup import Cell, compare
 
 
 def cells(law, processes, launches=6, source="measured", total=100.0, spread=0.0, size=None):

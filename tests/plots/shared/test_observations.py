@@ -1,8 +1,8 @@
 import pytest
 
 from harness.errors import InputError, UserError
-from plots.scaling.speedup import by_launch
 from plots.shared.observations import select, text
+from plots.shared.speedup import by_launch
 from tests.plots.scaling_tables import Table
 
 

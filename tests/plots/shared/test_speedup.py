@@ -1,6 +1,6 @@
 import pytest
 
-from plots.scaling.speedup import Cell, compare, karp_flatt
+from plots.shared.speedup import Cell, compare, karp_flatt
 
 
 def cell(seconds, processes=1, threads=1, strategy="sequential", repetitions=1):

@@ -9,7 +9,7 @@ percentile bootstrap over whole launches (Efron and Tibshirani, "An Introduction
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median
@@ -22,7 +22,7 @@ from harness.tables.statistics import (
     summarize_ratios,
 )
 from plots.shared.bootstrap import DRAWS, generator, percentile_interval, resampled_medians
-from plots.shared.observations import Row
+from plots.shared.observations import SEQUENTIAL, Row, text
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,3 +168,57 @@ def compare(cell: Cell, baseline: Cell, factor: float = 1.0) -> Point:
         / resampled_medians(cell.launches, DRAWS, random)
     )
     return Point(cell, baseline, factor, speedup, *percentile_interval(resampled))
+
+
+def cells_of(rows: Iterable[Row], sized: bool = False) -> list[Cell]:
+    """Rows grouped into cells, the sequential ones first.
+
+    Args:
+        rows: timed repetitions of one configuration.
+        sized: whether a row's column ``size`` sets cells apart (weak scaling), where there is a
+            ``definition`` of it.
+    """
+    groups: dict[tuple[str, str, int, int, int | None], list[Row]] = {}
+    for row in rows:
+        size = row.get("size") if sized and row.get("definition") is not None else None
+        key = (
+            # A variant is a strategy with options of its own, drawn under a name of its own.
+            text(row.get("variant") or row.get("strategy") or row["workload"]), str(row["source"]),
+            int(row["processes"]), int(row["threads_per_process"]),
+            None if size is None else int(size),
+        )  # fmt: skip
+        groups.setdefault(key, []).append(row)
+    order = sorted(groups, key=lambda k: (k[0] != SEQUENTIAL, k[0], k[1], k[3], k[2], k[4] or 0))
+    return [Cell(*key, tuple(groups[key])) for key in order]
+
+
+def baseline_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+    """The sequential cell of the same problem, else the strategy's own on one core.
+
+    It is of the same source, but for oversubscribed points: their T_1 has a core to itself.
+    """
+    sources = [cell.source, *(["measured"] if cell.source == "oversubscribed" else [])]
+    for strategy in (SEQUENTIAL, cell.strategy):
+        for source in sources:
+            for other in cells:
+                if (other.strategy, other.source, other.cores) == (strategy, source, 1) and (
+                    other.size == cell.size
+                ):
+                    return other
+    return None
+
+
+#: What stands in the place of an interval.
+TOO_SMALL = "n too small"
+
+
+def digits(value: float) -> str:
+    """Three digits, zeros at the end too."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def interval(point: Point) -> str:
+    """Of a speed-up, in brackets."""
+    if point.low is None or point.high is None:
+        return f"({TOO_SMALL})"
+    return f"[{digits(point.low)}, {digits(point.high)}]"
