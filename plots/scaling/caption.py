@@ -69,13 +69,14 @@ def caption(analysis: Analysis) -> str:
     if all(point.low is None for point in drawn):
         bars = f"n too small for a {level} interval"
     else:
-        bars = f"bars and bands: {level} bootstrap intervals over launches"
+        bands = any(fit.draws is not None for panel in analysis.panels for fit in shown_fits(panel))
+        bars = f"bars{' and bands' if bands else ''}: {level} bootstrap intervals over launches"
         if pairs := sorted({point.pairs for point in drawn if point.pairs}):
             number = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
             bars = f"bars: {level} intervals of the ratio within rounds, {number} per point"
             if any(point.low is not None and not point.pairs for point in drawn):
                 bars += "; where launches are of no rounds, bootstrap intervals"
-            bars += "; bands: bootstrap over launches"
+            bars += "; bands: bootstrap over launches" if bands else ""
         if any(point.low is None for point in drawn):
             bars += " (none where n too small)"
     parts = [

@@ -73,7 +73,11 @@ def test_legend_of_a_strong_study(tmp_path):
     ]  # fmt: skip
     said = caption(analysis)
     assert "Intel Xeon E5-2686 v4 @ 2.30GHz, 32 cores" in said
-    assert "Medians over launches, 6 per point; bars and bands: 95 % bootstrap" in said
+    assert "Medians over launches, 6 per point; bars: 95 % bootstrap" in said  # no law is fitted
+
+
+def test_the_caption_tells_of_bands_where_a_law_is_fitted(tmp_path):
+    assert "bars and bands: 95 % bootstrap" in caption(analysis_of(two_facets, tmp_path))
 
 
 def test_two_numbers_of_processes_are_drawn_as_rows_beside_the_bounds(tmp_path):
