@@ -15,7 +15,7 @@ from harness.errors import InputError, UserError
 from harness.tables.table import details_path, read_cells
 from plots import registry
 from plots.report.charts import specification
-from plots.shared import files, noise, provenance
+from plots.shared import files, noise, provenance, style
 from plots.shared.plot import Grid, Plot
 
 #: How rows that count came to be, where a table does not say.
@@ -28,12 +28,14 @@ class Figure:
 
     Attributes:
         name: of its file.
-        svg: its element.
+        svg: its element, as wide as two columns.
+        narrow: the same for a phone: one column, whose letters are as large on a narrow page.
         caption: in words.
     """
 
     name: str
     svg: Markup
+    narrow: Markup
     caption: str
 
 
@@ -141,7 +143,11 @@ def _drawn(path: Path, plot: Plot, study: Any, facts: Facts) -> Entry:
     figures, told = [], plot.captions(study)
     for suffix, draw in plot.drawings(study).items():
         name = f"{path.stem}{suffix}"
-        figures.append(Figure(name, inline(files.as_svg(draw), name), told.get(suffix, "")))
+        wide, narrow = (
+            inline(files.as_svg(draw, width), f"{name}{kind}")
+            for kind, width in (("", style.TWO), ("-narrow", style.ONE))
+        )
+        figures.append(Figure(name, wide, narrow, told.get(suffix, "")))
     grids = tuple(plot.grids(study))
     chart = plot.chart(study)
     return Entry(

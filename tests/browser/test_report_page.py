@@ -41,12 +41,20 @@ FAINT = """(least) => {
 #: How far the page reaches past the window, and which elements outside of scrolling boxes do.
 TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
-  const boxed = (e) => e.closest(".wide, .pan, .chart, .skip");
+  const boxed = (e) => e.closest(".wide, .chart, .skip") || e.parentElement.closest("svg");
   const names = [...document.body.querySelectorAll("*")]
     .filter((e) => !boxed(e) && e.getBoundingClientRect().right > width + 1)
     .map((e) => `${e.tagName} ${e.className} ${e.textContent.slice(0, 40)}`);
   return [document.documentElement.scrollWidth - width, names.slice(0, 5)];
 }"""
+
+#: Of each figure that can be seen: pixels for a point of its letters, and how far it is cut off.
+FIGURES = """() => [...document.querySelectorAll("figure svg")].filter((e) => e.checkVisibility())
+  .map((e) => {
+    const box = e.getBoundingClientRect(), frame = e.closest("figure").getBoundingClientRect();
+    const over = Math.max(box.right - frame.right, frame.left - box.left, frame.right - innerWidth);
+    return [box.width / e.viewBox.baseVal.width, Math.max(0, over)];
+  })"""
 
 #: Gives each fold and selector a number, and says which can be seen.
 NUMBERED = """() => [...document.querySelectorAll("summary, select")].map((e, i) => {
@@ -85,6 +93,13 @@ def test_no_error_nothing_fetched_and_no_overflow(opened):
     assert opened.evaluate(TOO_WIDE) == [0, []]
     assert opened.complaints == []
     assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_whole_figures_can_be_seen_and_read(opened):
+    figures = opened.evaluate(FIGURES)
+    assert len(figures) == opened.locator("figure").count() > 0  # one of two widths
+    assert [over for _, over in figures if over] == []
+    assert min(scale for scale, _ in figures) > 1.2
 
 
 def test_folds_and_selectors_are_reached_and_used_by_keyboard(opened):
