@@ -20,6 +20,9 @@ LOOKS = {
     "queue": Look("#009E73", "D", (0, (2, 1))),
     "python_blocks": Look("#CC79A7", "v", (0, (1, 1))),
 }
+#: What factors are of, where there is room to say it in one line, and where there is not.
+UNIT = "core-seconds / those of left to right, 1 thread"
+UNIT_LINES = "core-seconds\n(1: left to right,\n1 thread)"
 #: Of the three factors: colour and marker.
 FACTORS = {
     "work": ("#0072B2", "o", "more work"),
@@ -29,19 +32,43 @@ FACTORS = {
 
 
 def draw(found: OpenMP, width: float = style.TWO) -> Figure:
-    """A row of two panels for each chain."""
-    figure, axes = layout.panels(width, len(found.chains), 2, PANEL)
-    for chain, (left, right) in zip(found.chains, axes, strict=True):
+    """A row of two panels for each chain; in one column, those of a kind in rows of two."""
+    narrow = layout.is_narrow(width)
+    figure, speedups, factors = (_blocks if narrow else _beside)(width, len(found.chains))
+    for chain, left, right in zip(found.chains, speedups, factors, strict=True):
         _speedups(left, chain)
-        _factors(right, chain)
-    axes[-1, 0].set_xlabel("threads")
-    axes[-1, 1].set_xlabel("core-seconds / those of left to right, 1 thread")
+        _factors(right, chain, apart=narrow)
+    across = 2 if narrow else 1
+    for axis in speedups[-across:]:
+        axis.set_xlabel("threads")
+    for axis in factors[-across:]:
+        axis.set_xlabel(UNIT_LINES if narrow else UNIT)
+    for axis in speedups[1::2] if narrow else ():
+        axis.set_ylabel("")
     handles = {
         label: handle
-        for axis in (*axes[:, 0], axes[0, 1])
+        for axis in (*speedups, factors[0])
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     return layout.finish(figure, [*handles.values()])
+
+
+def _beside(width: float, count: int) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Both panels of a chain in one row."""
+    figure, axes = layout.panels(width, count, 2, PANEL)
+    return figure, [*axes[:, 0]], [*axes[:, 1]]
+
+
+def _blocks(width: float, count: int) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Speed-ups above, factors below, each with margins of its own."""
+    down = -(-count // 2)
+    figure = layout.figure(width, 2 * down * PANEL)
+    halves = figure.add_gridspec(2, 1)
+    upper, lower = (
+        [figure.add_subplot(grid[place // 2, place % 2]) for place in range(count)]
+        for grid in (halves[0].subgridspec(down, 2), halves[1].subgridspec(down, 2))
+    )
+    return figure, upper, lower
 
 
 def _speedups(axis: Axes, chain: Chain) -> None:
@@ -74,7 +101,8 @@ def _speedups(axis: Axes, chain: Chain) -> None:
     _grid(axis)
 
 
-def _factors(axis: Axes, chain: Chain) -> None:
+def _factors(axis: Axes, chain: Chain, apart: bool = False) -> None:
+    """What the time is made of; ``apart``: the chain's other panel is not beside this one."""
     ways = [way for way in chain.at(chain.threads) if way.rate and way.parallel]
     axis.axvline(1, color="#444444", lw=0.7, zorder=1)
     for place, way in enumerate(reversed(ways)):
@@ -89,11 +117,14 @@ def _factors(axis: Axes, chain: Chain) -> None:
                 axis.hlines(y, summary.low, summary.high, color=colour, lw=0.8)
     axis.set_xscale("log")
     plain_logarithm(axis, "x")
-    axis.set_yticks(range(len(ways)), [_label(way) for way in reversed(ways)])
+    axis.set_yticks(
+        range(len(ways)), [NAMES[way.method] if apart else _label(way) for way in reversed(ways)]
+    )
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.6, len(ways) - 0.4)
     plural = "" if chain.threads == 1 else "s"
-    axis.set_title(f"with {chain.threads} thread{plural}", loc="left", pad=3)
+    name = f"{chain.name}, " if apart else "with "
+    axis.set_title(f"{name}{chain.threads} thread{plural}", loc="left", pad=3)
     _grid(axis)
 
 
