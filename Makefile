@@ -107,7 +107,8 @@ $(DOCS): $(READY)
 	@$(PIP) --editable '.[all,docs]'
 	@touch $@
 
-# $(1): the study's name; $(2): the commands of plots that draw it. Figures are drawn also when
+# $(1): the study's name; $(2): the command of plots that draws it;
+# $(3): one that draws it too, where it has what that needs. Figures are drawn also when
 # points failed; the exit code tells of it.
 define run-study
 	@test -z $(data) || test -d $(data) || { \
@@ -118,21 +119,20 @@ define run-study
 	  --results $(results) $(with_preset) $(if $(value DATA),--set dataset=mnist) \
 	  $(if $(value EMULATE),--emulate $(emulate)) $(STUDY_ARGS) || code=$$?; \
 	if [ $$code -le 1 ]; then \
-	  for plot in $(2); do \
-	    $(BIN)/python -m plots $$plot $(results)/$(1).csv || code=$$?; \
-	  done; \
+	  $(BIN)/python -m plots $(2) $(results)/$(1).csv || code=$$?; \
+	  $(if $(3),$(BIN)/python -m plots $(3) $(results)/$(1).csv || :;) \
 	fi; \
 	exit $$code
 endef
 
 strong-scaling: $(READY)
-	$(call run-study,strong_scaling,scaling tradeoff)
+	$(call run-study,strong_scaling,scaling,tradeoff)
 
 weak-scaling: $(READY)
 	$(call run-study,weak_scaling,scaling)
 
 strategies: $(READY)
-	$(call run-study,strategies,scaling tradeoff)
+	$(call run-study,strategies,scaling,tradeoff)
 
 staleness: $(READY)
 	$(call run-study,staleness,staleness)
