@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -38,6 +39,20 @@ MEDIAN, WORST = 15.0, 40.0
 CALIBRATIONS = Path("calibration") / "predicted"
 
 
+@contextmanager
+def with_avx2() -> Iterator[None]:
+    """What Valgrind shows programs; roofs, the engine and processes that are started follow it."""
+    before = os.environ.get(ISA_VARIABLE)
+    os.environ[ISA_VARIABLE] = "avx2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ISA_VARIABLE]
+        else:
+            os.environ[ISA_VARIABLE] = before
+
+
 @click.command()
 @click.option("--machine", "names", multiple=True, default=(HERE,), show_default=True,
               help="here, or a machine of experiments/machines that has a `core`; several "
@@ -62,6 +77,7 @@ CALIBRATIONS = Path("calibration") / "predicted"
     "--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"),
     show_default=True, help="Folder of prediction.csv, to which rows are added.",
 )  # fmt: skip
+@with_avx2()
 def predict(
     names: Sequence[str], validate: bool, kernels: Sequence[str], variants: Sequence[str],
     batch_sizes: Sequence[int], input_size: int, active_cores: int | None, messages: Path | None,
@@ -84,7 +100,6 @@ def predict(
     from kernels.prediction import table as rows_of
     from kernels.prediction.timing import measured
 
-    os.environ[ISA_VARIABLE] = "avx2"
     sizes = sorted(set(batch_sizes))
     wanted = [one for size in sizes for one in rows_of.chosen(size, input_size, kernels, variants)]
     machines = [load(name) for name in dict.fromkeys(names)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from importlib.resources import files
 
@@ -21,6 +22,7 @@ from kernels.prediction.incore import Analyser, bound
 from kernels.traffic.cachesim.simulate import Wanted
 from kernels.traffic.traffic import Traffic
 from sparring.errors import SparringError
+from sparring.fused.machine import ISA_VARIABLE
 from sparring.modelling.calibration.calibration import load as calibration
 from sparring.modelling.calibration.files import keep
 
@@ -329,8 +331,10 @@ def test_links_of_the_study_s_node():
         (["--machine", "e5-2683v4", "--validate"], "only `here` can be measured"),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path, arguments, said):
+def test_mistakes_are_one_sentence(tmp_path, arguments, said, monkeypatch):
+    monkeypatch.setenv(ISA_VARIABLE, "generic")
     result = CliRunner().invoke(cli.main, ["predict", *arguments, "--results", str(tmp_path)])
+    assert os.environ[ISA_VARIABLE] == "generic", "the command has left it as it was"
     assert result.exit_code == 2
     assert said in result.output
     assert "Traceback" not in result.output
