@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 
 from kernels.machines.caches import cores
 from kernels.machines.machine import HERE, load
+from kernels.machines.roof import Roof
 from kernels.measure.sweeps import PRESETS, narrowed
 from kernels.table import Row, Table, Value
 from sparring.benchmark.machine import cpu_model
@@ -108,13 +109,21 @@ def measure(
     for line in dict.fromkeys(_complaint(row) for row in rows if row["status"] != "ok"):
         click.echo(line)
     click.echo(f"{len(rows)} rows added to {table.path}")
-    above = [
-        sentence
-        for number, roof in sorted(roofs.items())
-        for sentence in shares.doubts(
-            [row for row in rows if row["threads"] == number and row["source"] == "measured"], roof
-        )
-    ]
+
+    def doubted(now: Mapping[int, Roof]) -> list[str]:
+        return [
+            sentence
+            for number, roof in sorted(now.items())
+            for sentence in shares.doubts(
+                [row for row in rows if row["threads"] == number and row["source"] == "measured"],
+                roof, roofs[number],
+            )
+        ]  # fmt: skip
+
+    above = doubted(roofs)
+    if above:
+        tell(f"{len(above)} points lie above their roof: taking more samples of the roofs")
+        above = doubted(shares.of_here_again(results, roofs, isa))
     for sentence in above:
         click.echo(f"above its roof: {sentence}", err=True)
     if any(row["status"] == "failed" for row in rows):

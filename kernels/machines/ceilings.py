@@ -12,7 +12,7 @@ convention: 12 bytes an element in float32, the line that a store fetches first 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernels.machines import curve
@@ -32,6 +32,8 @@ COLUMNS = (
 #: A measurement's first guess of its length lasts this long, at least.
 _GUESS_SECONDS = 1e-3
 _MOST_PARTS = 2**40
+#: Kinds that bound kernels.
+_ROOFS = ("fma", *curve.KINDS)
 
 
 @dataclass(frozen=True)
@@ -196,14 +198,61 @@ def measure(
         for row in curve.samples(curves, len(roof.cpus), roof.kind, roof.working_set):
             shared = {name: row[name] for name in COLUMNS if name in row}
             add(dict.fromkeys(COLUMNS) | shared | {"level": roof.level, "round": None})
+    _sample(roofs, isa, run, range(rounds), seconds, add, tell, seed)
+
+
+def measure_again(
+    rows: Sequence[Mapping[str, str]],
+    threads: int,
+    isa: Isa,
+    *,
+    rounds: int,
+    seconds: float,
+    add: Callable[[Row], None],
+    seed: int = 0,
+) -> None:
+    """More samples of the latest run's roofs, at the same working sets.
+
+    A host's memory is faster in one minute than in another; a roof is the best of all samples.
+
+    Args:
+        rows: of ``ceilings.csv``, oldest first.
+        threads: of the run, which was of this machine.
+        isa: of the run.
+        rounds: samples of each roof.
+        seconds: how long one lasts, nearly.
+        add: takes each sample, as a row of `COLUMNS`.
+        seed: of the order.
+
+    Raises:
+        SparringError: if measuring fails.
+    """
+    wanted, cpus = (cpu_model(), isa.name, str(threads)), tuple(cores()[:threads])
+    own = [row for row in rows if (row["machine"], row["isa"], row["threads"]) == wanted]
+    last = [row for row in own if row["run"] == own[-1]["run"] and row["kind"] in _ROOFS]
+    roofs = [
+        Ceiling(level, kind, cpus, int(size) if size else None)
+        for level, kind, size in dict.fromkeys(
+            (row["level"], row["kind"], row["working_set_bytes"]) for row in last
+        )
+    ]
+    first = 1 + max((int(row["round"]) for row in last if row["round"]), default=-1)
+    numbers = range(first, first + rounds)
+    _sample(roofs, isa, own[-1]["run"], numbers, seconds, add, lambda line: None, seed)
+
+
+def _sample(
+    roofs: list[Ceiling], isa: Isa, run: str, numbers: Sequence[int], seconds: float,
+    add: Callable[[Row], None], tell: Callable[[str], None], seed: int,
+) -> None:  # fmt: skip
     measurement, order = Measurement(Probe(isa), seconds, tell), random.Random(seed)
-    for number in range(rounds):
+    for number in numbers:
         order.shuffle(roofs)
         for roof in roofs:
             started = utc_now()
             if sampled := measurement.sample(roof):
                 add(_row(roof, isa, number, *sampled) | {"run": run, "started_at": started})
-        tell(f"round {number + 1} of {rounds}")
+        tell(f"round {number + 1} of {len(numbers)}")
 
 
 def _row(

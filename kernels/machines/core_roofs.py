@@ -91,7 +91,31 @@ def of_here(
     return found
 
 
-def doubts(rows: Sequence[Row], over: Roof) -> list[str]:
+def of_here_again(
+    results: Path, threads: Iterable[int], isa: Isa, rounds: int = 7
+) -> dict[int, Roof]:
+    """This machine's roofs with more samples, taken now and added to the table.
+
+    Args:
+        results: folder of ``ceilings.csv``, in which `of_here` found them.
+        threads: the numbers.
+        isa: instruction set.
+        rounds: further samples of each roof.
+
+    Raises:
+        SparringError: if a roof cannot be measured.
+    """
+    table = Table(results / "ceilings.csv", ceilings.COLUMNS)
+    wanted = sorted(set(threads))
+    for number in wanted:
+        ceilings.measure_again(
+            table.rows(), number, isa, rounds=rounds, seconds=0.02,
+            add=lambda row: table.append([row]),
+        )  # fmt: skip
+    return of_here(results, wanted, isa, lambda line: None)
+
+
+def doubts(rows: Sequence[Row], over: Roof, before: Roof | None = None) -> list[str]:
     """A sentence for every point above its roof by more than the interval of both.
 
     A point is a kernel's variant in a case at a level, its interval that of its samples, and the
@@ -100,7 +124,9 @@ def doubts(rows: Sequence[Row], over: Roof) -> list[str]:
     Args:
         rows: of one machine and number of threads.
         over: the roof that they stand under.
+        before: the roof that their percentages are of, if it was another.
     """
+    known = before or over
     points: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
         if isinstance(row.get("percent_of_ceiling"), float) or isinstance(row["gflops"], float):
@@ -109,8 +135,11 @@ def doubts(rows: Sequence[Row], over: Roof) -> list[str]:
     for point, own in points.items():
         level, _, kernel, *case = point
         rates = [rate for row in own if isinstance(rate := row["gflops"], float)]
+        higher = over.bandwidth.get(str(level), 1.0) / known.bandwidth.get(str(level), 1.0)
         parts = [
-            part / 100 for row in own if isinstance(part := row.get("percent_of_ceiling"), float)
+            part / 100 / higher
+            for row in own
+            if isinstance(part := row.get("percent_of_ceiling"), float)
         ]
         of_peak = [rate / over.peak for rate in rates] if any(rates) else []
         for name, reached in (("FMA", of_peak), (str(level), parts)):
