@@ -39,8 +39,11 @@ from sparring.fused.engine import SOURCE as ENGINE
 #: Calls that are counted together. A simulated call is like the next one.
 CALLS = 1
 _LIMIT_SECONDS = 3600.0
-#: Paths for AVX2, in oneDNN, MKL, PyTorch's own kernels and the engine; one thread.
+#: Paths for AVX2, in oneDNN, MKL, PyTorch's own kernels and the engine; one thread. All memory from
+#: the heap, none given back (mallopt(3)): what was freed serves the next call, as in a program that
+#: has run for a while. Else a call's first results lie where the next call's do not.
 VARIABLES = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
     "SPARRING_ISA": "avx2", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
 }  # fmt: skip
@@ -220,13 +223,14 @@ def _path(folder: Path, one: Pass, item: Wanted, tools: dict[str, Any]) -> Path:
 
 
 def code_hash(variant: str) -> str:
-    """A hash of what runs: declarations, PyTorch's version, the engine's source for its variant."""
+    """Of all that runs: declarations, PyTorch, variables, the engine's source for its variant."""
     here = Path(__file__).parent
     declarations = sorted((here.parents[1] / "declarations").glob("*.py"))
     files = [*declarations, here / "child.py", here / "prepare.py"]
     if variant == FUSED:
         files += sorted(path for path in ENGINE.parent.iterdir() if path.suffix in (".hpp", ".cpp"))
     found = hashlib.sha256(package_version("torch").encode())
+    found.update(json.dumps(VARIABLES).encode())
     for path in files:
         found.update(path.read_bytes())
     return found.hexdigest()[:16]
