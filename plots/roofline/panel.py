@@ -19,6 +19,8 @@ from plots.shared import style
 #: How a point came to be.
 MARKS = {"measured": "o", "predicted": "D", "bound": "v"}
 _CEILING_SIZE = SIZE
+#: Of a panel's width, a letter of that size and a little more.
+_LETTER = 0.019
 
 
 def rate(value: float) -> str:
@@ -78,9 +80,13 @@ def _limits(axis: Axes, panel: Panel, placed: Sequence[Placed]) -> None:
     top = max([roofs.peak, *roofs.others.values(), *heights])
     bottom = min([top / 300, *(0.6 * height for height in heights)])
     ridge = roofs.peak / min(roofs.bandwidth.values())
-    # Room for the names of the ceilings on the left.
-    knee = roofs.peak / max(roofs.bandwidth.values())
-    axis.set_xlim(min(low / 2, knee / 60), max(high * 2, ridge * 3))
+    left, right = math.log(low / 2), math.log(max(high * 2, ridge * 3))
+    # Room for the names of the ceilings, which end at their knees: each takes a part of the width.
+    for name, value in (roofs.peak_name, roofs.peak), *roofs.others.items():
+        part = _LETTER * len(_label(name, value))
+        knee = math.log(value / max(roofs.bandwidth.values()))
+        left = min(left, (knee - part * right) / (1 - part))
+    axis.set_xlim(math.exp(left), math.exp(right))
     axis.set_ylim(bottom, top * 2.2)
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -117,15 +123,15 @@ def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
         # In points and from the knee: pixels of the figure shift when a caption is put below it.
         up = (below - y) * 72 / figure.dpi
         texts.append(axis.annotate(
-            f"{_ceiling(name)}: {rate(value)}", (knee, value), (-0.44 * _CEILING_SIZE, up),
+            _label(name, value), (knee, value), (-0.44 * _CEILING_SIZE, up),
             textcoords="offset points", ha="right", va="center", fontsize=_CEILING_SIZE, zorder=4,
         ))  # fmt: skip
     return texts
 
 
-def _ceiling(name: str) -> str:
-    """A ceiling's name, short: of peaks with multiply-adds the clock, of others what they are."""
-    return name.removeprefix("FMA peak at ").split(" at ")[0]
+def _label(name: str, value: float) -> str:
+    """A ceiling's name, short, and its height: of peaks with multiply-adds the clock alone."""
+    return f"{name.removeprefix('FMA peak at ').split(' at ')[0]}: {rate(value)}"
 
 
 def _draw_kernel(
