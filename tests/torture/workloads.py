@@ -96,7 +96,7 @@ def _killed(place: Path) -> Tally:
     room = Room(place, "workload: leaves a daemon, runner killed", STUDY, text)
     process = room.start(room.command())
     end = time.monotonic() + 30
-    while not any(room.results.glob("launches/work/.running/*/*/adopted:*")):
+    while not any(room.results.glob("launches/*/.running/*/*/adopted:*")):
         if time.monotonic() > end:
             break
         time.sleep(0.05)
