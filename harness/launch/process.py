@@ -104,7 +104,7 @@ def run(
                 for victim in _marked({mark}):
                     dying(victim.pid)
             # Whoever is left of a command that has ended well is our child by now, and is ended as
-            # such; to read every process's environment takes 10 ms.
+            # such, without a look at the environment of every process.
             if code != 0 or not adopts:
                 kill_tree(process, mark)
 

@@ -69,7 +69,7 @@ class Fused:
 
 
 class TrustedEngine(Engine):
-    """One that another process has checked: that takes 20 s under Valgrind, being in float64."""
+    """One that another process has checked: under Valgrind float64 takes longer than all else."""
 
     def _check(self, model: nn.Module) -> None:
         pass
