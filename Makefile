@@ -107,9 +107,9 @@ $(DOCS): $(READY)
 	@$(PIP) --editable '.[all,docs]'
 	@touch $@
 
-# $(1): the study's name; $(2): the command of plots that draws it;
-# $(3): one that draws it too, where it has what that needs. Figures are drawn also when
-# points failed; the exit code tells of it.
+# $(1): the study's name; $(2): the command of plots that draws it; $(3): one that draws it too, where
+# it has what that needs (exit code 2: it has not). Figures are drawn also when points failed; the exit
+# code tells of it.
 define run-study
 	@test -z $(data) || test -d $(data) || { \
 	  printf 'error: DATA=%s: no such folder; expected one with the four IDX files of MNIST\n' \
@@ -120,7 +120,8 @@ define run-study
 	  $(if $(value EMULATE),--emulate $(emulate)) $(STUDY_ARGS) || code=$$?; \
 	if [ $$code -le 1 ]; then \
 	  $(BIN)/python -m plots $(2) $(results)/$(1).csv || code=$$?; \
-	  $(if $(3),$(BIN)/python -m plots $(3) $(results)/$(1).csv || :;) \
+	  $(if $(3),$(BIN)/python -m plots $(3) $(results)/$(1).csv || \
+	    { told=$$?; test $$told -eq 2 || code=$$told; };) \
 	fi; \
 	exit $$code
 endef
