@@ -178,9 +178,8 @@ def engine_settings(
     Variables, so that they also hold in the processes and MPI ranks that tests start: a kernel
     takes seconds to compile, and the tests' small networks are many. Tests of the engine ask for
     ``backend="fused"``, or delete ``SPARRING_BACKEND`` to try ``"auto"``. What the user's own cache
-    holds, or is too damaged to hold, is neither used nor changed. With -Og a kernel takes half the
-    time to compile that it takes with the flags that users get; those are of the fixture
-    `users_flags`.
+    holds, or is too damaged to hold, is neither used nor changed. With -Og a kernel is compiled
+    sooner than with the flags that users get; those are of the fixture `users_flags`.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARRING_BACKEND", "torch")

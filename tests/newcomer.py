@@ -92,11 +92,8 @@ def main() -> None:
         (clone / "my_models.py").write_text(MODELS)
         if chosen.environment:
             (clone / ".venv").symlink_to(chosen.environment.resolve())
-            for name in (
-                "pyproject.toml",
-                "constraints.txt",
-            ):  # older than it: make leaves it alone
-                os.utime(clone / name, (0, 0))
+            for name in ("pyproject.toml", "constraints.txt"):
+                os.utime(clone / name, (0, 0))  # older than it: make leaves it alone
         sys.exit(run(clone, chosen.whole, chosen.limit))
 
 

@@ -1,8 +1,8 @@
 """The system's headers that the engine includes, compiled once for all kernels of the tests.
 
-To read them takes a sixth to a third of the time in which a test's kernel is compiled. g++ takes
-the compiled form of a header that is included first where the same flags made it, and reads the
-header itself otherwise (GCC's manual, "Using Precompiled Headers"): the kernels are the same.
+To read them is a good part of compiling a test's kernel (g++'s -ftime-report). g++ takes the
+compiled form of a header that is included first where the same flags made it, and reads the header
+itself otherwise (GCC's manual, "Using Precompiled Headers"): the kernels are the same.
 """
 
 from __future__ import annotations
