@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from kernels.counts.work import FLOAT
 from kernels.declarations.study import network
-from kernels.declarations.toeplitz import matrix, matrix_entries
+from kernels.declarations.toeplitz import dense_matrix, matrix, matrix_entries
 from sparring.fused.network import Network
 
 _INDEX = 4  # bytes of a column's number in a sparse matrix
@@ -63,7 +63,7 @@ class Jacobians:
             self.layers.convolutions, weights[0:4:2], weights[1:4:2], strict=True
         ):
             made = matrix(w.detach(), conv)
-            self._matrices.append(made if sparse else torch.from_numpy(made.toarray()))
+            self._matrices.append(made if sparse else dense_matrix(made))
             self._biases.append(b.detach().repeat_interleave(conv.conv_height * conv.conv_width))
         self._matrices += [w.detach() for w in weights[4::2]]
         self._biases += [b.detach() for b in weights[5::2]]

@@ -44,6 +44,16 @@ def matrix(w: Tensor, conv: Convolution) -> Any:
     )
 
 
+def dense_matrix(found: Any) -> Tensor:
+    """The dense matrix of a sparse one, with memory behind its zeros, too.
+
+    ``toarray()`` alone takes memory that the kernel promises to be zero: a page that nobody
+    writes is then the one page of zeros that all processes share, which stays in a cache, and
+    the product would read fewer bytes from memory than its matrix has.
+    """
+    return torch.from_numpy(found.toarray(out=np.empty(found.shape, found.dtype)))
+
+
 def variants(layer: Callable[[Case], Convolution], direction: str) -> dict[str, Variant]:
     """``toeplitz_dense`` and ``toeplitz_sparse``, of the directions that have them."""
     if direction == "backward_weights":
@@ -65,7 +75,7 @@ def variants(layer: Callable[[Case], Convolution], direction: str) -> dict[str, 
         size += 0 if dense else _INDEX * (found.shape[0] + 1)
         multiply: Callable[[], Tensor]
         if dense:
-            whole = torch.from_numpy(found.toarray())
+            whole = dense_matrix(found)
             multiply = lambda: whole @ columns  # noqa: E731
         else:
             array = columns.numpy()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from kernels.counts.sparsity import Alive
 from kernels.counts.tile import weights as tile_weight_work
@@ -112,6 +117,19 @@ def test_a_toeplitz_matrix_by_hand():
     assert found.nnz == 5760 * 25 == toeplitz.matrix_entries(conv, dense=False)
     # Channel 1, output pixel (2, 3): weight (4, 0) lies on pixel (6, 3).
     assert found[576 + 2 * 24 + 3, 6 * 28 + 3] == w[1, 0, 4, 0]
+
+
+def test_zeros_of_a_dense_toeplitz_matrix_lie_in_memory_of_their_own():
+    found = sparse.csr_array((20_000, 1000), dtype=np.float32)
+
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+
+    before = resident()
+    made = toeplitz.dense_matrix(found)
+    assert made.count_nonzero() == 0  # reads every page
+    assert resident() - before > 0.9 * made.nbytes
 
 
 def test_executed_operations_of_toeplitz_and_folding():
