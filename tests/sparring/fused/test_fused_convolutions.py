@@ -7,14 +7,8 @@ import pytest
 from sparring.fused import machine
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
-from tests.sparring.fused.fused_networks import (
-    GENERAL_NETWORKS,
-    errors,
-    kernels,
-    network,
-    sample,
-    shape_of,
-)
+from tests.sparring.fused.fused_networks import GENERAL_NETWORKS, network, shape_of
+from tests.sparring.fused.fused_references import errors, kernels, sample
 
 ISAS = machine._offered()
 

@@ -9,15 +9,13 @@ from torch import nn
 from sparring.fused import machine
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
-from tests.sparring.fused.fused_networks import (
-    CURVE_NETWORKS,
+from tests.sparring.fused.fused_networks import CURVE_NETWORKS, network, shape_of
+from tests.sparring.fused.fused_references import (
     FUNCTIONS,
     OBJECTIVE_NUMBERS,
     errors,
     kernels,
-    network,
     sample,
-    shape_of,
 )
 
 ISAS = machine._offered()

@@ -20,16 +20,8 @@ from sparring.fused.layouts import images_together, layouts
 from sparring.fused.library import Settings, pointers
 from sparring.fused.recognise import recognise
 from sparring.fused.winograd import uses_winograd, winograd_outputs, winograd_points
-from tests.sparring.fused.fused_networks import (
-    ALL,
-    NETWORKS,
-    errors,
-    kernels,
-    network,
-    parameters_of,
-    sample,
-    shape_of,
-)
+from tests.sparring.fused.fused_networks import ALL, NETWORKS, network, shape_of
+from tests.sparring.fused.fused_references import errors, kernels, parameters_of, sample
 
 ROOT = Path(__file__).parents[3]
 COUNTS = (1, 2, 15, 16, 17, 33)  # filling no block of any layout, one, or several

@@ -15,7 +15,8 @@ from sparring.backends import BackendError, engine_of
 from sparring.errors import SparringError
 from sparring.fused import machine
 from sparring.fused.layouts import layouts
-from tests.sparring.fused.fused_networks import EVAL_NETWORKS, errors, kernels, sample
+from tests.sparring.fused.fused_networks import EVAL_NETWORKS
+from tests.sparring.fused.fused_references import errors, kernels, sample
 
 ISAS = machine._offered()
 SHAPE, CLASSES = (1, 6, 5), 3

@@ -10,12 +10,10 @@ from sparring.fused.recognise import recognise
 from tests.sparring.fused.fused_networks import (
     EVAL_GRAPH_NETWORKS,
     GRAPH_NETWORKS,
-    errors,
-    kernels,
     network,
-    sample,
     shape_of,
 )
+from tests.sparring.fused.fused_references import errors, kernels, sample
 
 ISAS = machine._offered()
 

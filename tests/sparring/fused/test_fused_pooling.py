@@ -15,14 +15,8 @@ from sparring.fused.header import header
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
 from sparring.fused.winograd import uses_winograd
-from tests.sparring.fused.fused_networks import (
-    POOLING_NETWORKS,
-    errors,
-    kernels,
-    network,
-    sample,
-    shape_of,
-)
+from tests.sparring.fused.fused_networks import POOLING_NETWORKS, network, shape_of
+from tests.sparring.fused.fused_references import errors, kernels, sample
 
 ISAS = machine._offered()
 WIDE = POOLING_NETWORKS.keys() - {"features"}

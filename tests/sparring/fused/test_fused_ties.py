@@ -18,7 +18,8 @@ from sparring.fused.header import header
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
 from sparring.fused.winograd import uses_winograd
-from tests.sparring.fused.fused_networks import Kernel, conv, head
+from tests.sparring.fused.fused_networks import conv, head
+from tests.sparring.fused.fused_references import Kernel
 
 IMAGES = 2000
 MARGIN = 0.005  # of the images, beyond PyTorch's float32: Winograd rounds ten times as coarsely
