@@ -98,18 +98,22 @@ def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
     texts = []
     left, right = axis.get_xlim()
     bottom = axis.get_ylim()[0]
+    origin, one = axis.transData.transform([(1.0, 1.0), (math.e, math.e)])
+    angle = math.atan2(one[1] - origin[1], one[0] - origin[0])
+    apart = (one[1] - origin[1]) * math.cos(angle) / (figure.dpi / 72)  # points for a factor of e
     for level, value in roofs.bandwidth.items():
-        start, ridge = max(left, bottom / value), roofs.peak / value
-        colour = style.BLACK if level == "DRAM" else "#8C8C8C"
-        axis.plot([left, ridge], [left * value, roofs.peak], color=colour,
-                  lw=1.1 if level == "DRAM" else 0.7, zorder=1)  # fmt: skip
-        first = axis.transData.transform((start, start * value))
-        last = axis.transData.transform((ridge, roofs.peak))
-        angle = math.degrees(math.atan2(last[1] - first[1], last[0] - first[0]))
-        here = start * 1.5
+        axis.plot(
+            [left, roofs.peak / value], [left * value, roofs.peak], color=_roof_colour(level),
+            lw=1.1 if level == "DRAM" else 0.7, zorder=1,
+        )  # fmt: skip
+    for crowd in crowds(roofs.bandwidth, apart):
+        steepest = crowd[0][1]
+        here = max(left, bottom / steepest) * 1.5
+        name = "\n".join(f"{level} {rate(value)} GB/s" for level, value in crowd)
         texts.append(axis.text(
-            here, here * value, f"{level} {rate(value)} GB/s", color=colour, rotation=angle,
-            rotation_mode="anchor", va="bottom", ha="left", fontsize=_CEILING_SIZE, zorder=4,
+            here, here * steepest, name,
+            color=_roof_colour(crowd[-1][0]), rotation=math.degrees(angle), rotation_mode="anchor",
+            va="bottom", ha="left", fontsize=_CEILING_SIZE, zorder=4,
         ))  # fmt: skip
     named, fastest = {roofs.peak_name: roofs.peak, **roofs.others}, max(roofs.bandwidth.values())
     step, below = 1.25 * _CEILING_SIZE / 72 * figure.dpi, -math.inf
@@ -127,6 +131,26 @@ def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
             textcoords="offset points", ha="right", va="center", fontsize=_CEILING_SIZE, zorder=4,
         ))  # fmt: skip
     return texts
+
+
+def _roof_colour(level: str) -> str:
+    return style.BLACK if level == "DRAM" else "#8C8C8C"
+
+
+def crowds(bandwidth: Mapping[str, float], apart: float) -> list[list[tuple[str, float]]]:
+    """Levels from the fastest on, those together between whose roofs no name has room.
+
+    ``apart`` is the distance of two roofs whose bandwidths differ by a factor of e, in points.
+    Their names stand left of the fastest of them, in the order of the roofs.
+    """
+    crowds = list[list[tuple[str, float]]]()
+    for level, value in sorted(bandwidth.items(), key=lambda item: -item[1]):
+        near = crowds and math.log(crowds[-1][-1][1] / value) * apart < 1.4 * _CEILING_SIZE
+        if near and level != "DRAM":
+            crowds[-1].append((level, value))
+        else:
+            crowds.append([(level, value)])
+    return crowds
 
 
 def _label(name: str, value: float) -> str:

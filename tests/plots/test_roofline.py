@@ -12,6 +12,7 @@ from plots.roofline import claims as roofline_claims
 from plots.roofline import roofs as roofline_roofs
 from plots.roofline.figure import caption, draw
 from plots.roofline.labels import Box, Label, place
+from plots.roofline.panel import crowds
 from plots.roofline.table import analyse
 from plots.roofline.text import describe, markdown
 from plots.shared.style import WIDTHS
@@ -222,6 +223,13 @@ def test_report_draws_it(tmp_path):
     assert not skipped
     assert 'id="roofline"' in html
     assert html.count("<figure>") == 1
+
+
+def test_roofs_too_near_for_names_between_them_are_named_together():
+    bandwidth = {"L1": 6451.0, "L2": 4301.0, "L3": 500.0, "DRAM": 400.0}
+    together = [[level for level, _ in crowd] for crowd in crowds(bandwidth, apart=5.0)]
+    assert together == [["L1", "L2"], ["L3"], ["DRAM"]]  # the markers' roof has its own
+    assert len(crowds(bandwidth, apart=100.0)) == 4
 
 
 def test_labels_overlap_neither_each_other_nor_obstacles():
