@@ -19,29 +19,29 @@ _LIMIT_SECONDS = 120.0
 _MISLEADING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def sgemm(cpus: Sequence[int], side: int = SIDE) -> tuple[float, float] | None:
+def sgemm(cpus: Sequence[int]) -> tuple[float, float] | None:
     """Seconds of one product on these CPUs and its floating-point operations; None if it fails."""
     environment = {name: text for name, text in os.environ.items() if name not in _MISLEADING}
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[name] = str(len(cpus))
-    command = [sys.executable, "-m", "kernels.sgemm", str(side), *map(str, cpus)]
+    command = [sys.executable, "-m", "kernels.sgemm", *map(str, cpus)]
     try:
         result = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True,
             timeout=_LIMIT_SECONDS,
         )  # fmt: skip
-        return float(result.stdout), 2.0 * side**3
+        return float(result.stdout), 2.0 * SIDE**3
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
 
 
 def _main() -> None:
-    side, cpus = int(sys.argv[1]), [int(cpu) for cpu in sys.argv[2:]]
+    cpus = [int(cpu) for cpu in sys.argv[1:]]
     if cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)  # before NumPy starts threads, which inherit it
     import numpy as np
 
-    a, b = (np.random.default_rng(0).random((side, side), dtype=np.float32) for _ in range(2))
+    a, b = (np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32) for _ in range(2))
     out = np.empty_like(a)
     np.matmul(a, b, out=out)
     started = time.perf_counter()

@@ -209,7 +209,6 @@ def measure_again(
     rounds: int,
     seconds: float,
     add: Callable[[Row], None],
-    seed: int = 0,
 ) -> None:
     """More samples of the latest run's roofs, at the same working sets.
 
@@ -222,7 +221,6 @@ def measure_again(
         rounds: samples of each roof.
         seconds: how long one lasts, nearly.
         add: takes each sample, as a row of `COLUMNS`.
-        seed: of the order.
 
     Raises:
         SparringError: if measuring fails.
@@ -238,7 +236,7 @@ def measure_again(
     ]
     first = 1 + max((int(row["round"]) for row in last if row["round"]), default=-1)
     numbers = range(first, first + rounds)
-    _sample(roofs, isa, own[-1]["run"], numbers, seconds, add, lambda line: None, seed)
+    _sample(roofs, isa, own[-1]["run"], numbers, seconds, add, lambda line: None, seed=0)
 
 
 def _sample(

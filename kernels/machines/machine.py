@@ -119,7 +119,7 @@ class Machine(_Part):
     Attributes:
         name: of its file.
         title: for figures.
-        models: parts of the processor's name, by which the machine knows itself.
+        models: parts of the processor's name, as the system tells it; for readers.
         isa: the widest instruction set: "avx512", "avx2", "generic".
         sockets: of the machine.
         cores_per_socket: physical ones.
@@ -249,17 +249,6 @@ def load(name: str, folder: Path = FOLDER) -> Machine:
         return Machine.model_validate({"name": name, **_tuples(found)})
     except ValidationError as error:
         raise SparringError(f"{path}: {_sentence(error)}") from None
-
-
-def recognise(model: str, folder: Path = FOLDER) -> Machine | None:
-    """The machine of that processor, if a file describes it.
-
-    Args:
-        model: the processor's name, as the system tells it.
-        folder: of the files.
-    """
-    machines = (load(name, folder) for name in names(folder) if name != HERE)
-    return next((m for m in machines if any(part in model for part in m.models)), None)
 
 
 def _tuples(value: object) -> dict[str, object]:

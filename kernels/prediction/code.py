@@ -34,8 +34,8 @@ LONGEST = 15
 #: to a few instructions of libraries that a program opened itself.
 UNKNOWN = 0.002
 #: Taken branches from the beginning of a loop to its end that a predictor follows. On Intel's
-#: Granite Rapids a loop of 32 rounds ends at no cost, one of 48 costs 20 cycles, as ``python -m
-#: kernels predict --machine here`` measures; of other cores it is assumed.
+#: Granite Rapids a loop of 32 rounds ends at no cost, one of 48 costs some 20 cycles, as
+#: ``python -m kernels predict --machine here`` measures; of other cores it is assumed.
 FOLLOWED = 32
 #: What Callgrind calls code that no object file holds.
 GENERATED = "???"

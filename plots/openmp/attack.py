@@ -10,7 +10,7 @@ from statistics import median
 from harness.tables.statistics import Summary, summarize
 from harness.tables.table import read_rows
 from plots.openmp.table import grouped
-from plots.shared.bootstrap import DRAWS, generator, percentile_interval, resampled_medians
+from plots.shared.bootstrap import generator, percentile_interval, resampled_medians
 from plots.shared.observations import Row
 
 #: Minibatches of an epoch of the study: 60,000 images, 64 at a time.
@@ -65,8 +65,8 @@ def _layouts(backend: str, rows: Sequence[Row]) -> list[Layout]:
             speedup = rate.median / median(base)
             if rate.low is not None and (processes, threads) != (1, 1) and len(base) > 5:
                 random = generator(backend, processes, threads)
-                ratios = resampled_medians(values, DRAWS, random)
-                low, high = percentile_interval(ratios / resampled_medians(base, DRAWS, random))
+                ratios = resampled_medians(values, random)
+                low, high = percentile_interval(ratios / resampled_medians(base, random))
         found.append(Layout(processes, threads, rate, speedup, low, high))
     return sorted(found, key=lambda layout: (layout.cores, layout.processes))
 

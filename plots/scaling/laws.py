@@ -24,7 +24,6 @@ class Model:
 
     Attributes:
         name: as in the fits table.
-        formula: as in the figure.
         parameter: symbol of the bounded parameter, or None.
         bounds: of that parameter.
         communication: whether a second parameter c >= 0 adds c (p - 1).
@@ -32,7 +31,6 @@ class Model:
     """
 
     name: str
-    formula: str
     parameter: str | None
     bounds: tuple[float, float]
     communication: bool
@@ -55,19 +53,15 @@ class Model:
         return ratio + theta[:, -1:] * (p[None, :] - 1.0) if self.communication else ratio
 
 
-AMDAHL = Model(
-    "amdahl", "T₁ (f + (1 - f) / p)", "f", (0.0, 1.0), False, lambda p, f: f + (1.0 - f) / p
-)
-AMDAHL_COMMUNICATION = Model(
-    "amdahl+communication", "T₁ (f + (1 - f) / p + c (p - 1))", "f", (0.0, 1.0), True, AMDAHL.ratio
-)
-IDEAL_STRONG = Model("ideal", "T₁ / p", None, (0.0, 0.0), False, lambda p, _: 1.0 / p)
+AMDAHL = Model("amdahl", "f", (0.0, 1.0), False, lambda p, f: f + (1.0 - f) / p)
+AMDAHL_COMMUNICATION = Model("amdahl+communication", "f", (0.0, 1.0), True, AMDAHL.ratio)
+IDEAL_STRONG = Model("ideal", None, (0.0, 0.0), False, lambda p, _: 1.0 / p)
 GUSTAFSON = Model(
-    "gustafson", "T₁ / (p - s (p - 1))", "s", (0.0, 1.0), False,
+    "gustafson", "s", (0.0, 1.0), False,
     lambda p, s: 1.0 / (p - s * (p - 1.0)),
 )  # fmt: skip
-POWER = Model("power", "T₁ / p^a", "a", (-1.0, 2.0), False, lambda p, a: p**-a)
-IDEAL_WEAK = Model("ideal", "T₁(size p) / p", None, (0.0, 0.0), False, IDEAL_STRONG.ratio)
+POWER = Model("power", "a", (-1.0, 2.0), False, lambda p, a: p**-a)
+IDEAL_WEAK = Model("ideal", None, (0.0, 0.0), False, IDEAL_STRONG.ratio)
 
 STRONG_MODELS = (AMDAHL, AMDAHL_COMMUNICATION, IDEAL_STRONG)
 WEAK_MODELS = (GUSTAFSON, POWER, IDEAL_WEAK)

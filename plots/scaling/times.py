@@ -72,14 +72,14 @@ def resampled(points: Sequence[Point]) -> Data:
     for point in points:
         if point.baseline not in baselines:
             launches = point.baseline.launches
-            baselines[point.baseline] = resampled_medians(launches, DRAWS, random)
+            baselines[point.baseline] = resampled_medians(launches, random)
         samples = np.asarray(point.cell.launches)
         picks = random.integers(0, len(samples), size=(DRAWS, len(samples)))
         drawn.append(samples[picks].mean(axis=1) / (point.factor * baselines[point.baseline]))
     return Data(_axis(points), np.stack(drawn, axis=1), _launch_weights(points))
 
 
-def student(rounds: int, confidence: float = CONFIDENCE) -> float:
+def student(rounds: int) -> float:
     """How many standard deviations of bootstrap draws an interval reaches to either side.
 
     A bootstrap of n rounds varies too little by sqrt((n - 1) / n), and its percentiles know nothing
@@ -88,7 +88,7 @@ def student(rounds: int, confidence: float = CONFIDENCE) -> float:
     """
     from scipy.stats import t  # on use: no other figure waits for it
 
-    return float(t.ppf((1.0 + confidence) / 2.0, rounds - 1)) * math.sqrt(rounds / (rounds - 1))
+    return float(t.ppf((1.0 + CONFIDENCE) / 2.0, rounds - 1)) * math.sqrt(rounds / (rounds - 1))
 
 
 def _axis(points: Sequence[Point]) -> Floats:

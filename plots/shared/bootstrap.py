@@ -23,15 +23,15 @@ def generator(*labels: object) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(labels).encode()))
 
 
-def resampled_medians(launches: Sequence[float], draws: int, random: np.random.Generator) -> Floats:
-    """Medians of ``draws`` resamples of the launches, with replacement, in their unit."""
+def resampled_medians(launches: Sequence[float], random: np.random.Generator) -> Floats:
+    """Medians of `DRAWS` resamples of the launches, with replacement, in their unit."""
     samples = np.asarray(launches, dtype=np.float64)
-    picks = random.integers(0, len(samples), size=(draws, len(samples)))
+    picks = random.integers(0, len(samples), size=(DRAWS, len(samples)))
     return np.asarray(np.median(samples[picks], axis=1), dtype=np.float64)
 
 
-def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def percentile_interval(values: Floats) -> tuple[float, float]:
     """The central interval of bootstrap draws."""
-    tail = 50.0 * (1.0 - confidence)
+    tail = 50.0 * (1.0 - CONFIDENCE)
     low, high = np.percentile(values, [tail, 100.0 - tail])
     return float(low), float(high)

@@ -21,7 +21,7 @@ from harness.tables.statistics import (
     summarize,
     summarize_ratios,
 )
-from plots.shared.bootstrap import DRAWS, generator, percentile_interval, resampled_medians
+from plots.shared.bootstrap import generator, percentile_interval, resampled_medians
 from plots.shared.observations import SEQUENTIAL, Row, text
 
 
@@ -164,8 +164,8 @@ def compare(cell: Cell, baseline: Cell, factor: float = 1.0) -> Point:
     random = generator(cell.strategy, cell.processes, cell.threads, cell.size)
     resampled = (
         factor
-        * resampled_medians(baseline.launches, DRAWS, random)
-        / resampled_medians(cell.launches, DRAWS, random)
+        * resampled_medians(baseline.launches, random)
+        / resampled_medians(cell.launches, random)
     )
     return Point(cell, baseline, factor, speedup, *percentile_interval(resampled))
 

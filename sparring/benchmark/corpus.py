@@ -6,6 +6,7 @@ Each is a function without arguments that makes one; images are as its name in `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import cast
@@ -79,16 +80,6 @@ def carlini_wagner(channels: int, widths: tuple[int, int], flat: int, hidden: in
     )  # fmt: skip
 
 
-def carlini_wagner_mnist() -> nn.Module:
-    """See `carlini_wagner`."""
-    return carlini_wagner(1, (32, 64), 1024, 200)
-
-
-def carlini_wagner_cifar() -> nn.Module:
-    """See `carlini_wagner`."""
-    return carlini_wagner(3, (64, 128), 3200, 256)
-
-
 def certified_small() -> nn.Module:
     """Gowal and others, "Scalable Verified Training", ICCV 2019: the small network, strides."""
     return nn.Sequential(
@@ -156,16 +147,6 @@ def vgg11(batch_norm: bool) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))
 
 
-def vgg11_plain() -> nn.Module:
-    """See `vgg11`."""
-    return vgg11(batch_norm=False)
-
-
-def vgg11_bn() -> nn.Module:
-    """See `vgg11`."""
-    return vgg11(batch_norm=True)
-
-
 def mlp(*sizes: int) -> nn.Module:
     """Linear layers with activations between them."""
     layers: list[nn.Module] = []
@@ -182,11 +163,6 @@ def mlp_two() -> nn.Module:
 def mlp_five() -> nn.Module:
     """Five hidden layers of 100, as certified training's fully connected ones."""
     return nn.Sequential(nn.Flatten(), mlp(784, 100, 100, 100, 100, 100, 10))
-
-
-def mlp_tabular() -> nn.Module:
-    """41 features, as intrusion detection's, two classes."""
-    return mlp(41, 64, 32, 2)
 
 
 def cnn_gelu() -> nn.Module:
@@ -276,21 +252,21 @@ CORPUS: Mapping[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = MappingP
         "Madry, MNIST": (MNIST, madry_mnist),
         "Wong, MNIST": (MNIST, wong_mnist),
         "TRADES SmallCNN": (MNIST, trades_small_cnn),
-        "Carlini-Wagner, MNIST": (MNIST, carlini_wagner_mnist),
-        "Carlini-Wagner, CIFAR": (CIFAR, carlini_wagner_cifar),
+        "Carlini-Wagner, MNIST": (MNIST, partial(carlini_wagner, 1, (32, 64), 1024, 200)),
+        "Carlini-Wagner, CIFAR": (CIFAR, partial(carlini_wagner, 3, (64, 128), 3200, 256)),
         "certified small": (MNIST, certified_small),
         "certified medium": (MNIST, certified_medium),
         "conv-BN-ReLU": (MNIST, conv_bn_net),
         "all-convolutional": (CIFAR, all_convolutional),
         "overlapping pools": (CIFAR, overlapping_pools),
-        "VGG-11": (CIFAR, vgg11_plain),
-        "VGG-11 BN": (CIFAR, vgg11_bn),
+        "VGG-11": (CIFAR, partial(vgg11, batch_norm=False)),
+        "VGG-11 BN": (CIFAR, partial(vgg11, batch_norm=True)),
         "ResNet-20": (CIFAR, resnet20),
         "PreActResNet-18": (CIFAR, preact_resnet18),
         "WideResNet-10-1": (CIFAR, wide_resnet10_1),
         "MLP, two layers": (MNIST, mlp_two),
         "MLP, five layers": (MNIST, mlp_five),
-        "MLP, 41 features": ((41,), mlp_tabular),
+        "MLP, 41 features": ((41,), partial(mlp, 41, 64, 32, 2)),
         "CNN, GELU": (MNIST, cnn_gelu),
         "CNN, SiLU and BN": (MNIST, cnn_silu),
     }

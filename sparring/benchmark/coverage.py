@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 from statistics import median
 
 import torch
 from torch import nn
 
-from sparring import tables
 from sparring.backends import BackendError, engine_of
 from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
@@ -24,6 +22,7 @@ from sparring.benchmark.worker import AbsentError
 from sparring.errors import SparringError
 from sparring.fused import precision
 from sparring.fused.engine import Engine
+from sparring.tables import Row, Value
 
 COLUMNS = (
     "network", "input_shape", "parameters", "attacks", "updates", "reason", "competitor",
@@ -177,10 +176,10 @@ def _there(name: str) -> bool:
 
 def rows(
     network: Network, about: Served, timing: Timing | None, *, batch_size: int, steps: int
-) -> Iterator[tables.Row]:
+) -> Iterator[Row]:
     """A row for each timed attack, or one without a time."""
     name, shape, _ = network
-    common: dict[str, tables.Value] = {
+    common: dict[str, Value] = {
         "network": name, "input_shape": "x".join(map(str, shape)), "parameters": about.parameters,
         "attacks": about.attacks, "updates": about.updates,
         "reason": about.reason, "cpu": cpu_model(), "torch_version": torch.__version__,
@@ -193,10 +192,3 @@ def rows(
     for competitor, times in (("fused", timing.engine), (timing.competitor, timing.other)):
         for number, seconds in enumerate(times):
             yield common | {"competitor": competitor, "round": number, "seconds": seconds}
-
-
-class Table(tables.Table):
-    """A table of `COLUMNS`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, COLUMNS)

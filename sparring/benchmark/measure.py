@@ -7,8 +7,8 @@ import platform
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import torch
 
 from sparring.benchmark.machine import cores, cpu_model, load_average
 from sparring.benchmark.plan import COMPETITORS, WARM_SECONDS, Configuration, Plan
-from sparring.benchmark.table import SCHEMA_VERSION, Row, Table, Value
+from sparring.benchmark.table import SCHEMA_VERSION
 from sparring.benchmark.verification import Judge, Strength, WrongAttackError
 from sparring.benchmark.worker import AbsentError, Worker, WorkerError
+from sparring.tables import Row, Table, Value
 
 Start = Callable[[str, int], Worker]
 
@@ -74,7 +75,7 @@ class Benchmark:
         }
         total, done = sum(map(len, by_threads.values())), 0
         for threads, configurations in by_threads.items():
-            with self._workers(threads) as workers:
+            with closing(_Workers(self.start, threads)) as workers:
                 for configuration in configurations:
                     done += 1
                     began = self.clock()
@@ -84,14 +85,6 @@ class Benchmark:
                         f"round{'' if rounds == 1 else 's'} in {self.clock() - began:.1f} s"
                     )
         return self.rows
-
-    @contextmanager
-    def _workers(self, threads: int) -> Iterator[_Workers]:
-        workers = _Workers(self.start, threads)
-        try:
-            yield workers
-        finally:
-            workers.close()
 
     def _configuration(
         self, configuration: Configuration, workers: _Workers, shuffled: random.Random

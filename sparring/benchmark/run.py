@@ -10,9 +10,10 @@ from sparring import data
 from sparring.benchmark.measure import Benchmark, new_run
 from sparring.benchmark.plan import Numbers, Plan
 from sparring.benchmark.problem import make
-from sparring.benchmark.table import Row, Table
+from sparring.benchmark.table import COLUMNS
 from sparring.benchmark.verification import FEWEST_IMAGES, Judge
 from sparring.benchmark.worker import Launcher
+from sparring.tables import Row, Table
 
 TABLE = "attack_benchmark.csv"
 
@@ -33,7 +34,7 @@ def run(
     Raises:
         SparringError: if the table or the data set cannot be used.
     """
-    table, first = Table(results / TABLE), plans[0]
+    table, first = Table(results / TABLE, COLUMNS), plans[0]
     dataset = data.load(first.dataset, first.data)
     images = max(2 * FEWEST_IMAGES, *(size for plan in plans for size in plan.batch_sizes))
     if first.weights == "trained":

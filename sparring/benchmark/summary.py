@@ -8,7 +8,7 @@ from statistics import median
 from rich.table import Table as RichTable
 
 from sparring.benchmark.plan import ATTACK, COMPETITORS, TASKS
-from sparring.benchmark.table import Row
+from sparring.tables import Row
 
 #: Against whom competitors are compared: the first of these that was measured.
 BASES = ("fused", "sparring")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from sparring import tables
-
 SCHEMA_VERSION = 3
 
 COLUMNS = (
@@ -15,17 +11,3 @@ COLUMNS = (
     "loss_after", "backend_used", "first_call_seconds", "seed", "cpu", "cores",
     "torch_version", "python_version", "load_average", "started_at",
 )  # fmt: skip
-
-Value = tables.Value
-Row = tables.Row
-
-
-class Table(tables.Table):
-    """A table of `COLUMNS`.
-
-    Args:
-        path: see `sparring.tables.Table`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, COLUMNS)

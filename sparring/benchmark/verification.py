@@ -196,9 +196,12 @@ class Judge:
         if steps not in self._references:
             attack = PGD(steps=steps, backend="torch", **pgd_settings(self._numbers))
             problem = self._problem
+            pairs = zip(
+                torch.split(problem.images, 256), torch.split(problem.labels, 256), strict=True
+            )
             found = [
-                self._judged(attack(problem.model, x, y), start)
-                for start, (x, y) in _pieces(problem.images, problem.labels)
+                self._judged(attack(problem.model, x, y), 256 * number)
+                for number, (x, y) in enumerate(pairs)
             ]
             self._references[steps] = (
                 torch.cat([losses for losses, _ in found]),
@@ -215,12 +218,3 @@ class Judge:
                 [self._exact(part) for part in torch.split(adversaries.double(), 256)]
             )
         return F.cross_entropy(logits, labels, reduction="none"), logits.argmax(1) != labels
-
-
-def _pieces(
-    images: Tensor, labels: Tensor, size: int = 256
-) -> list[tuple[int, tuple[Tensor, Tensor]]]:
-    starts = range(0, len(images), size)
-    return [
-        (start, (images[start : start + size], labels[start : start + size])) for start in starts
-    ]

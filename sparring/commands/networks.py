@@ -58,6 +58,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     from sparring.benchmark import coverage
     from sparring.benchmark.corpus import CORPUS
     from sparring.commands.network_answers import Answer, shown
+    from sparring.tables import Table
 
     if model is not None and names:
         raise click.UsageError("give --network or --model, not both")
@@ -73,7 +74,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
             f"{', '.join(CORPUS)}"
         )
     torch.set_num_threads(chosen["threads"])
-    table = coverage.Table(chosen["results"] / "networks.csv")
+    table = Table(chosen["results"] / "networks.csv", coverage.COLUMNS)
     times = {name: chosen[name] for name in ("batch_size", "steps")}
     answers = []
     for network in found:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from kernels.commands.cli import main
 from kernels.machines import table as machine_table
-from kernels.machines.machine import FOLDER, load, names, recognise
+from kernels.machines.machine import FOLDER, load, names
 from kernels.machines.this_machine import here
 from sparring.errors import SparringError
 
@@ -41,11 +41,6 @@ def test_extents_and_shares():
     assert XEON.cache(3).share(1) == 40 * 2**20
     assert XEON.cache(2).share(16) == 256 * 2**10
     assert XEON.cache(3).share(3) == 10 * 2**20  # sets stay a power of two
-
-
-def test_its_processor_is_recognised():
-    assert recognise("Intel(R) Xeon(R) CPU E5-2683 v4 @ 2.10GHz") == XEON
-    assert recognise("Something else") is None
 
 
 def test_here_has_this_machines_caches():

@@ -1,6 +1,6 @@
 """What a machine takes for the parts of parallel training: the input of emulation and simulation.
 
-A calibration is a JSON file that `measuring` wrote, or a TOML file that somebody typed from a
+A calibration is a JSON file that `measure` wrote, or a TOML file that somebody typed from a
 datasheet or from a published row. Both have the same keys; unknown ones are refused.
 """
 

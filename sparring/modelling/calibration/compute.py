@@ -113,7 +113,7 @@ def _measure_round(compute: TorchCompute, size: int, gradients: Array, found: Sa
     found["loss"].append(_timed(lambda: compute.loss(batch)))
 
 
-def measure_weights(compute: TorchCompute, times: int = 50) -> dict[str, Duration]:
+def measure_weights(compute: TorchCompute) -> dict[str, Duration]:
     """The optimizer's step, and reading and writing all weights."""
     gradients = np.zeros(compute.gradient_count, compute.dtype)
     weights = np.empty(compute.weight_count, compute.dtype)
@@ -123,7 +123,7 @@ def measure_weights(compute: TorchCompute, times: int = 50) -> dict[str, Duratio
         "write_weights": lambda: compute.write_weights(weights),
     }
     found: Samples = {name: [] for name in actions}
-    for turn in range(times + 3):
+    for turn in range(53):
         for name, action in actions.items():
             seconds = _timed(action)
             if turn >= 3:

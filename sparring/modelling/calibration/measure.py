@@ -23,6 +23,7 @@ from sparring.modelling.calibration.calibration import (
     Slowdown,
 )
 from sparring.modelling.calibration.files import machine_name
+from sparring.strategies.reduction import MessageReduction, SharedReduction
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -179,9 +180,11 @@ def _messages_of_node(node: MPI.Intracomm, compute: TorchCompute) -> dict[str, A
                 fields["window_put"], fields["window_get"] = duration(puts), duration(gets)
                 fields["probe"] = duration(messages.measure_probe(part))
             for elements in (2, count // 16, count):
-                samples = messages.measure_allreduce(part, elements, compute.dtype)
+                samples = messages.measure_reduction(
+                    MessageReduction, part, elements, compute.dtype
+                )
                 reduced.append(_collective(processes, elements * itemsize, samples))
-            samples = messages.measure_shared_reduction(part, count, compute.dtype)
+            samples = messages.measure_reduction(SharedReduction, part, count, compute.dtype)
             shared.append(_collective(processes, count * itemsize, samples))
             for size in (8, weights // 16, weights):
                 samples = messages.measure_broadcast(part, size)

@@ -56,20 +56,15 @@ def measure_link(pair: MPI.Intracomm, sizes: Sequence[int]) -> dict[int, Samples
     return found
 
 
-def measure_allreduce(comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike) -> Samples:
-    """Seconds until the last rank has the sum of ``count`` elements, by messages. Collective."""
+def measure_reduction(
+    reduction: type[MessageReduction | SharedReduction],
+    comm: MPI.Intracomm,
+    count: int,
+    dtype: npt.DTypeLike,
+) -> Samples:
+    """Seconds until the last rank has the sum of ``count`` elements. Collective."""
     waiting = choose_waiting(comm)
-    sums = MessageReduction(comm, count, dtype, waiting)
-    sums.own[:] = 0
-    found = _together(comm, waiting, lambda: sums.reduce("the other ranks"))
-    sums.close()
-    return found
-
-
-def measure_shared_reduction(comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike) -> Samples:
-    """As `measure_allreduce`, through the memory of the node. Collective."""
-    waiting = choose_waiting(comm)
-    sums = SharedReduction(comm, count, dtype, waiting)
+    sums = reduction(comm, count, dtype, waiting)
     sums.own[:] = 0
     found = _together(comm, waiting, lambda: sums.reduce("the other ranks"))
     sums.close()

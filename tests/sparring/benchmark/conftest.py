@@ -9,8 +9,9 @@ from torch import nn
 from sparring.benchmark.measure import Benchmark
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.problem import Problem
-from sparring.benchmark.table import Table
+from sparring.benchmark.table import COLUMNS
 from sparring.benchmark.verification import Judge
+from sparring.tables import Table
 from tests.sparring.benchmark.fakes import IMAGES, Clock, Fake
 
 
@@ -43,7 +44,7 @@ def bench(problem, judge, tmp_path):
                 raise keywords
             return Fake(problem, name, log, **keywords)
 
-        table = Table(tmp_path / "attack_benchmark.csv")
+        table = Table(tmp_path / "attack_benchmark.csv", COLUMNS)
         benchmark = Benchmark(planned, start, judge, table, tmp_path, told.append, Clock(tick))
         return benchmark, log, started, told
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sparring.benchmark.table import COLUMNS, Table
+from sparring.benchmark.table import COLUMNS
 from sparring.errors import SparringError
+from sparring.tables import Table
 from tests.sparring.benchmark.fakes import SMALL, Clock, rows_of
 
 
@@ -49,12 +50,12 @@ def test_another_table_is_refused_and_left_alone(tmp_path, content, said):
     path = tmp_path / "attack_benchmark.csv"
     path.write_bytes(content)
     with pytest.raises(SparringError, match=said):
-        Table(path)
+        Table(path, COLUMNS)
     assert path.read_bytes() == content
 
 
 def test_messages_stay_on_one_line(tmp_path):
-    table = Table(tmp_path / "deep" / "t.csv")
+    table = Table(tmp_path / "deep" / "t.csv", COLUMNS)
     table.append([])
     table.append([{"run": "r", "message": 'two\nlines, "quoted" ' + "x" * 900}])
     (row,) = rows_of(table.path)

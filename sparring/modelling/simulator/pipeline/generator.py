@@ -12,7 +12,6 @@ from sparring.modelling.simulator.pipeline.inbox import Inbox, Made
 from sparring.modelling.simulator.pipeline.numbers import Dispenser
 from sparring.modelling.simulator.pipeline.weights import Flow
 from sparring.modelling.simulator.pipeline.world import Play, World
-from sparring.strategies.pipeline.messages import Versions
 from sparring.strategies.pipeline.numbers import static_numbers
 
 
@@ -127,6 +126,3 @@ class Generator:
             taken = self._sent.popleft()
             if not taken.processed:
                 yield from self.world.wait_at(self.rank, taken)
-
-
-__all__ = ["Generator", "Versions"]
