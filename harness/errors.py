@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 import sys
-from collections.abc import Collection, Iterable
 from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 #: Modules that every installation brings.
 _OWN = frozenset({"click", "filelock", "mpi4py", "numpy", "psutil", "rich"})
@@ -54,7 +56,7 @@ def absent(error: ImportError, modules: Collection[str], extra: str) -> str | No
     if error.name in modules:
         return f"{error.name} is not installed: pip install 'sparring[{extra}]'"
     if sys.version_info < (3, 11):  # noqa: UP036  (whoever starts an old one is told)
-        told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
+        told = f"this is Python {sys.version.split()[0]}, and Sparring needs 3.11 or newer"
     elif error.name in _OWN:
         told = f"{error.name} is not installed for {sys.executable}"
     else:

@@ -7,9 +7,12 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # a rank imports no typing for this
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 @contextlib.contextmanager
@@ -53,6 +56,17 @@ def read_json(path: Path) -> Any:
             return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a file, which need not be there; a reader that finds no line end leaves it out.
+
+    Many small additions are kept so: to write the whole again for each takes ever longer.
+    """
+    line = text.encode("utf-8") + b"\n"
+    with naming(path), path.open("ab", buffering=0) as file:
+        while line:  # a disk that becomes full takes a part first
+            line = line[file.write(line) :]
 
 
 def write_whole(path: Path, text: str, *, durable: bool = True) -> bool:

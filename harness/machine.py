@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.cpus import SYSTEM, allowed_cpus, cgroup_core_limit, core_of, host_name
 from harness.job import allocation
-
-_CPUS = Path("/sys/devices/system/cpu")
 
 # Cores of the machine that is planned for, where it is not this one (`planned_for`).
 _planned: list[int] = []
@@ -23,21 +22,6 @@ class Core(NamedTuple):
     socket: int
     core: int
     cpus: tuple[int, ...]
-
-
-def _topology_number(cpu: int, name: str) -> int:
-    try:
-        return int((_CPUS / f"cpu{cpu}" / "topology" / name).read_text())
-    except (OSError, ValueError):
-        # No topology in /sys (containers, other systems): each CPU counts as its own core.
-        return 0 if name == "physical_package_id" else cpu
-
-
-def allowed_cpus() -> list[int]:
-    """The CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 @cache
@@ -59,28 +43,13 @@ def hardware_cores() -> tuple[Core, ...]:
 def _cores_of(cpus: Iterable[int]) -> tuple[Core, ...]:
     grouped: dict[tuple[int, int], list[int]] = {}
     for cpu in cpus:
-        key = _topology_number(cpu, "physical_package_id"), _topology_number(cpu, "core_id")
-        grouped.setdefault(key, []).append(cpu)
+        grouped.setdefault(core_of(cpu), []).append(cpu)
     return tuple(Core(*key, tuple(members)) for key, members in sorted(grouped.items()))
-
-
-def host_name() -> str:
-    """This host's name as the system knows it, without what every rank would import for it."""
-    return os.uname().nodename
 
 
 def node_name() -> str:
     """This node's name as the scheduler knows it, else as the system does."""
     return allocation().node or host_name()
-
-
-def cgroup_core_limit() -> float | None:
-    """CPU time that a control group allows, in cores, or None without a limit (cgroup v2)."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
 
 
 def node_cores() -> int:
@@ -159,7 +128,7 @@ def vector_extensions() -> list[str]:
 def governor() -> str | None:
     """The frequency governor, or None where the system hides it (virtual machines)."""
     try:
-        return (_CPUS / "cpu0" / "cpufreq" / "scaling_governor").read_text().strip()
+        return (SYSTEM / "cpu0" / "cpufreq" / "scaling_governor").read_text().strip()
     except OSError:
         return None
 
@@ -168,12 +137,12 @@ def turbo() -> bool | None:
     """Whether clocks may rise above their base, or None where the system hides it."""
     for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
         with contextlib.suppress(OSError):
-            return (_CPUS / name).read_text().strip() == on
+            return (SYSTEM / name).read_text().strip() == on
     return None
 
 
 def memory_bytes() -> int:
     """Physical memory in bytes."""
-    import psutil  # as every rank imports this module, and none asks
+    import psutil  # `plan` has no use for it
 
     return int(psutil.virtual_memory().total)

@@ -29,7 +29,7 @@ and, where it needs them, of these:
     kept.
 ``rank_report() -> dict``
     After each repetition, on each rank: the rank's role, phases, batches and bytes, by the
-    names of `harness.tables.table.RANK_COLUMNS`.
+    names of `harness.tables.columns.RANK_COLUMNS`.
 
 The class may stand in another file than the one that is named, if that one imports it by
 ``from package.module import Class``: the code that is hashed is that of the file that defines it.

@@ -15,10 +15,13 @@ if __name__ == "__main__":
 
 import json
 import os
-from typing import Any
 
 from harness.errors import UserError
 from harness.launch.loading import load_class
+
+TYPE_CHECKING = False  # nothing is imported for this
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main(answered: int) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # a rank imports no typing for this
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from typing import Any
 
 #: Environment variable that tells a workload the folder of the tables.
 RESULTS = "HARNESS_RESULTS"

@@ -21,12 +21,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from harness.files import write_whole
+from harness.files import append_line
 from harness.launch.returned import check_throughput, checked_metrics
 from harness.launch.sharing import meeting_of
 from harness.launch.timing import Pace, now
 from harness.study.command import metrics_in
-from harness.tables.table import plausible
+from harness.tables.columns import plausible
 
 #: Of an output without end so much of its end is read.
 _MOST_BYTES = 16 * 2**20
@@ -36,7 +36,6 @@ def main(spec_path: str) -> None:
     """Run all repetitions; the first that fails ends the launch with a sentence."""
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     output = Path(spec["output"])
-    finished: list[dict[str, Any]] = []
     try:
         pace = Pace(spec["warmups"], spec["max_warmups"], spec["repetitions"])
         meeting = meeting_of(spec["meeting"])
@@ -49,7 +48,7 @@ def main(spec_path: str) -> None:
             if "seconds" in metrics:
                 seconds = _seconds(metrics.pop("seconds"))
             check_throughput(metrics, spec["throughput"])
-            finished.append({
+            finished = {
                 "repetition": number,
                 "warmup": pace.took(seconds),
                 "seconds": seconds,
@@ -58,8 +57,8 @@ def main(spec_path: str) -> None:
                 "shares_cores": False,
                 "ranks": [],
                 "details": None,
-            })  # fmt: skip
-            write_whole(output, json.dumps(finished), durable=False)
+            }  # fmt: skip
+            append_line(output, json.dumps(finished))
     except (OSError, ValueError) as error:
         output.with_name(f"{output.name}.rank0.error").write_text(
             " ".join(str(error).split()), encoding="utf-8", errors="backslashreplace"

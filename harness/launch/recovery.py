@@ -1,8 +1,8 @@
 """Launches whose runner was killed: what they had finished becomes a launch file after all.
 
 A running launch keeps a folder ``launches/<study>/.running/<owner>/<point>-<launch>/`` with what it
-is (``launch.json``) and what it has finished (``repetitions.json``). Who finds it when the owner is
-dead (the next run on the host, the task that Slurm started again, a collector) turns it into a
+is (``launch.json``) and what it has finished (``repetitions.jsonl``). Who finds it when the owner
+is dead (the next run on the host, the task that Slurm started again, a collector) turns it into a
 record, one at a time: who comes second finds it written. The record's name is the launch's own, so
 that it is written once whoever finds it.
 """
@@ -20,10 +20,10 @@ from typing import Any
 
 import psutil
 
+from harness.cpus import host_name
 from harness.files import read_json, write_whole
 from harness.launch import segments
 from harness.launch.process import kill_with_descendants
-from harness.machine import host_name
 from harness.tables.locks import shared_lock
 from harness.tables.records import LaunchRecord, record_of, record_path, write_record
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Folder of the launches that run, below a study's launch files.
 RUNNING = ".running"
+#: File of the repetitions that a running launch has finished, in its folder.
+FINISHED = "repetitions.jsonl"
 _LOG_TAIL_BYTES = 65536
 #: A process's moment of birth, noted in whole seconds, moves with the system's clock.
 _CLOCK_SECONDS = 2
@@ -68,14 +70,19 @@ def begin(folder: Path, record: LaunchRecord) -> None:
 
 
 def finished_repetitions(folder: Path) -> list[dict[str, Any]]:
-    """The repetitions that a running launch has finished so far.
+    """The repetitions that a running launch has finished so far, each a line of a file.
 
     Raises:
         ValueError: if its file holds something else.
     """
-    output = folder / "repetitions.json"
-    repetitions = read_json(output) if output.is_file() else []
-    if not isinstance(repetitions, list) or not all(isinstance(r, dict) for r in repetitions):
+    output = folder / FINISHED
+    # What comes after the last line's end was being written when the launch was killed.
+    lines = output.read_bytes().split(b"\n")[:-1] if output.is_file() else []
+    try:
+        repetitions = [json.loads(line) for line in lines]
+    except RecursionError:
+        raise ValueError(f"{output.name} is nested too deeply") from None
+    if not all(isinstance(repetition, dict) for repetition in repetitions):
         raise ValueError(f"{output.name} holds no repetitions")
     return repetitions
 

@@ -7,11 +7,20 @@ file it would be found too late, when the work is done.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from harness.tables.schemas import Value
-from harness.tables.table import DETAIL_COLUMNS, LAUNCH_COLUMNS, ROW_COLUMNS, plausible
+from harness.tables.columns import (
+    DETAIL_COLUMNS,
+    LAUNCH_COLUMNS,
+    ROW_COLUMNS,
+    Value,
+    plausible,
+)
+
+TYPE_CHECKING = False  # a rank imports no typing for this
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 _KEY = DETAIL_COLUMNS[:3]
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from harness.machine import host_name
+from harness.cpus import host_name
+
+TYPE_CHECKING = False  # a rank imports nothing for this
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 PLACE = Path("/dev/shm")
 _PREFIX = "mpich_shm_"

@@ -7,14 +7,15 @@ their own (`harness.comparison.duet`): their repetitions begin together.
 from __future__ import annotations
 
 import os
-import select
-from collections.abc import Iterable
-from typing import NamedTuple
 
-from harness.machine import cgroup_core_limit, cores, host_name
+from harness.cpus import allowed_cpus, cgroup_core_limit, core_of, host_name
+
+TYPE_CHECKING = False  # a rank imports nothing for this
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
-class Seat(NamedTuple):
+class Seat:
     """Where a rank runs.
 
     Attributes:
@@ -23,15 +24,15 @@ class Seat(NamedTuple):
         limit: CPU time that its control group allows, in cores, or None.
     """
 
-    host: str
-    cores: frozenset[tuple[int, int]]
-    limit: float | None = None
+    def __init__(
+        self, host: str, cores: frozenset[tuple[int, int]], limit: float | None = None
+    ) -> None:
+        self.host, self.cores, self.limit = host, cores, limit
 
 
 def own_seat() -> Seat:
     """The seat of this process; call it when it is bound."""
-    allowed = frozenset((core.socket, core.core) for core in cores())
-    return Seat(host_name(), allowed, cgroup_core_limit())
+    return Seat(host_name(), frozenset(map(core_of, allowed_cpus())), cgroup_core_limit())
 
 
 def share_cores(seats: Iterable[Seat], threads: int) -> bool:
@@ -82,6 +83,8 @@ class Meeting:
         """Say that we have come, and wait until the other has; or is gone."""
         if self._other < 0:
             return
+        import select  # only those that have company
+
         os.write(self._other, b"x")
         waiting = select.poll()
         waiting.register(self._own, select.POLLIN)

@@ -5,12 +5,14 @@ The clock, the barrier and the reduction are arguments, so that tests give it fa
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter  # our own: a workload may put another clock in its place
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False  # a rank imports no typing for this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
 #: Seconds by which clocks may differ: that of the system is coarse.
 _SLACK = 1.0
@@ -23,7 +25,7 @@ _LAST, _VARIATION = 3, 0.02
 _MARGIN = 1.2
 
 
-class Repetition(NamedTuple):
+class Repetition:
     """One timed repetition.
 
     Attributes:
@@ -35,12 +37,12 @@ class Repetition(NamedTuple):
         calls: how often ``run`` was called in it.
     """
 
-    number: int
-    warmup: bool
-    seconds: float
-    metrics: dict[str, Any]
-    own_seconds: float = 0.0
-    calls: int = 1
+    def __init__(
+        self, number: int, warmup: bool, seconds: float, metrics: dict[str, Any],
+        own_seconds: float = 0.0, calls: int = 1,
+    ) -> None:  # fmt: skip
+        self.number, self.warmup, self.seconds = number, warmup, seconds
+        self.metrics, self.own_seconds, self.calls = metrics, own_seconds, calls
 
 
 def clock_step() -> float:
@@ -140,8 +142,8 @@ class Pace:
         else:
             self._counted += 1
         if short:
-            wanted = math.ceil(_MARGIN * self.calls * self._shortest / seconds)
-            self.calls = max(2 * self.calls, wanted)
+            wanted = _MARGIN * self.calls * self._shortest / seconds
+            self.calls = max(2 * self.calls, int(wanted) + 1)
         return warmup
 
 
@@ -159,7 +161,7 @@ def steady(seconds: Sequence[float]) -> bool:
         return False
     mean = sum(last) / len(last)
     variance = sum((value - mean) ** 2 for value in last) / (len(last) - 1)
-    return math.sqrt(variance) < _VARIATION * mean
+    return variance < (_VARIATION * mean) ** 2
 
 
 def repetitions(

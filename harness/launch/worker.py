@@ -15,12 +15,11 @@ if __name__ == "__main__":
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter  # our own: a workload may put another clock in its place
-from typing import TYPE_CHECKING, Any
 
-from harness.files import naming
+from harness.cpus import allowed_cpus, host_name
+from harness.files import append_line
 from harness.launch.binding import bind
 from harness.launch.loading import load_class
 from harness.launch.returned import (
@@ -40,10 +39,13 @@ from harness.launch.timing import (
     repetitions,
     uptime,
 )
-from harness.machine import node_name
 from harness.streams import without_input
 
+TYPE_CHECKING = False  # a rank imports no typing for this
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from mpi4py import MPI
 
 #: MPICH's launcher drops output that it has not forwarded when an abort reaches it
@@ -96,7 +98,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
         )
     workload.setup(comm, parameters)
     meeting = meeting_of(spec["meeting"]) if comm.rank == 0 else None
-    started_at = ""
+    host, started_at = _node_name(spec), ""
 
     def prepare(warmup: bool) -> None:
         nonlocal started_at
@@ -113,7 +115,6 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
     # What prepare() puts back before a repetition, a second call would not find.
     loops = not hasattr(workload, "prepare")
     shortest = maximum(STEPS_OF_CLOCK * clock_step()) if loops else 0.0
-    finished: list[dict[str, Any]] = []
     for repetition in repetitions(
         workload.run,
         prepare=prepare,
@@ -131,10 +132,15 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
             check_throughput(metrics, spec["throughput"])
         report = checked_report(workload.rank_report() if hasattr(workload, "rank_report") else {})
         details = checked_details(workload.details() if hasattr(workload, "details") else [])
-        facts = {**_rank_facts(comm), "run_seconds": repetition.own_seconds}
+        facts = {
+            "rank": comm.rank,
+            "host": host,
+            "cpus": " ".join(map(str, allowed_cpus())) if hasattr(os, "sched_getaffinity") else "",
+            "run_seconds": repetition.own_seconds,
+        }
         ranks = comm.gather({**facts, **report, "rank": comm.rank})
-        finished.append(
-            {
+        if comm.rank == 0:  # a later one may crash, these are measured
+            finished = {
                 "repetition": repetition.number,
                 "warmup": repetition.warmup,
                 "seconds": repetition.seconds,
@@ -145,9 +151,7 @@ def _launch(comm: MPI.Intracomm, spec: dict[str, Any]) -> None:
                 "ranks": ranks,
                 "details": details,
             }
-        )
-        if comm.rank == 0:
-            _write(Path(spec["output"]), finished)
+            append_line(Path(spec["output"]), json.dumps(finished))
     workload.teardown()
 
 
@@ -167,21 +171,12 @@ def waiter(oversubscribed: bool) -> Callable[[MPI.Request], None]:
     return sleep if oversubscribed else spin
 
 
-def _rank_facts(comm: MPI.Intracomm) -> dict[str, Any]:
-    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return {
-        "rank": comm.rank,
-        "host": node_name(),
-        "cpus": " ".join(map(str, cpus)),
-    }
+def _node_name(spec: dict[str, Any]) -> str:
+    if not spec["allocated"]:
+        return host_name()
+    from harness.machine import node_name  # which asks the scheduler
 
-
-def _write(path: Path, finished: list[dict[str, Any]]) -> None:
-    """Keep the repetitions finished so far: a later one may crash, these are measured."""
-    temporary = path.with_suffix(".partial")
-    with naming(path):
-        temporary.write_text(json.dumps(finished), encoding="utf-8")
-        temporary.replace(path)
+    return node_name()
 
 
 if __name__ == "__main__":

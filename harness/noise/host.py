@@ -55,7 +55,7 @@ def look() -> Look:
 
 
 def between(before: Look, after: Look, ours: bool) -> dict[str, float | int | None]:
-    """What happened in between, by `harness.tables.table.HOST_COLUMNS`.
+    """What happened in between, by `harness.tables.columns.HOST_COLUMNS`.
 
     Args:
         before: a look before the launch.

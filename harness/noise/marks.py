@@ -24,7 +24,7 @@ def of_launch(
     """What disturbed one launch.
 
     Args:
-        host: what the host told, by `harness.tables.table.HOST_COLUMNS`.
+        host: what the host told, by `harness.tables.columns.HOST_COLUMNS`.
         repetitions: as in a launch file.
         source: how the launch came to be.
         threads: of each rank.

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from harness import machine
+from harness.cpus import allowed_cpus
 from harness.job import current_job
 from harness.launch.launcher import Launcher
 from harness.workload import WorkloadCode
@@ -65,7 +66,7 @@ def provenance() -> dict[str, Any]:
         "executable": Path(sys.executable).name,
         "memory_bytes": machine.memory_bytes(),
         "governor": machine.governor(),
-        "affinity": machine.allowed_cpus(),
+        "affinity": allowed_cpus(),
         "load_average": [round(value, 2) for value in psutil.getloadavg()],
         "topology": [[core.socket, core.core, list(core.cpus)] for core in machine.cores()],
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(VARIABLES)},

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import write_whole
+from harness.job import allocation
 from harness.launch import segments
 from harness.launch.interruption import Terminated, TimeLimit, undisturbed
 from harness.launch.loading import RESULTS
 from harness.launch.process import Outcome, living_ranks
 from harness.launch.process import run as run_process
 from harness.launch.recovery import (
+    FINISHED,
     Verdict,
     begin,
     ended,
@@ -150,8 +152,9 @@ class Launch:
             "throughput": self.measure.throughput,
             "oversubscribed": point.source in ("oversubscribed", "emulated"),
             "search_path": study.search_path,
+            "allocated": bool(allocation().node),
             "meeting": self.company.pipes if self.company else (),
-            "output": str(self.running / "repetitions.json"),
+            "output": str(self.running / FINISHED),
         }
         spec_file = self.running / "spec.json"
         launcher = self.session.launcher

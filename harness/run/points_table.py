@@ -10,6 +10,7 @@ from typing import Any
 from harness.files import write_whole
 from harness.run.schedule import PointState
 from harness.study.study import Study
+from harness.tables import columns
 from harness.tables import table as tables
 from harness.tables.schemas import add_kinds
 
@@ -42,9 +43,9 @@ def write_points(
             **(_ratios(state) if study.measure.baseline else {}),
             **(_rate(state) if study.measure.throughput else {}),
         })  # fmt: skip
-    ratios = tables.RATIO_COLUMNS if study.measure.baseline else ()
-    rates = tables.RATE_COLUMNS if study.measure.throughput else ()
-    known = (*tables.POINT_COLUMNS, *ratios, "point_marks", *rates)
+    ratios = columns.RATIO_COLUMNS if study.measure.baseline else ()
+    rates = columns.RATE_COLUMNS if study.measure.throughput else ()
+    known = (*columns.POINT_COLUMNS, *ratios, "point_marks", *rates)
     header = [*known, *(name for name in names if name not in known)]
     path = tables.points_path(results, study.name)
     tables.write_schema(path, add_kinds({}, rows))
@@ -52,13 +53,13 @@ def write_points(
 
 
 def _rate(state: PointState) -> dict[str, str | float | None]:
-    """What points are compared by, by `harness.tables.table.RATE_COLUMNS`."""
+    """What points are compared by, by `harness.tables.columns.RATE_COLUMNS`."""
     values = (state.throughput, median(state.rates) if state.rates else None)
-    return dict(zip(tables.RATE_COLUMNS, values, strict=True))
+    return dict(zip(columns.RATE_COLUMNS, values, strict=True))
 
 
 def _ratios(state: PointState) -> dict[str, float | None]:
-    """How a point compares with its baseline, by `harness.tables.table.RATIO_COLUMNS`."""
+    """How a point compares with its baseline, by `harness.tables.columns.RATIO_COLUMNS`."""
     speedup = state.speedup
     values = (speedup.n, speedup.value, speedup.low, speedup.high) if speedup else (0, *3 * (None,))
-    return dict(zip(tables.RATIO_COLUMNS, values, strict=True))
+    return dict(zip(columns.RATIO_COLUMNS, values, strict=True))

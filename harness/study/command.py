@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.study.study import Study
 from harness.study.values import Command, Scalar
-from harness.tables.schemas import Value
+from harness.tables.columns import Value
 from harness.tables.table import text_of
 
 

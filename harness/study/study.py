@@ -26,12 +26,7 @@ from harness.study.values import (
     Sweep,
     places,
 )
-from harness.tables.table import (
-    LAUNCH_COLUMNS,
-    MORE_POINT_COLUMNS,
-    POINT_COLUMNS,
-    ROW_COLUMNS,
-)
+from harness.tables.columns import LAUNCH_COLUMNS, MORE_POINT_COLUMNS, POINT_COLUMNS, ROW_COLUMNS
 
 
 class Study(BaseModel):

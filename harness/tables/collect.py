@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import check_regular, read_json, write_whole
+from harness.tables import columns
 from harness.tables import table as tables
 from harness.tables.environments import environments_of, merge_environments
 from harness.tables.locks import shared_lock
@@ -52,12 +53,12 @@ def collect(results: Path, study: str) -> Collected:
         rows, ranks = rows_of(records), rank_rows_of(records)
         details = detail_rows_of(records)
         total, added = _extend(
-            tables.rows_path(results, study), tables.ROW_COLUMNS, rows, _KEY, records
+            tables.rows_path(results, study), columns.ROW_COLUMNS, rows, _KEY, records
         )
-        _extend(tables.ranks_path(results, study), tables.RANK_COLUMNS, ranks, _RANK_KEY, [])
+        _extend(tables.ranks_path(results, study), columns.RANK_COLUMNS, ranks, _RANK_KEY, [])
         if details:
             path = tables.details_path(results, study)
-            _extend(path, tables.DETAIL_COLUMNS, details, _DETAIL_KEY, [])
+            _extend(path, columns.DETAIL_COLUMNS, details, _DETAIL_KEY, [])
         _extend_environments(tables.environment_path(results, study), read_sessions(folder))
     return Collected(total, added)
 
@@ -80,7 +81,7 @@ def rows_of(records: Iterable[LaunchRecord]) -> list[Row]:
             * int(record.parameters["threads_per_process"]),
             "environment": record.environment,
             **({"launch_round": record.round} if record.round else {}),
-            **{name: record.host[name] for name in tables.LAUNCH_COLUMNS if name in record.host},
+            **{name: record.host[name] for name in columns.LAUNCH_COLUMNS if name in record.host},
         }
         for repetition in record.repetitions:
             rows.append(

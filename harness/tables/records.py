@@ -21,8 +21,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.files import read_json, write_whole
-from harness.tables.schemas import Value
-from harness.tables.table import SCHEMA_VERSION, STATUSES, counts, plausible
+from harness.tables.columns import SCHEMA_VERSION, STATUSES, Value, counts, plausible
 
 log = logging.getLogger(__name__)
 

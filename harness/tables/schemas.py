@@ -14,8 +14,7 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.files import read_json
-
-Value = str | int | float | bool | None
+from harness.tables.columns import Value
 
 STRING, BOOLEAN, NUMBER = "string", "boolean", "number"
 KINDS = (STRING, BOOLEAN, NUMBER)

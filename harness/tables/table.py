@@ -2,7 +2,7 @@ r"""The table format: which columns a table has, how it is read, and how it is w
 
 Tidy tables (one observation a row, one variable a column), CSV as in RFC 4180 with a header line,
 UTF-8, ``\n`` line ends. Documented for users in docs/tables.md. This module is the only part of
-the harness that plots read tables through.
+the harness that plots read tables through; the columns themselves are in `harness.tables.columns`.
 """
 
 from __future__ import annotations
@@ -17,61 +17,25 @@ from typing import Any
 from harness.errors import InputError
 from harness.files import check_regular
 from harness.files import write_whole as write_whole
+from harness.tables.columns import DETAIL_COLUMNS as DETAIL_COLUMNS
+from harness.tables.columns import LAUNCH_COLUMNS as LAUNCH_COLUMNS
+from harness.tables.columns import MORE_POINT_COLUMNS as MORE_POINT_COLUMNS
+from harness.tables.columns import POINT_COLUMNS as POINT_COLUMNS
+from harness.tables.columns import RANK_COLUMNS as RANK_COLUMNS
+from harness.tables.columns import ROW_COLUMNS as ROW_COLUMNS
+from harness.tables.columns import SCHEMA_VERSION as SCHEMA_VERSION
+from harness.tables.columns import SOURCES as SOURCES
+from harness.tables.columns import Value
+from harness.tables.columns import counts as counts
+from harness.tables.columns import plausible as plausible
 from harness.tables.schemas import (
     NUMBER,
-    Value,
     kinds_of_cells,
     read_schema,
     schema_path,
     schema_text,
     value_of,
 )
-
-SCHEMA_VERSION = 1
-
-#: One row per timed repetition; the study's parameters and metrics follow these columns.
-ROW_COLUMNS = (
-    "schema_version", "study", "point", "launch", "repetition", "warmup", "order", "source",
-    "workload", "workload_version", "processes", "threads_per_process", "cores", "seed", "backend",
-    "status", "message", "seconds", "environment", "started_at",
-)  # fmt: skip
-
-#: One row per rank per repetition.
-RANK_COLUMNS = (
-    "point", "launch", "repetition", "rank", "role", "host", "generate_seconds", "update_seconds",
-    "send_seconds", "receive_seconds", "wait_seconds", "batches", "bytes_sent", "bytes_received",
-    "messages_sent", "cpus",
-)  # fmt: skip
-
-#: One row per event inside a repetition, where a workload tells of them; its own columns follow.
-DETAIL_COLUMNS = ("point", "launch", "repetition", "detail")
-
-#: One row per point of the study as it was last asked for; the parameters follow.
-POINT_COLUMNS = (
-    "study", "preset", "point", "state", "source", "processes", "threads_per_process", "cores",
-    "seed", "backend", "launches_ok", "launches_failed", "median_seconds", "low_seconds",
-    "high_seconds", "stopped_by", "environment",
-)  # fmt: skip
-
-#: Columns that a row has if its launch told of them; older tables lack them.
-HOST_COLUMNS = (
-    "host_other_cores", "host_stolen_cores", "host_memory_stall", "host_load", "host_mhz",
-    "involuntary_switches", "padding_bytes",
-)  # fmt: skip
-LAUNCH_COLUMNS = ("launch_round", *HOST_COLUMNS, "marks", "run_calls")
-
-#: Columns of a points table whose study says what its points are compared with.
-RATIO_COLUMNS = ("pairs", "speedup", "low_speedup", "high_speedup")
-#: Columns of a points table whose study says by which metric its points are compared.
-RATE_COLUMNS = ("throughput_metric", "median_throughput")
-#: A points table may have these besides; the rest are parameters.
-MORE_POINT_COLUMNS = (*RATIO_COLUMNS, "point_marks", *RATE_COLUMNS)
-
-STATUSES = ("ok", "failed", "timeout", "skipped")
-SOURCES = ("measured", "oversubscribed", "emulated", "simulated", "reference")
-
-#: As many seconds (31 years) are a clock's fault and no measurement.
-TOO_MANY_SECONDS = 1e9
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long cell is no reason to refuse a table
 
@@ -201,16 +165,6 @@ def _value(path: Path, column: str, cell: str, kind: str | None) -> Value:
                                f"{schema_path(path).name} says") from None  # fmt: skip
 
 
-def counts(status: str, warmup: bool) -> bool:
-    """Whether a repetition is a sample of its point: the one definition, for files and tables.
-
-    Args:
-        status: how its launch ended; what a launch measured that failed later is kept, and is none.
-        warmup: whether it only warmed up.
-    """
-    return status == "ok" and not warmup
-
-
 def uncounted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each row of ``<study>.csv`` why it is no sample of its point; empty where it is one.
 
@@ -232,11 +186,6 @@ def uncounted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return "warm-up" if warmup else f"of a launch that ended with status {status}"
 
     return [reason(row) for row in rows]
-
-
-def plausible(seconds: object) -> bool:
-    """Whether something can have taken so long."""
-    return isinstance(seconds, int | float) and 0 < seconds < TOO_MANY_SECONDS
 
 
 def check_numbers(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

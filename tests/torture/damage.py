@@ -55,7 +55,7 @@ def _foreign(folder: Path, name: str, content: bytes) -> Tally:
         (launches / other).write_bytes(content)
     running = launches / ".running" / "elsewhere" / "p0-1"
     running.mkdir(parents=True)
-    for other in ("launch.json", "repetitions.json"):
+    for other in ("launch.json", "repetitions.jsonl"):
         (running / other).write_bytes(content)
     room.run("status")
     return room.end()

@@ -12,7 +12,7 @@ from harness.noise import host
 from harness.noise.host import Look, between, look
 from harness.noise.kinds import KINDS
 from harness.noise.marks import of_launch, of_point
-from harness.tables.table import HOST_COLUMNS
+from harness.tables.columns import HOST_COLUMNS
 
 QUIET = [1.00, 1.01, 0.99, 1.02, 0.98, 1.005, 0.995, 1.015]
 

@@ -41,7 +41,7 @@ repetitions = 30
 
 def in_flight(results):
     """A launch runs, has finished repetitions, and another one has ended."""
-    running = results.glob("launches/sleepy/.running/*/*/repetitions.json")
+    running = results.glob("launches/sleepy/.running/*/*/repetitions.jsonl")
     return bool(launch_files(results)) and any(running)
 
 
@@ -129,7 +129,7 @@ def test_second_runner_at_once_is_refused(tmp_path):
     waits = f"\n    def waits(self):\n        while not os.path.exists({str(go)!r}):\n"
     (tmp_path / "sleepy.py").write_text(SLEEPY + waits + "            time.sleep(0.01)\n")
     runner = start(study, results)
-    assert wait_until(lambda: any(results.glob("launches/sleepy/.running/*/*/repetitions.json")))
+    assert wait_until(lambda: any(results.glob("launches/sleepy/.running/*/*/repetitions.jsonl")))
     for folder in (results, tmp_path / "other results"):
         second = harness("run", study, "--results", folder, cwd=tmp_path)
         assert second.returncode == 2

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import UserError
+from harness.files import append_line
 from harness.job import Job
 from harness.launch.interruption import TimeLimit
-from harness.launch.recovery import RUNNING, Verdict, begin, ended, recover
+from harness.launch.recovery import FINISHED, RUNNING, Verdict, begin, ended, recover
 from harness.run.schedule import PointState
 from harness.slurm.queue import JobState
 from harness.study.points import expand
@@ -172,7 +173,8 @@ def leftover(results, status="failed"):
     folder = owner / f"{begun.point}-{begun.launch}"
     folder.mkdir(parents=True)
     begin(folder, begun)
-    (folder / "repetitions.json").write_text(json.dumps(record().repetitions))
+    for repetition in record().repetitions:
+        append_line(folder / FINISHED, json.dumps(repetition))
     return owner, begun
 
 
@@ -224,11 +226,22 @@ def test_leftovers_are_recovered_by_one_at_a_time(tmp_path, monkeypatch):
     assert not owner.exists()
 
 
-@pytest.mark.parametrize("content", ["3", "[1]", "{", "[" * 99_999])
+def test_a_repetition_that_was_being_written_is_none(tmp_path):
+    owner, _ = leftover(tmp_path)
+    (folder,) = owner.iterdir()
+    with (folder / FINISHED).open("a") as file:
+        file.write(json.dumps(record().repetitions[0])[:-5])
+    assert recover(tmp_path, owner, Verdict("failed", "killed")) == 1
+    (path,) = launches_folder(tmp_path, "sleepy").glob("*.json")
+    assert json.loads(path.read_text())["repetitions"] == record().repetitions
+    assert not owner.exists()
+
+
+@pytest.mark.parametrize("content", ["3\n", "[1]\n", "{\n{}\n", "[" * 99_999 + "\n", "\xff\n"])
 def test_leftover_that_is_damaged_is_told_and_left_alone(tmp_path, caplog, content):
     owner, _ = leftover(tmp_path)
     (folder,) = owner.iterdir()
-    (folder / "repetitions.json").write_text(content)
+    (folder / FINISHED).write_bytes(content.encode("latin-1"))
     assert recover(tmp_path, owner, Verdict("failed")) == 0
     assert f"{folder} is no running launch and is left alone" in caplog.text
     assert folder.is_dir()
