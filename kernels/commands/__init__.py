@@ -1,1 +1,1 @@
-"""The command line: python -m kernels ceilings, stages, list, measure, cachesim, machines."""
+"""The command line `python -m kernels`."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from kernels.machines.machine import HERE, load
 from kernels.traffic.analytic import Line
 from sparring.commands.option_types import Renamed
+from sparring.commands.terminal import console
 from sparring.errors import SparringError
 
 
@@ -47,7 +47,7 @@ def cachesim(name: str, active_cores: int | None, rounds: int) -> None:
     least = {item: KERNELS[item.kernel].bytes(item.case) for item in items}
     lines = byhand.compare(passes(machine, active), found, least)
     title = f"traffic on {machine.name}, {active} busy core{'' if active == 1 else 's'} [MB a call]"
-    Console(width=None if Console().is_terminal else 120).print(table(lines, title))
+    console(120).print(table(lines, title))
     if rounds > 1:
         furthest = max(line.spread for line in lines)
         click.echo(f"rounds differ by {furthest / 1e6:.4f} MB at most")

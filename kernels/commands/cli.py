@@ -1,4 +1,4 @@
-"""The command line: ceilings, stages."""
+"""The command line: ceilings and stages; the other commands have modules of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from kernels.commands.cachesim import cachesim
@@ -28,6 +27,7 @@ from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import WEIGHTS
 from sparring.commands.group import Group
 from sparring.commands.option_types import Renamed
+from sparring.commands.terminal import console
 from sparring.fused.machine import Isa, machine_isa
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def ceilings(
     roofs.measure(
         threads, isa, rounds=rounds, seconds=seconds, add=add, add_to_curve=add_to_curve, tell=tell
     )
-    show_levels(_console(), shape)
-    _console().print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
+    show_levels(console(120), shape)
+    console(120).print(_ceilings_table(rows, f"{cpu_model()}, {isa.name}"))
     click.echo(f"{len(rows)} rows added to {table.path}, {len(shape)} to {curves.path}")
     if beside:
         show_comparison(rows, isa.name)
@@ -215,7 +215,7 @@ def stages(
         f"{network}, {weights} weights, fused {layout}, batch size {batch_size}, {steps} steps, "
         "1 thread"
     )
-    _console().print(placement.summary(rows, title))
+    console(120).print(placement.summary(rows, title))
     ratios = [sample.overhead for sample in measured.samples]
     click.echo(
         f"counting ticks made the attack {median(ratios):.3f} times as long "
@@ -240,7 +240,3 @@ def _problem(
 
     made = problem.make(network, data.load("mnist-5k"), images, seed, weights)
     return made.model, made.images, made.labels
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 120)

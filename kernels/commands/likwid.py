@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from kernels.table import Row
 from kernels.traffic.likwid.bench import compare
 from kernels.traffic.likwid.count import Session
 from kernels.traffic.likwid.tools import TOOLS, probe
+from sparring.commands.terminal import console
 
 
 @click.command()
@@ -52,4 +52,4 @@ def show_comparison(rows: Sequence[Row], isa: str) -> None:
         )  # fmt: skip
         table.add_row(str(one.threads), one.level, one.kind, one.test or "none",
                       f"{one.ours:.1f}", *theirs, unit)  # fmt: skip
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console(120).print(table)

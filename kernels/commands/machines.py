@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from kernels.machines import table as machine_table
 from kernels.machines.machine import FOLDER, HERE, Machine, load, names
 from sparring.commands.option_types import Renamed
+from sparring.commands.terminal import console
 
 
 @click.command()
@@ -36,11 +36,10 @@ def machines(name: tuple[str, ...], path: Path | None, folder: Path) -> None:
         count = machine_table.write(path, [machine for machine in found if machine.name != HERE])
         click.echo(f"{count} rows written to {path}")
         return
-    console = Console(width=None if Console().is_terminal else 120)
     for machine in found:
-        console.print(_caches(machine))
+        console(120).print(_caches(machine))
         if machine.clocks:
-            console.print(_roofs(machine))
+            console(120).print(_roofs(machine))
 
 
 def _caches(machine: Machine) -> Table:

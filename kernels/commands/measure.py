@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 
 import click
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from kernels.machines.caches import cores
@@ -16,6 +15,7 @@ from kernels.machines.roof import Roof
 from kernels.measure.sweeps import PRESETS, narrowed
 from kernels.table import Row, Table, Value
 from sparring.benchmark.machine import cpu_model
+from sparring.commands.terminal import console
 from sparring.errors import SparringError
 from sparring.fused.machine import machine_isa
 
@@ -103,9 +103,8 @@ def measure(
     rows = work.measure(
         items, repetitions=chosen.repetitions, seconds=chosen.seconds, seed=seed
     )  # fmt: skip
-    console = Console(width=None if Console().is_terminal else 120)
     if any(row["seconds"] for row in rows):
-        console.print(_summary(rows))
+        console(120).print(_summary(rows))
     for line in dict.fromkeys(_complaint(row) for row in rows if row["status"] != "ok"):
         click.echo(line)
     click.echo(f"{len(rows)} rows added to {table.path}")
@@ -197,4 +196,4 @@ def list_kernels(batch_size: int, input_size: int) -> None:
             kernel.name, f"{flops / 1e6:.4g}", f"{size / 1e6:.4g}", f"{flops / size:.3g}",
             ", ".join(kernel.variants),
         )  # fmt: skip
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console(120).print(table)

@@ -12,7 +12,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from kernels.commands.measure import tell
@@ -25,6 +24,7 @@ from kernels.table import Row, Table, utc_now
 from kernels.traffic.cachesim.passes import passes
 from kernels.traffic.cachesim.simulate import Simulated, Wanted, simulate
 from sparring.benchmark.machine import cpu_model
+from sparring.commands.terminal import console
 from sparring.errors import SparringError
 from sparring.fused.machine import ISA_VARIABLE, machine_isa
 from sparring.modelling.calibration.files import keep
@@ -134,7 +134,7 @@ def predict(
             click.echo(f"wrote {kept}")
         made += own
         for size in sizes:
-            _console().print(_summary([row for row in own if row["batch_size"] == size]))
+            console(140).print(_summary([row for row in own if row["batch_size"] == size]))
         for line in dict.fromkeys(
             f"{_named(row)}: {row['message']}" for row in own if row["message"]
         ):
@@ -259,7 +259,3 @@ def _summary(rows: Sequence[Row]) -> RichTable:
 def _cell(row: Row, name: str, factor: float) -> str:
     value = row[name]
     return f"{factor * value:.1f}" if isinstance(value, int | float) else ""
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 140)

@@ -1,14 +1,10 @@
-"""Floating-point operations of the Winograd transforms, counted in ``cpp/winograd.hpp``.
+"""Floating-point operations of the adjoint Winograd transforms, counted in ``cpp/winograd.hpp``.
 
 All are of one line: M outputs of an R-tap filter from as many inputs as there are points, M + R =
 points + 1. A test compiles the source with numbers that count.
 """
 
 from __future__ import annotations
-
-from sparring.fused.winograd import input_operations, output_operations
-
-__all__ = ["input_adjoint", "input_operations", "output_adjoint", "output_operations"]
 
 
 def input_adjoint(points: int) -> int:

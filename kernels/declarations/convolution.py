@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812  (the field's own abbreviatio
 
 from kernels.counts.work import FLOAT, nominal
 from kernels.declarations import im2col, toeplitz
-from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
+from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, torch_variants
 from kernels.declarations.study import network, weight
 from sparring.fused.network import Convolution
 
@@ -28,16 +28,9 @@ from sparring.fused.network import Convolution
 _MASKS = {"backward_input": (True, False, False), "backward_weights": (False, True, True)}
 
 
-def kernels() -> list[Kernel]:
-    """Those of both convolutions."""
-    return [
-        _kernel(number, direction)
-        for number in (1, 2)
-        for direction in ("forward", "backward_input", "backward_weights")
-    ]
+def kernel(number: int, direction: str) -> Kernel:
+    """One of the first or the second convolution's."""
 
-
-def _kernel(number: int, direction: str) -> Kernel:
     def layer(case: Case) -> Convolution:
         return network(case.input_size).convolutions[number - 1]
 
@@ -59,19 +52,11 @@ def _kernel(number: int, direction: str) -> Kernel:
     def flops(case: Case) -> float:
         return float(case.batch_size * nominal(layer(case)))
 
-    def torch_in(layout: torch.memory_format) -> Variant:
-        def prepare(given: Inputs, case: Case) -> Prepared:
-            laid = {
-                name: x.contiguous(memory_format=layout) if x.dim() == 4 else x
-                for name, x in given.items()
-            }
-            return Prepared(_by_torch(laid, direction), flops(case), size(case))
-
-        return Variant(prepare)
+    def prepared(given: Inputs, case: Case) -> Prepared:
+        return Prepared(_by_torch(given, direction), flops(case), size(case))
 
     variants = {
-        "torch_nchw": torch_in(torch.contiguous_format),
-        "torch_channels_last": torch_in(torch.channels_last),
+        **torch_variants(prepared),
         "im2col": im2col.variant(layer, direction, size),
         **toeplitz.variants(layer, direction),
     }

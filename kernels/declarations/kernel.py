@@ -98,6 +98,32 @@ class Kernel:
     variants: Mapping[str, Variant]
 
 
+def torch_variants(
+    prepared: Callable[[Inputs, Case], Prepared],
+) -> dict[str, Variant]:
+    """PyTorch's operators with images in either of its layouts.
+
+    Args:
+        prepared: from inputs of a layout.
+    """
+
+    def laid(layout: torch.memory_format) -> Variant:
+        return Variant(
+            lambda given, case: prepared(
+                {
+                    name: x.contiguous(memory_format=layout) if x.dim() == 4 else x
+                    for name, x in given.items()
+                },
+                case,
+            )
+        )
+
+    return {
+        "torch_nchw": laid(torch.contiguous_format),
+        "torch_channels_last": laid(torch.channels_last),
+    }
+
+
 def error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """The largest distance of a result from its reference, over the reference's norm.
 

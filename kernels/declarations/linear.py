@@ -21,16 +21,9 @@ from kernels.declarations.study import network, weight
 from sparring.fused.network import Dense
 
 
-def kernels() -> list[Kernel]:
-    """Those of both layers."""
-    return [
-        _kernel(number, direction)
-        for number in (1, 2)
-        for direction in ("forward", "backward_input", "backward_weights")
-    ]
+def kernel(number: int, direction: str) -> Kernel:
+    """One of the first or the second layer's."""
 
-
-def _kernel(number: int, direction: str) -> Kernel:
     def layer(case: Case) -> Dense:
         return network(case.input_size).dense[number - 1]
 

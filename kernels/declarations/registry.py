@@ -12,8 +12,16 @@ from sparring.errors import SparringError, did_you_mean
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
         kernel.name: kernel
-        for module in (convolution, linear, relu, whole)
-        for kernel in module.kernels()
+        for kernel in (
+            *(
+                layer.kernel(number, direction)
+                for layer in (convolution, linear)
+                for number in (1, 2)
+                for direction in ("forward", "backward_input", "backward_weights")
+            ),
+            *relu.kernels(),
+            *whole.kernels(),
+        )
     }
 )
 VARIANTS: tuple[str, ...] = tuple(

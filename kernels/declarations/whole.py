@@ -30,7 +30,7 @@ from torch.nn import functional as F  # noqa: N812  (the field's own abbreviatio
 
 from kernels.counts.work import FLOAT, STEP, objective
 from kernels.declarations import fused
-from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
+from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant, torch_variants
 from kernels.declarations.study import layer_flops, network, parameters, weight
 
 #: Of the attack's step: its size, and the ball's radius.
@@ -190,20 +190,9 @@ def _reference(name: str, given: Inputs) -> Sequence[Tensor]:
 
 
 def _variants(name: str) -> dict[str, Variant]:
-    def torch_in(layout: torch.memory_format) -> Variant:
-        def prepare(given: Inputs, case: Case) -> Prepared:
-            laid = {
-                key: x.contiguous(memory_format=layout) if x.dim() == 4 else x
-                for key, x in given.items()
-            }
-            return _prepared(name, given, case, _CALLS[name](laid), flops(name, case))
-
-        return Variant(prepare)
-
-    found = {
-        "torch_nchw": torch_in(torch.contiguous_format),
-        "torch_channels_last": torch_in(torch.channels_last),
-    }
+    found = torch_variants(
+        lambda given, case: _prepared(name, given, case, _CALLS[name](given), flops(name, case))
+    )
     if name in fused.CALLS:
 
         def prepare(given: Inputs, case: Case) -> Prepared:

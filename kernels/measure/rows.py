@@ -38,10 +38,7 @@ def rows(
         traffic: bytes at each level.
         roof: over the kernel; None if the machine has none.
     """
-    whole: dict[str, Value] = dict.fromkeys(COLUMNS)
-    whole |= {
-        **common, "schema_version": SCHEMA_VERSION, "variant": timed.variant,
-        "batch_size": case.batch_size, "input_size": case.input_size, "dtype": "float32",
+    whole = _whole(common, case, timed.variant) | {
         "status": timed.status, "message": timed.message, "error": timed.error,
     }  # fmt: skip
     if timed.status != "ok" or timed.prepared is None:
@@ -70,13 +67,20 @@ def placed_elsewhere(
     roof: Roof,
 ) -> list[dict[str, Value]]:
     """A row for each level, of a machine that is not here: nothing was timed."""
-    whole: dict[str, Value] = dict.fromkeys(COLUMNS)
-    whole |= {
-        **common, "schema_version": SCHEMA_VERSION, "variant": variant,
-        "batch_size": case.batch_size, "input_size": case.input_size, "dtype": "float32",
-        "status": "ok", "message": "", "flops": round(flops), "flops_nominal": round(nominal),
-    }  # fmt: skip
+    whole = _whole(common, case, variant) | {
+        "status": "ok",
+        "message": "",
+        "flops": round(flops),
+        "flops_nominal": round(nominal),
+    }
     return [whole | _placed(flops, found, roof) for found in traffic]
+
+
+def _whole(common: Row, case: Case, variant: str) -> dict[str, Value]:
+    return {
+        **dict.fromkeys(COLUMNS), **common, "schema_version": SCHEMA_VERSION, "variant": variant,
+        "batch_size": case.batch_size, "input_size": case.input_size, "dtype": "float32",
+    }  # fmt: skip
 
 
 def _placed(flops: float, found: Traffic, roof: Roof | None) -> dict[str, Value]:

@@ -9,6 +9,7 @@ import click
 
 from sparring.commands import options
 from sparring.commands.option_types import Name
+from sparring.commands.terminal import console
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
@@ -124,7 +125,6 @@ def attack(context: click.Context, /, **chosen: Any) -> None:
 
 
 def _benchmark(chosen: dict[str, Any]) -> None:
-    from rich.console import Console
 
     from sparring.benchmark import plan, run, summary
 
@@ -137,9 +137,8 @@ def _benchmark(chosen: dict[str, Any]) -> None:
         **{name: chosen[name] for name in names},
     )  # fmt: skip
     rows, path = run.run(planned, chosen["results"], click.echo)
-    console = Console(width=None if Console().is_terminal else 110)
     for table in summary.tables(rows):
-        console.print(table)
+        console(110).print(table)
     click.echo(f"{len(rows)} rows added to {path}; `python -m plots attack-benchmark {path}` draws "
                "them")  # fmt: skip
     if not any(row["status"] == "ok" for row in rows):

@@ -12,6 +12,7 @@ import click
 
 from sparring.commands import options
 from sparring.commands.option_types import FiniteRange
+from sparring.commands.terminal import console
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     python -m sparring networks --model my_models:make_net --input-shape 3,32,32 --time
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
     import torch
-    from rich.console import Console
 
     from sparring.benchmark import coverage
     from sparring.benchmark.corpus import CORPUS
@@ -94,8 +94,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
                     "networks": [answer.document() for answer in answers]}  # fmt: skip
         click.echo(json.dumps(document, indent=1, allow_nan=False))
     else:
-        console = Console(width=None if Console().is_terminal else 200)
-        console.print(shown(answers, chosen["with_time"], chosen["check"]))
+        console(200).print(shown(answers, chosen["with_time"], chosen["check"]))
         if ratios := [answer.timing.ratio for answer in answers if answer.timing]:
             click.echo(f"{len(ratios)} served; median ratio {median(ratios):.2f}")
         click.echo(f"rows added to {table.path}")

@@ -14,15 +14,15 @@ from kernels.counts.sparsity import Alive
 from kernels.counts.tile import groups
 from kernels.counts.tile.regions import Regions
 from kernels.counts.tile.tiles import Direct, Tiles, vectors
-from kernels.counts.transforms import (
-    input_adjoint,
-    input_operations,
-    output_adjoint,
-    output_operations,
-)
+from kernels.counts.transforms import input_adjoint, output_adjoint
 from kernels.counts.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
 from sparring.fused.network import Convolution, Dense, Network
-from sparring.fused.winograd import uses_winograd, winograd_points
+from sparring.fused.winograd import (
+    input_operations,
+    output_operations,
+    uses_winograd,
+    winograd_points,
+)
 
 #: Parts of a layer in one direction, and the bytes that are compulsory for it as a whole.
 Parts = tuple[list[Work], float]

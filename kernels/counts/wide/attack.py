@@ -10,15 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from kernels.counts.kernel_overlap import rows_met
 from kernels.counts.sparsity import Alive
-from kernels.counts.transforms import (
-    input_adjoint,
-    input_operations,
-    output_adjoint,
-    output_operations,
-)
+from kernels.counts.transforms import input_adjoint, output_adjoint
 from kernels.counts.work import FLOAT, LOOK_FOR_TIES, MARK, STEP, TIES_BOUND, Shape, Work, objective
 from sparring.fused.network import Convolution, Dense, Network
 from sparring.fused.winograd import (
+    input_operations,
+    output_operations,
     uses_winograd,
     winograd_outputs,
     winograd_points,

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from kernels.counts.dense_rows import Rows
 from kernels.counts.kernel_overlap import rows_met
-from kernels.counts.transforms import input_operations
 from kernels.counts.work import Shape
 from sparring.fused.network import Convolution, Dense
-from sparring.fused.winograd import winograd_outputs, winograd_points, winograd_tiles
+from sparring.fused.winograd import (
+    input_operations,
+    winograd_outputs,
+    winograd_points,
+    winograd_tiles,
+)
 
 
 def convolution(conv: Convolution, shape: Shape) -> int:
