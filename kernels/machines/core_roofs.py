@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kernels.machines import ceilings, curve
@@ -118,13 +119,51 @@ def of_here_again(
 def doubts(rows: Sequence[Row], over: Roof, before: Roof | None = None) -> list[str]:
     """A sentence for every point above its roof by more than the interval of both.
 
-    A point is a kernel's variant in a case at a level, its interval that of its samples, and the
-    roof's is its spread (`kernels.machines.roof.Roof`).
+    Args:
+        rows: of one machine and number of threads.
+        over: the roof that they stand under.
+        before: the roof that their percentages are of, if it was another.
+    """
+    found = []
+    for point in above(rows, over, before, min):
+        _, _, kernel, *case = point.key
+        what = "the peak" if point.roof == "FMA" else point.roof
+        words = ", ".join(str(word) for word in case if word is not None)
+        found.append(
+            f"{kernel} ({words}) reached {100 * min(point.parts):.0f} to "
+            f"{100 * max(point.parts):.0f} % of its roof, {what}"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Above:
+    """A point above its roof: a kernel's variant in a case at a level.
+
+    Attributes:
+        key: `_POINT`'s columns.
+        roof: ``"FMA"`` or the level.
+        parts: of the roof, what each sample reached.
+    """
+
+    key: tuple[Value, ...]
+    roof: str
+    parts: Sequence[float]
+
+
+def above(
+    rows: Sequence[Row],
+    over: Roof,
+    before: Roof | None,
+    summary: Callable[[Sequence[float]], float],
+) -> list[Above]:
+    """The points whose samples, summed up, lie above the spread of their roof (`Roof`).
 
     Args:
         rows: of one machine and number of threads.
         over: the roof that they stand under.
         before: the roof that their percentages are of, if it was another.
+        summary: ``min``: of the samples' whole interval; ``median``: of the point as it is drawn.
     """
     known = before or over
     points: dict[tuple[Value, ...], list[Row]] = {}
@@ -133,23 +172,18 @@ def doubts(rows: Sequence[Row], over: Roof, before: Roof | None = None) -> list[
             points.setdefault(tuple(row.get(name) for name in _POINT), []).append(row)
     found = []
     for point, own in points.items():
-        level, _, kernel, *case = point
+        level = str(point[0])
         rates = [rate for row in own if isinstance(rate := row["gflops"], float)]
-        higher = over.bandwidth.get(str(level), 1.0) / known.bandwidth.get(str(level), 1.0)
+        higher = over.bandwidth.get(level, 1.0) / known.bandwidth.get(level, 1.0)
         parts = [
             part / 100 / higher
             for row in own
             if isinstance(part := row.get("percent_of_ceiling"), float)
         ]
         of_peak = [rate / over.peak for rate in rates] if any(rates) else []
-        for name, reached in (("FMA", of_peak), (str(level), parts)):
-            if reached and min(reached) > max(1 + over.spread.get(name, 0.0), DOUBTFUL):
-                what = "the peak" if name == "FMA" else name
-                words = ", ".join(str(word) for word in case if word is not None)
-                found.append(
-                    f"{kernel} ({words}) reached {100 * min(reached):.0f} to "
-                    f"{100 * max(reached):.0f} % of its roof, {what}"
-                )
+        for name, reached in (("FMA", of_peak), (level, parts)):
+            if reached and summary(reached) > max(1 + over.spread.get(name, 0.0), DOUBTFUL):
+                found.append(Above(point, name, reached))
                 break
     return found
 

@@ -6,7 +6,9 @@ import csv
 import itertools
 import random
 import shutil
+from collections import Counter
 from dataclasses import replace
+from statistics import median
 
 import pytest
 import torch
@@ -264,6 +266,11 @@ def test_a_point_above_its_roof_by_more_than_both_intervals_is_told():
     assert not shares.doubts([point(percent_of_ceiling=119.0)], over)
     (sentence,) = shares.doubts([point(percent_of_ceiling=121.0)], over)
     assert "relu_forward (torch_nchw) reached 121 to 121 % of its roof, L2" in sentence
+    # What is drawn is the median: such a point is measured again before it is called wrong.
+    high = [point(gflops=100.0), point(gflops=150.0), point(gflops=150.0)]
+    assert not shares.doubts(high, over)
+    (above,) = shares.above(high, over, None, median)
+    assert above.roof == "FMA"
     # Another level is another point.
     rows = [point(percent_of_ceiling=121.0), point(percent_of_ceiling=10.0, level="L1")]
     assert len(shares.doubts(rows, over)) == 1
@@ -285,10 +292,12 @@ def low_roofs(results):
 
 def test_a_roof_that_a_point_surpasses_gets_more_samples(results, low_roofs):
     result = measured(results, "--kernel", "relu_forward", "--batch-size", "2")
-    assert "points lie above their roof: taking more samples of the roofs" in result.stderr
+    assert "cases lie above their roof: taking more samples of them and the roofs" in result.stderr
     rows = Table(results / "ceilings.csv", ceilings.COLUMNS).rows()
     new = rows[low_roofs:]
     assert {row["run"] for row in new} == {rows[0]["run"]}
+    points = Table(results / "roofline.csv", roofline_rows.COLUMNS).rows()
+    assert max(Counter(row["level"] for row in points).values()) == 4  # twice two repetitions
     assert min(float(row["gbytes_per_second"]) for row in new if row["gbytes_per_second"]) > 0.01
 
 
