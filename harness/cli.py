@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import gc
 import importlib
 import sys
 from typing import Any
@@ -47,8 +48,10 @@ class _Group(click.Group):
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")
+        gc.disable()  # what is imported stays
         with ending_at_once():
             command: click.Command = getattr(importlib.import_module(module), attribute)
+        gc.enable()
         return command
 
     def resolve_command(

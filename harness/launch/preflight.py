@@ -14,13 +14,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from harness.files import naming
 from harness.launch.loading import RESULTS
-from harness.launch.process import MARK, die_with_parent, kill_tree
+from harness.launch.process import MARK, die_with_parent, kill_tree, wait
 from harness.study.command import check_command
 from harness.study.points import Point, point_id
 from harness.study.study import Study
@@ -31,8 +31,19 @@ log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 10.0
 
 
-def check_points(study: Study, points: Iterable[Point], results: Path) -> None:
+def check_points(
+    study: Study,
+    points: Iterable[Point],
+    results: Path,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Call the workload's ``check(parameters)``, if it has one, for each point.
+
+    Args:
+        study: the study.
+        points: some of its points.
+        results: folder of the tables.
+        meanwhile: called while the workload is imported, if it is.
 
     Raises:
         UserError: with the sentence of the first point that the workload refuses.
@@ -42,9 +53,11 @@ def check_points(study: Study, points: Iterable[Point], results: Path) -> None:
         for point in points:
             check_command(study, point.parameters)
         return
-    _ask("check", study, [point for point in points if not point.emulates], results)
+    own = [point for point in points if not point.emulates]
+    _ask("check", study, own, results, meanwhile)
     if study.emulated:
-        _ask("check", study.emulated, [point for point in points if point.emulates], results)
+        emulated = [point for point in points if point.emulates]
+        _ask("check", study.emulated, emulated, results, meanwhile)
 
 
 def complete(study: Study, points: Iterable[Point], results: Path) -> list[Point]:
@@ -69,7 +82,13 @@ def complete(study: Study, points: Iterable[Point], results: Path) -> list[Point
     return completed
 
 
-def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[dict[str, Any]]:
+def _ask(
+    what: str,
+    study: Study,
+    points: list[Point],
+    results: Path,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[dict[str, Any]]:
     """Call a static method of the workload on the parameters of points; what it returns."""
     if not points:
         return []
@@ -79,7 +98,7 @@ def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[di
         "search_path": study.search_path,
         "points": [point.parameters for point in points],
     }
-    answer = _answer(study, question, results)
+    answer = _answer(study, question, results, meanwhile)
     if "refused" not in answer:
         answers: list[dict[str, Any]] = answer["answers"]
         return answers
@@ -89,7 +108,9 @@ def _ask(what: str, study: Study, points: list[Point], results: Path) -> list[di
     raise study.source.error(key, f"the workload refuses: {answer['refused']}")
 
 
-def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, Any]:
+def _answer(
+    study: Study, question: dict[str, Any], results: Path, meanwhile: Callable[[], object]
+) -> dict[str, Any]:
     """What the process that imports the workload answers; ``refused`` is a reason not to run."""
     limit, mark = study.measure.time_limit_seconds, f"preflight-{os.getpid()}"
     with (
@@ -107,6 +128,7 @@ def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, 
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
         try:
+            meanwhile()
             code = _wait(process, limit, f"{study.workload} ({question['method']})")
         finally:
             if process.poll() is None:
@@ -127,12 +149,8 @@ def _answer(study: Study, question: dict[str, Any], results: Path) -> dict[str, 
 def _wait(process: subprocess.Popen[bytes], limit: float, asked: str) -> int | None:
     """The exit code, or None if the limit comes first; tells the user after a while."""
     patience = min(_PATIENCE_SECONDS, limit)
-    try:
-        return process.wait(patience)
-    except subprocess.TimeoutExpired:
-        if patience < limit:
-            log.warning("%s has not answered yet; waiting for up to %g s", asked, limit)
-    try:
-        return process.wait(limit - patience)
-    except subprocess.TimeoutExpired:
-        return None
+    code = wait(process, patience)
+    if code is None and patience < limit:
+        log.warning("%s has not answered yet; waiting for up to %g s", asked, limit)
+        code = wait(process, limit - patience)
+    return code

@@ -92,7 +92,7 @@ def run(
                     asked, doubts = time.monotonic(), doubts + 1 if lost(process.pid) else 0
                     if doubts == 2:
                         return Outcome(-signal.SIGKILL, timed_out=False, given_up=True)
-                code = _wait(process, min(0.1, limit_seconds - elapsed))
+                code = wait(process, min(0.1, limit_seconds - elapsed))
                 if code is not None:
                     return Outcome(code, timed_out=False)
         finally:
@@ -109,7 +109,7 @@ def run(
                 kill_tree(process, mark)
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+def wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     """The exit code as soon as there is one; None if there is none after so many seconds.
 
     By the process's file descriptor (pidfd_open(2)): `Popen.wait` looks every 50 ms, which many a

@@ -62,7 +62,7 @@ def provenance() -> dict[str, Any]:
     return {
         "git": _git(),
         "host": machine.node_name(),
-        "system": platform.platform(),
+        "system": _system(),
         "executable": Path(sys.executable).name,
         "memory_bytes": machine.memory_bytes(),
         "governor": machine.governor(),
@@ -91,6 +91,15 @@ def _installed() -> dict[str, str]:
     return found
 
 
+def _system() -> str:
+    """What `platform.platform` says, on Linux without its ``uname -p``, which is a process."""
+    if sys.platform != "linux":
+        return platform.platform()
+    told = os.uname()
+    library = "".join(platform.libc_ver())
+    return f"{told.sysname}-{told.release}-{told.machine}-with-{library or 'unknown'}"
+
+
 def _scheduler() -> dict[str, str]:
     """The scheduler's name and what it tells of our job; empty outside of a job."""
     job = current_job()
@@ -106,14 +115,14 @@ def _version(package: str) -> str | None:
 
 def _git() -> dict[str, Any] | None:
     """Commit and dirtiness of the checkout that this harness was run from, if it is one."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10,
-            cwd=Path(__file__).parent,
-        ).stdout.strip()  # fmt: skip
-
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        told = subprocess.run(
+            ["git", "status", "--porcelain=v2", "--branch"], capture_output=True, text=True,
+            errors="replace", check=True, timeout=10, cwd=Path(__file__).parent,
+        ).stdout.splitlines()  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
+    header = dict(line[2:].split(" ", 1) for line in told if line.startswith("# "))
+    commit = header.get("branch.oid", "")
+    dirty = any(not line.startswith("# ") for line in told)
+    return {"commit": commit, "dirty": dirty} if commit.isalnum() else None

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from harness.errors import UserError
@@ -29,7 +30,7 @@ from harness.tables.records import LaunchRecord
 
 #: A collection between rounds comes no sooner than so many times what the last one took: each reads
 #: every launch file of the study, and a run of many short launches would mostly do that.
-_COLLECTIONS_APART = 20
+_COLLECTIONS_APART = 100
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,15 @@ class Launches:
     def check(self) -> None:
         """Ask the workload whether it can run what is missing, and whether MPI has room for it.
 
+        Meanwhile what explains the numbers is found out.
+
         Raises:
             UserError: if not; nothing is launched, recorded or written then.
         """
         wanting = [state.point for state in self.chosen if self._wants_launch(state)]
-        check_points(self.session.study, wanting, self.session.results)
+        check_points(
+            self.session.study, wanting, self.session.results, meanwhile=lambda: self._explained
+        )
         launcher = self.session.launcher
         if launcher.flavour == "mpich" and node_count() == 1:  # elsewhere nobody can look
             most = max((point.processes for point in wanting), default=0)
@@ -145,15 +150,15 @@ class Launches:
             for state in order:
                 if state.point.id in beside or self._wants_launch(state):
                     self.launch(state, self._round(number))
-            if self.task is None:
-                self._collect()
+            if self.task is None and time.monotonic() >= self.next_collection:
+                self.collect()
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Bring the tables up to date, and note when that is worth doing again."""
         began = time.monotonic()
-        if began >= self.next_collection:
-            self.session.collect()
-            ended = time.monotonic()
-            self.next_collection = ended + _COLLECTIONS_APART * (ended - began)
+        self.session.collect()
+        ended = time.monotonic()
+        self.next_collection = ended + _COLLECTIONS_APART * (ended - began)
 
     def _round(self, number: int) -> str:
         """The name of a round; a task that launches every point once is one, also after a requeue.
@@ -235,13 +240,17 @@ class Launches:
             task=self.task.name if self.task else "",
         )
 
+    @cached_property
+    def _explained(self) -> dict[str, Any]:
+        return provenance()
+
     def _provenance(self) -> dict[str, Any]:
         return {
             "session": self.identity,
             "environment": self.session.environment,
             "fingerprint": self.session.fingerprint,
             "started_at": now(),
-            "provenance": provenance(),
+            "provenance": self._explained,
         }
 
 

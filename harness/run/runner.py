@@ -68,13 +68,13 @@ def run(
         launches = Launches(session, reporter, index=index, retry=retry, task=task)
         launches.check()
         if task is None:
-            session.collect()  # a table that cannot be extended is told of before launching
+            launches.collect()  # a table that cannot be extended is told of before launching
         began = time.time()
         try:
             launches.everything()
         finally:
             if task is None:
-                session.collect()
+                launches.collect()
                 segments.remove_abandoned(began)
     return launches.summary()
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from harness.cli import COMMANDS as TABLE
 from harness.cli import main
 from harness.launch import segments
-from harness.run.progress import Bar, Lines, Unfailing, span
+from harness.run.bar import Bar
+from harness.run.progress import Lines, Unfailing, span
 from harness.run.schedule import PointState
 from harness.tables.collect import collect
 from harness.tables.compare import compare
