@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from harness.tables.statistics import Summary
 from plots.openmp.table import Chain, grouped, over_launches, way_of
+from plots.shared.bootstrap import wilson
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,11 @@ def draws(chain: Chain) -> list[Draw]:
     return found
 
 
-def share(part: int, whole: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson, JASA 22, 1927)."""
-    z, q = 1.96, part / whole
-    centre = (q + z * z / (2 * whole)) / (1 + z * z / whole)
-    half = z / (1 + z * z / whole) * math.sqrt(q * (1 - q) / whole + z * z / (4 * whole**2))
-    return centre - half, centre + half
-
-
 def describe(found: list[Draw]) -> str:
     """Who won how often, and how often the one with fewer operations did."""
     wins = sum(draw.time.median < 1 for draw in found)
     fewer = sum((draw.time.median < 1) == (draw.work.median < 1) for draw in found)
-    low, high = share(wins, len(found))
+    low, high = wilson(wins / len(found), len(found))
     return (
         f"the task queue was faster than the blocks in {wins} of {len(found)} draws "
         f"({100 * low:.0f} to {100 * high:.0f} % of all such chains); in {fewer} of {len(found)} "

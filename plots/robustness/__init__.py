@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from harness.tables.table import ROW_COLUMNS
 from plots.robustness import figure, table, text
-from plots.shared.observations import select
+from plots.shared.observations import selected
 from plots.shared.plot import ALL_POINTS, ENVIRONMENT, WHERE, Extra, Plot
-
-
-def read(path: Path, **chosen: Any) -> table.Robustness:
-    """Choose the rows of a study, and pair its arms by seed."""
-    return table.analyse(select(path, **chosen))
-
 
 PLOT = Plot(
     name="robustness",
@@ -30,7 +22,7 @@ PLOT = Plot(
       python -m plots robustness results/robustness.csv
     """,
     columns=(*ROW_COLUMNS, *table.KEYS),
-    read=read,
+    read=selected(table.analyse),
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
     captions=lambda study: {"": figure.caption(study)},

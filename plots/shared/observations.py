@@ -148,6 +148,11 @@ def select(
     return Selection(path.stem, path, tuple(rows), names, chosen, total, tuple(left_out))
 
 
+def selected(analyse: Callable[[Selection], Any]) -> Callable[..., Any]:
+    """What reads a table and analyses the rows that `select` chooses, by its keywords."""
+    return lambda path, **chosen: analyse(select(path, **chosen))
+
+
 def text(value: Any) -> str:
     """A value as a reader writes it: 32.0 is 32, None is empty, True is true."""
     if value is None:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from harness.tables.table import ROW_COLUMNS
-from plots.shared.observations import select
+from plots.shared.observations import selected
 from plots.shared.plot import ALL_POINTS, ENVIRONMENT, WHERE, Plot
 from plots.staleness import figure, table, text
-
-
-def read(path: Path, **chosen: Any) -> table.Staleness:
-    """Choose the rows of a study, and join them with their details."""
-    return table.analyse(select(path, **chosen))
-
 
 PLOT = Plot(
     name="staleness",
@@ -29,7 +21,7 @@ PLOT = Plot(
       python -m plots staleness results/staleness.csv
     """,
     columns=(*ROW_COLUMNS, *table.KEYS),
-    read=read,
+    read=selected(table.analyse),
     describe=text.describe,
     drawings=lambda study: {"": partial(figure.draw, study)},
     captions=lambda study: {"": figure.caption(study)},

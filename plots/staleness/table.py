@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.tables.table import DETAIL_COLUMNS, details_path, read_rows
+from plots.shared.bootstrap import wilson
 from plots.shared.observations import Row, Selection, text
 
 #: What a configuration is called by, in the order in which configurations are listed.
@@ -64,15 +64,11 @@ class Configuration:
     def interval(self) -> tuple[float, float] | None:
         """Wilson's 95 % interval of the accuracy, from the number of images alone.
 
-        It is about the images, not about seeds: training again with another seed may differ more
-        (Wilson, JASA 22, 1927).
+        It is about the images, not about seeds: training again with another seed may differ more.
         """
         if self.accuracy is None or not self.images:
             return None
-        n, q, z = self.images, self.accuracy, 1.96
-        centre = (q + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(q * (1 - q) / n + z * z / (4 * n * n))
-        return centre - half, centre + half
+        return wilson(self.accuracy, self.images)
 
 
 @dataclass(frozen=True)

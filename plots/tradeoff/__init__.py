@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from harness.tables.table import ROW_COLUMNS
-from plots.shared.observations import select
+from plots.shared.observations import selected
 from plots.shared.plot import ALL_POINTS, ENVIRONMENT, WHERE, Extra, Plot
 from plots.tradeoff import figure, table, text
-
-
-def read(path: Path, **chosen: Any) -> table.Tradeoff:
-    """Choose the rows of a study, and compare both times and accuracies."""
-    return table.analyse(select(path, **chosen))
-
 
 PLOT = Plot(
     name="tradeoff",
@@ -33,7 +25,7 @@ PLOT = Plot(
     columns=(*ROW_COLUMNS, "strategy", "robust_accuracy"),
     without=("definition",),
     beside="scaling",
-    read=read,
+    read=selected(table.analyse),
     describe=text.describe,
     drawings=lambda study: {"_tradeoff": partial(figure.draw, study)},
     captions=lambda study: {"_tradeoff": figure.caption(study)},

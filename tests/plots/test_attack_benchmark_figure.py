@@ -153,14 +153,6 @@ def test_few_rounds_have_no_interval(write, capsys):
     assert "4 (n too small)" in capsys.readouterr().out
 
 
-def test_the_figure_is_the_same_every_time(write, tmp_path):
-    found = analyse(write(rows_of()))
-    first = [path.read_bytes() for path in PLOT.save(found, tmp_path / "a", "x")]
-    second = [path.read_bytes() for path in PLOT.save(found, tmp_path / "b", "x")]
-    assert first == second
-    assert first[2].startswith(b"\x89PNG")
-
-
 def test_the_report_shows_it(write):
     html, skipped = page(write(rows_of()).parent)
     assert skipped == []

@@ -17,6 +17,7 @@ from plots.openmp.gradient import gradients
 from plots.openmp.table import analyse
 from plots.openmp.use_figure import draw_attacks
 from plots.report.page import page
+from plots.shared.bootstrap import wilson
 from plots.shared.observations import select
 from plots.shared.style import SETTINGS
 from tests.plots.scaling_tables import Table
@@ -142,7 +143,7 @@ def test_who_wins_which_draw(folder):
     told = openmp_random.describe(draws)
     assert "faster than the blocks in 1 of 2 draws" in told
     assert "in 2 of 2 the one with fewer FLOPs" in told
-    assert openmp_random.share(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
 
 def test_gradients_beside_autograd(folder):

@@ -195,13 +195,10 @@ def test_table_for_a_document_marks_where_bytes_come_from(tmp_path):
     assert "| conv1_forward | >peak | >peak | ~L2 |" in text
 
 
-def test_equal_tables_give_equal_figures(tmp_path):
+def test_claims_of_the_original_study(tmp_path):
     study = study_of(write(tmp_path))
     claims = roofline_claims.load(study.path)
     assert claims == {"conv1": 0.489, "linear1": 0.24, "forward": 0.251, "backward": 0.501}
-    own = PLOT.read(study.path)
-    first = [path.read_bytes() for path in PLOT.save(own, tmp_path / "a", "x")]
-    assert [path.read_bytes() for path in PLOT.save(own, tmp_path / "b", "x")] == first
     assert "conv1_forward" in describe(study)
 
 

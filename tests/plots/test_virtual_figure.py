@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from harness.errors import InputError
 from harness.tables.table import ROW_COLUMNS, format_csv
-from plots.shared import files
 from plots.virtual import figure as virtual_figure
 from plots.virtual import table as virtual
 from plots.virtual import text
@@ -73,13 +70,8 @@ def test_without_reference_rows_the_figure_has_none(write, tmp_path):
     assert not any("reference" in text.get_text() for text in axis.get_legend().get_texts())
 
 
-def test_the_figure_is_the_same_each_time_and_has_a_panel_for_each_question(write, tmp_path):
-    study = virtual.analyse(write(ROWS))
-    draw = partial(virtual_figure.draw, study)
-    one = files.save(draw, tmp_path / "a", "virtual")
-    other = files.save(draw, tmp_path / "b", "virtual")
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
-    figure = virtual_figure.draw(study)
+def test_the_figure_has_a_panel_for_each_question(write):
+    figure = virtual_figure.draw(virtual.analyse(write(ROWS)))
     assert [axis.get_title(loc="left") for axis in figure.axes] == [
         "one epoch of mnist", "10 epochs on 32 processes"
     ]  # fmt: skip
