@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from experiments.parameters import Parameters, build_strategy, parse
 from experiments.shard_times import shard_times
+from experiments.trained import Trained
 from sparring.errors import SparringError
 from sparring.modelling.calibration.calibration import Calibration, load
 from sparring.modelling.calibration.files import digest, machine_name, newest
@@ -20,7 +19,7 @@ from sparring.modelling.emulation import (
     Napping,
     expected_active_cores,
 )
-from sparring.strategies import PHASES, RankLog, Run
+from sparring.strategies import Run
 from sparring.strategies.failure import guarded
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ TRAINING_IMAGES = {"mnist-5k": 4_000, "mnist": 60_000, "fashion-mnist": 60_000}
 RESULTS = "HARNESS_RESULTS"
 
 
-class Emulated:
+class Emulated(Trained):
     """Adversarial training by one of the strategies, emulated; see `experiments.training`.
 
     Strategies and messages are real; computing sleeps for its calibrated time. Besides the
@@ -50,8 +49,11 @@ class Emulated:
     """
 
     version = 1
-    modules = ("sparring", "experiments.parameters", "experiments.shard_times")
+    modules = (
+        "sparring", "experiments.parameters", "experiments.shard_times", "experiments.trained"
+    )  # fmt: skip
     packages = ("numpy",)
+    compute: EmulatedCompute
 
     @staticmethod
     def plan(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -126,13 +128,6 @@ class Emulated:
         )  # fmt: skip
         self.waiting = Napping(spin=False, sleeper=self.compute.sleeper, crowd=crowd)
 
-    def prepare(self, warmup: bool) -> None:
-        """Forget the last repetition; a warm-up trains a few updates for each generator."""
-        self.warmup = warmup
-        self.compute.reset()
-        few = self.parameters.warmup_updates * max(1, self.comm.size - 1)
-        self.updates = min(few, self.parameters.updates) if warmup else self.parameters.updates
-
     def run(self) -> None:
         """Pretend to train; this is what is timed."""
         run = Run(
@@ -140,28 +135,16 @@ class Emulated:
             record_strength=self.parameters.record_strength,
         )  # fmt: skip
         began = time.process_time()
-        self.log: RankLog = guarded(self.strategy, run)
+        self.log = guarded(self.strategy, run)
         self.cpu_seconds = time.process_time() - began
 
     def observe(self, seconds: float) -> dict[str, Any]:
         """The repetition's metrics. Collective."""
-        log, images = self.log, sum(self.compute.rows(n) for n in range(self.updates))
-        staleness = [record.staleness for record in log.records]
         used = self.comm.allreduce(self.cpu_seconds)
         share = used / (self.cores * seconds)
         alone = self.parameters.strategy == "sequential" and not self.warmup
         return {
-            "batches": self.updates,
-            "images_per_second": images / seconds,
-            "staleness_mean": float(np.mean(staleness)) if staleness else None,
-            "staleness_max": max(staleness, default=None),
-            "loss": None,
-            "fill_seconds": log.fill_seconds,
-            "drain_seconds": log.drain_seconds,
-            "optimizer_seconds": self.compute.optimizer_seconds,
-            "backend_used": self.compute.backend,
-            "trainers_used": log.counters["trainers"] or None,
-            "waiting": log.waiting,
+            **self.metrics(seconds, loss=None),
             "calibration_digest": self.digest,
             "calibration_date": self.calibration.date,
             "emulation_cpu_share": share,
@@ -171,19 +154,7 @@ class Emulated:
 
     def rank_report(self) -> dict[str, Any]:
         """This rank's row of the ranks table, with the CPU time that it really used."""
-        log = self.log
-        return {
-            "role": log.role,
-            **{f"{phase}_seconds": log.seconds[phase] for phase in PHASES},
-            "batches": log.batches,
-            "bytes_sent": log.bytes_sent,
-            "bytes_received": log.bytes_received,
-            "messages_sent": log.messages_sent,
-            "cpu_seconds": self.cpu_seconds,
-        }
-
-    def teardown(self) -> None:
-        """Nothing outlives the process."""
+        return {**super().rank_report(), "cpu_seconds": self.cpu_seconds}
 
 
 def _parse(parameters: dict[str, Any]) -> Parameters:

@@ -14,15 +14,17 @@ from mpi4py import MPI
 from experiments.parameters import build_strategy, parse
 from experiments.shard_times import shard_times
 from experiments.slowed import Slowed
+from experiments.trained import Trained
 from sparring import data, networks
 from sparring.attacks import FGSM, PGD, GradientAscent
 from sparring.attacks.base import Attack
 from sparring.batches import Batches
 from sparring.compute.fused import compute_for
+from sparring.compute.pytorch import TorchCompute
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError
 from sparring.evaluation import count_correct
-from sparring.strategies import PHASES, RankLog, Run
+from sparring.strategies import Run
 from sparring.strategies.base import shard
 from sparring.strategies.failure import guarded
 
@@ -32,7 +34,7 @@ def _load_data(name: str, normalize: bool) -> Dataset:
     return data.load(name, normalize=normalize)
 
 
-class Training:
+class Training(Trained):
     """Adversarial training by one of the strategies; a repetition is ``updates`` updates.
 
     Metrics (rank 0's): ``batches`` trained, ``images_per_second``, ``staleness_mean`` and
@@ -52,8 +54,10 @@ class Training:
         "experiments.parameters",
         "experiments.shard_times",
         "experiments.slowed",
+        "experiments.trained",
     )
     packages = ("numpy", "torch")
+    compute: TorchCompute
 
     @staticmethod
     def check(parameters: dict[str, Any]) -> None:
@@ -93,20 +97,13 @@ class Training:
             self._optimizer,
         )
 
-    def prepare(self, warmup: bool) -> None:
-        """Go back to the initial weights; a warm-up trains a few updates for each generator."""
-        self.warmup = warmup
-        self.compute.reset()
-        few = self.parameters.warmup_updates * max(1, self.comm.size - 1)
-        self.updates = min(few, self.parameters.updates) if warmup else self.parameters.updates
-
     def run(self) -> None:
         """Train; this is what is timed."""
         run = Run(
             self.comm, self.compute, self.updates, record_strength=self.parameters.record_strength
         )
         with self.compute.in_place(self.comm.allgather):
-            self.log: RankLog = guarded(self.strategy, run)
+            self.log = guarded(self.strategy, run)
 
     def observe(self, seconds: float) -> dict[str, Any]:
         """The repetition's metrics, and on every rank the work for the accuracies.
@@ -114,25 +111,11 @@ class Training:
         Raises:
             SparringError: if the ranks' weights parted, or training diverged.
         """
-        log, images = self.log, sum(self.compute.rows(n) for n in range(self.updates))
-        staleness = [record.staleness for record in log.records]
-        losses = [record.loss for record in log.records]
+        losses = [record.loss for record in self.log.records]
         self._share_weights()
         self.compute.check_weights()
-        metrics: dict[str, Any] = {
-            "batches": self.updates,
-            "images_per_second": images / seconds,
-            "staleness_mean": float(np.mean(staleness)) if staleness else None,
-            "staleness_max": max(staleness, default=None),
-            "loss": float(np.mean(losses)) if losses else None,
-            "fill_seconds": log.fill_seconds,
-            "drain_seconds": log.drain_seconds,
-            "optimizer_seconds": self.compute.optimizer_seconds,
-            "backend_used": self.compute.backend,
-            "trainers_used": log.counters["trainers"] or None,
-            "waiting": log.waiting,
-            "data_digest": self.dataset.digest,
-        }
+        metrics = self.metrics(seconds, float(np.mean(losses)) if losses else None)
+        metrics["data_digest"] = self.dataset.digest
         if not self.warmup and self.parameters.evaluation_images:
             metrics["clean_accuracy"] = self._accuracy(None)
             metrics["robust_accuracy"] = self._accuracy(
@@ -160,21 +143,6 @@ class Training:
             }
             for record in self.log.records
         ]
-
-    def rank_report(self) -> dict[str, Any]:
-        """This rank's row of the ranks table."""
-        log = self.log
-        return {
-            "role": log.role,
-            **{f"{phase}_seconds": log.seconds[phase] for phase in PHASES},
-            "batches": log.batches,
-            "bytes_sent": log.bytes_sent,
-            "bytes_received": log.bytes_received,
-            "messages_sent": log.messages_sent,
-        }
-
-    def teardown(self) -> None:
-        """Nothing outlives the process."""
 
     def _optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         # Fused: one pass over weights, gradients and momentum; no strategy divides that time.

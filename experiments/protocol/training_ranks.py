@@ -15,18 +15,18 @@ from experiments.training import Training
 
 
 class Sampler(threading.Thread):
-    """Samples this process's resident memory until it is stopped."""
+    """Samples this process's resident memory in bytes, 20 times a second, until it is stopped."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._seconds, self._stopped = seconds, threading.Event()
-        self.samples: list[tuple[float, int]] = []
+        self._stopped = threading.Event()
+        self.samples: list[int] = []
 
     def run(self) -> None:
-        """Sample: (monotonic seconds, bytes)."""
+        """Sample."""
         process = psutil.Process()
-        while not self._stopped.wait(self._seconds):
-            self.samples.append((time.monotonic(), process.memory_info().rss))
+        while not self._stopped.wait(0.05):
+            self.samples.append(process.memory_info().rss)
 
     def stop(self) -> None:
         """End the sampling."""
@@ -39,7 +39,7 @@ def train(comm: MPI.Intracomm, job: dict[str, Any]) -> list[dict[str, Any]] | No
     workload = Training()
     workload.setup(comm, job)
     workload.prepare(False)
-    sampler = Sampler(0.05)
+    sampler = Sampler()
     comm.Barrier()
     sampler.start()
     began = time.perf_counter()
@@ -49,7 +49,7 @@ def train(comm: MPI.Intracomm, job: dict[str, Any]) -> list[dict[str, Any]] | No
     log = workload.log
     facts = {
         "seconds": seconds,
-        "memory": [size for _, size in sampler.samples],
+        "memory": sampler.samples,
         "role": log.role,
         "batches": log.batches,
         "counters": dict(log.counters),
