@@ -11,9 +11,7 @@ from harness.launch.process import run
 from tests import forked
 
 
-def run_ranks(
-    processes: int, program: list[str], limit_seconds: float = 120, fork: bool = True
-) -> str:
+def run_ranks(processes: int, program: list[str], fork: bool = True) -> str:
     """Output of ``python program...`` on so many ranks, one thread each; fails if they fail.
 
     Ranks are forks of an interpreter that has imported what takes long, or with ``fork=False``
@@ -29,7 +27,7 @@ def run_ranks(
             launcher.variables(processes, 1),
             mark=f"test-{Path(folder).name}",
             log=log,
-            limit_seconds=limit_seconds,
+            limit_seconds=120,
         )
         text = log.read_text(encoding="utf-8")
     assert outcome.exit_code == 0, text[-3000:]

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -59,12 +61,12 @@ class Sleepy:
 """
 
 
-def write_study(folder: Path, text: str, name: str = "study.toml") -> Path:
+def write_study(folder: Path, text: str) -> Path:
     """A study of the workload ``sleepy:Sleepy``, which is put beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "sleepy.py").exists():
         (folder / "sleepy.py").write_text(SLEEPY)
-    path = folder / name
+    path = folder / "study.toml"
     head = 'name = "sleepy"\nworkload = "sleepy:Sleepy"\n'
     path.write_text(head + textwrap.dedent(text), encoding="utf-8")
     return path
@@ -81,10 +83,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def harness(*arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def harness(
+    *arguments: object, cwd: Path, start: Sequence[str] = ("-m", "harness"), **variables: str
+) -> subprocess.CompletedProcess[str]:
     """The command line, as a user's shell runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, arguments)],
+        [sys.executable, *start, *map(str, arguments)],
         cwd=cwd, env=environment(**variables), capture_output=True, text=True, errors="replace",
         check=False, timeout=120,
     )  # fmt: skip
@@ -92,6 +96,13 @@ def harness(*arguments: object, cwd: Path, **variables: str) -> subprocess.Compl
 
 def rows_of_table(results: Path, study: str = "sleepy") -> list[dict[str, str]]:
     return read_cells(rows_path(results, study), ROW_COLUMNS)[1]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> object:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
 
 
 def marked_processes(part: str) -> list[psutil.Process]:

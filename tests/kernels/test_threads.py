@@ -8,7 +8,7 @@ import torch
 from kernels.threads import Stopwatch, intra_op
 
 
-def test_threads_are_set_and_put_back():
+def test_threads_are_set_and_put_back_after_an_error_too():
     before = torch.get_num_threads()
     with intra_op(before + 2):
         assert torch.get_num_threads() == before + 2
@@ -16,10 +16,6 @@ def test_threads_are_set_and_put_back():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == before + 2
     assert torch.get_num_threads() == before
-
-
-def test_threads_are_put_back_after_an_error():
-    before = torch.get_num_threads()
     with pytest.raises(KeyError), intra_op(before + 1):
         raise KeyError
     assert torch.get_num_threads() == before

@@ -25,7 +25,7 @@ from tests.plots.scaling_tables import Table
 WORKLOAD = "experiments.openmp:OpenMP"
 
 
-def chain_rows(draw, queue_work, slow):
+def chain_rows(queue_work):
     """Left to right takes 10 s for 100 FLOPs; a queue has more work, and loses a fifth to waiting.
 
     On one thread the queue's FLOPs take half as long each.
@@ -66,7 +66,7 @@ def folder(tmp_path):
         if row["part"] == "chains":
             for draw, work in enumerate((3.0, 0.8)):
                 found += [{"chain": "4 of 1 to 9", "draw": draw, **way}
-                          for way in chain_rows(draw, work, slow)]  # fmt: skip
+                          for way in chain_rows(work)]  # fmt: skip
         elif row["part"] == "gradient":
             found = [{"batch_size": 64, **way} for way in gradient_rows()]
         else:

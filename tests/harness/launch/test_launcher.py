@@ -76,15 +76,13 @@ def test_mpiexec_over_nodes():
 
 
 def test_allocation_limits_cores_by_hardware_threads(four_cores, monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")  # of two cores with two threads each
     assert machine.machine_cores() == 2
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "99")
     assert machine.machine_cores() == 4
 
 
-def test_planning_for_another_machine(four_cores, monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+def test_planning_for_another_machine(four_cores):
     with machine.planned_for(28):
         assert machine.machine_cores() == 28
     assert machine.machine_cores() == 4
@@ -115,7 +113,6 @@ def test_binding_is_a_core_for_each_thread_or_empty(
 
 
 def test_control_group_limits_cores_and_bindings(four_cores, monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
     monkeypatch.setattr(machine, "cgroup_core_limit", lambda: 2.5)
     assert machine.machine_cores() == 2
     assert machine.bindings(2, 1) == [[0], [1]]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from harness.launch import process
 from harness.launch.process import MARK, living_ranks, run
 from harness.launch.recovery import end_adopted, last_words, note_adopted
-from tests.harness.studies import environment, marked_processes
+from tests.harness.studies import environment, marked_processes, wait_until
 
 # A grandchild that left its session and lost its parent, as a daemon does; it writes its number.
 DAEMON = """
@@ -31,13 +30,6 @@ while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read():
 
 def python(code, *arguments):
     return [sys.executable, "-c", code, *map(str, arguments)]
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 def gone(pid):

@@ -5,18 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 from tests.harness.studies import environment, write_study
 
 GOOD = "[parameters]\nmode = 'good'\n"
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 def launched(result):

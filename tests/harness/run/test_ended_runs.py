@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from harness.machine import machine_cores
-from tests.harness.run.runs import GOOD, launch_files, launched, start, study_with, wait_until
-from tests.harness.studies import SLEEPY, harness, marked_processes, rows_of_table
+from tests.harness.run.runs import GOOD, launch_files, launched, start, study_with
+from tests.harness.studies import SLEEPY, harness, marked_processes, rows_of_table, wait_until
 
 # Ranks import their workload when MPI has started.
 NOTE_SEGMENTS = """

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from harness.tables.table import details_path, read_cells
 from tests.harness.run.runs import GIVEN_UP, GOOD, launch_files, launched, study_with
-from tests.harness.studies import SLEEPY, environment, harness, marked_processes, rows_of_table
+from tests.harness.studies import SLEEPY, harness, marked_processes, rows_of_table
 
 #: How a launch ends, and what its message tells in any case.
 FAULTS = {
@@ -77,16 +74,7 @@ ENDLESS = """
 def impatient_harness(*arguments, cwd):
     """The command line, which looks twice a second, and not every 5 s, whether ranks still live."""
     code = "from harness.launch import process; process._ASK_SECONDS = 0.5; import harness.__main__"
-    command = [sys.executable, "-c", f"{code}; harness.__main__.main()", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return harness(*arguments, cwd=cwd, start=("-c", f"{code}; harness.__main__.main()"))
 
 
 @pytest.mark.ranks

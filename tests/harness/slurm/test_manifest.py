@@ -166,9 +166,9 @@ def test_points_of_a_plain_array(tmp_path):
     assert "1 launches run; 1 points: 1 failed" in task(9, 1, "--retry").stdout
 
 
-def leftover(results, status="failed"):
+def leftover(results):
     """A launch that ran in job 5 and has finished its repetitions."""
-    begun = replace(record(), status=status, repetitions=[])
+    begun = replace(record(), status="failed", repetitions=[])
     owner = launches_folder(results, "sleepy") / RUNNING / "slurm-5"
     folder = owner / f"{begun.point}-{begun.launch}"
     folder.mkdir(parents=True)

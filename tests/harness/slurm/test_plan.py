@@ -17,8 +17,8 @@ from tests.harness.studies import study_of
 MEASURE = Measure(launches=6, time_limit_seconds=100)
 
 
-def points_of(tmp_path, sweep, cores=8):
-    with planned_for(cores):
+def points_of(tmp_path, sweep):
+    with planned_for(8):
         return expand(study_of(tmp_path, sweep))
 
 

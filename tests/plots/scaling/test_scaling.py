@@ -108,8 +108,8 @@ def test_no_baseline(tmp_path):
         analysed(Table().add(1.0, processes=2, strategy="pipeline"), tmp_path)
 
 
-def weak(processes=(1, 2, 4, 8), s=0.2):
-    table, g = Table("weak_scaling"), 0.01
+def weak(processes=(1, 2, 4, 8)):
+    table, s, g = Table("weak_scaling"), 0.2, 0.01
     for definition in ("slides", "report", "classical"):
         for p in processes:
             steps = {"slides": p, "report": p - 1, "classical": 8}[definition]

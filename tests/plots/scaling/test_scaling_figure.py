@@ -45,8 +45,8 @@ def long_names(table):
     return table
 
 
-def analysis_of(build, folder, noise=0.02):
-    return analyse(select(build(Table(noise=noise)).write(folder)))
+def analysis_of(build, folder):
+    return analyse(select(build(Table(noise=0.02)).write(folder)))
 
 
 @pytest.mark.parametrize("width", style.WIDTHS)

@@ -16,28 +16,28 @@ def gradient(function, logits, y):
     return result
 
 
-def logits_and_labels(scale, dtype=torch.float64):
+def logits_and_labels(scale):
     generator = torch.Generator().manual_seed(3)
     logits = scale * torch.randn((20, 10), generator=generator, dtype=torch.float64)
-    return logits.to(dtype), torch.randint(0, 10, (20,), generator=generator)
+    return logits, torch.randint(0, 10, (20,), generator=generator)
 
 
-def confident(margin, pixels=64, images=16):
+def confident(margin):
     """A linear float64 model whose class y leads by the margin on every image."""
     generator = torch.Generator().manual_seed(4)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 10)).double()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()
     with torch.no_grad():
-        model[1].weight.copy_(torch.randn((10, pixels), generator=generator))
+        model[1].weight.copy_(torch.randn((10, 64), generator=generator))
         model[1].bias.zero_()
         model[1].bias[7] = margin
-    x = torch.rand((images, 1, 1, pixels), generator=generator, dtype=torch.float64)
+    x = torch.rand((16, 1, 1, 64), generator=generator, dtype=torch.float64)
     # so that class 7's lead is the margin: the weights alone give nothing
     with torch.no_grad():
         z = model(x)
         x = x - torch.linalg.lstsq(model[1].weight, (z - model[1].bias).T).solution.T.reshape(
             x.shape
         )
-    return model, x, torch.full((images,), 7)
+    return model, x, torch.full((16,), 7)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0])

@@ -13,11 +13,11 @@ def idx_bytes(array, kind=8):
     return header + array.astype(np.uint8).tobytes()
 
 
-def small_arrays(seed=0, train=12, test=5):
+def small_arrays(seed=0):
     """Contents of the four files by their stem."""
     random = np.random.default_rng(seed)
     arrays = {}
-    for part, n in (("train", train), ("t10k", test)):
+    for part, n in (("train", 12), ("t10k", 5)):
         arrays[f"{part}-images-idx3-ubyte"] = random.integers(0, 256, (n, 28, 28), np.uint8)
         arrays[f"{part}-labels-idx1-ubyte"] = random.integers(0, 10, n, np.uint8)
     return arrays
