@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -16,14 +15,8 @@ from click.testing import CliRunner
 from harness.cli import COMMANDS as TABLE
 from harness.cli import main
 from harness.launch import segments
-from harness.run.bar import Bar
-from harness.run.progress import Lines, Unfailing, span
-from harness.run.schedule import PointState
-from harness.tables.collect import collect
-from harness.tables.compare import compare
 from harness.tables.records import launches_folder, write_record
-from harness.tables.statistics import summarize, summarize_ratios
-from harness.tables.table import ROW_COLUMNS, format_csv, rows_path
+from harness.tables.table import rows_path
 from tests.harness.studies import environment, harness, record, write_study
 
 COMMANDS = ["plan", "run", "submit", "jobs", "collect", "status", "compare", "self-check",
@@ -134,7 +127,8 @@ def unusable(tmp_path, kind):
         results.mkdir()
         (results / "launches").write_text("")
     elif kind == "folder as table":
-        table(results, {"a": [1.0]}).unlink()
+        launches_folder(results, "sleepy").mkdir(parents=True)
+        write_record(launches_folder(results, "sleepy"), record())
         rows_path(results, "sleepy").mkdir()
     return path, results
 
@@ -209,88 +203,6 @@ def test_unknown_preset_on_the_real_command_line(tmp_path):
     )
 
 
-def table(folder, point_seconds):
-    launches = launches_folder(folder, "sleepy")
-    launches.mkdir(parents=True)
-    for point, seconds in point_seconds.items():
-        for number, value in enumerate(seconds):
-            write_record(launches, record(f"{point}-{number}", value, point=point))
-    collect(folder, "sleepy")
-    return rows_path(folder, "sleepy")
-
-
-def test_compare(tmp_path):
-    first = table(tmp_path / "1", {"a": [1.0, 1.1, 1.2, 1.3], "b": [1.0], "c": [1.0]})
-    second = table(tmp_path / "2", {"a": [2.0, 2.2, 2.4, 2.6], "b": [3.0]})
-    a, b = compare(first, second)
-    assert (a.point, a.ratio) == ("a", pytest.approx(2.0))
-    assert a.p_value == pytest.approx(2 / 70)
-    assert (b.point, b.ratio, b.p_value) == ("b", 3.0, None)
-    result = call("compare", first, second)
-    assert result.exit_code == 0
-    assert "n too small" in result.output
-
-
-def test_compare_says_what_differs_between_the_environments(tmp_path):
-    first, second = tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"
-    for path, model, load in ((first, "old", 0.1), (second, "new", 0.1)):
-        path.parent.mkdir()
-        row = dict.fromkeys(ROW_COLUMNS, "1") | {
-            "status": "ok", "warmup": "false", "environment": "e", "source": "measured",
-            "schema_version": "1", "started_at": "2026-01-01T00:00:00Z",
-        }  # fmt: skip
-        path.write_text(format_csv(ROW_COLUMNS, [row]))
-        session = {"session": "s", "started_at": "2026-01-01", "load_average": [load]}
-        known = {"e": {"fingerprint": {"cpu": {"model": model}}, "sessions": [session]}}
-        path.with_suffix(".environment.json").write_text(json.dumps(known))
-    told = call("compare", first, second)
-    assert told.exit_code == 0
-    assert told.output.splitlines()[-1] == "differs: cpu.model: old | new"
-
-
-def test_compare_and_status_count_the_same_launches(tmp_path):
-    """A launch that failed after good repetitions is no sample of its point."""
-
-    def table_of(name):
-        results = tmp_path / name
-        launches = launches_folder(results, "sleepy")
-        launches.mkdir(parents=True)
-        good = record("1", 1.0, point="a")
-        failed = record("2", 9.0, point="a", status="failed", message="later")
-        for item in (good, failed):
-            write_record(launches, item)
-        collect(results, "sleepy")
-        return rows_path(results, "sleepy"), [good, failed]
-
-    (first, records), (second, _) = table_of("1"), table_of("2")
-    (row,) = compare(first, second)
-    state = PointState(None)
-    for item in records:
-        state.add(item)
-    assert row.first == row.second == state.summary == summarize([1.0])
-
-
-@pytest.mark.parametrize("seconds", ["-97.0", "nan", "0", "1e300", ""])
-def test_compare_refuses_times_that_cannot_be(tmp_path, seconds):
-    first, second = table(tmp_path / "1", {"a": [0.5]}), table(tmp_path / "2", {"a": [0.5]})
-    second.write_text(second.read_text().replace(",0.5,e", f",{seconds},e"))
-    result = call("compare", first, second)
-    assert result.exit_code == 2
-    assert "launch a-0: expected a number above 0 in 'seconds'" in result.stderr
-
-
-def test_compare_of_what_cannot_be_compared(tmp_path):
-    first = table(tmp_path / "1", {"a": [1.0]})
-    second = table(tmp_path / "2", {"b": [1.0]})
-    result = call("compare", first, second)
-    assert result.exit_code == 2
-    assert "share no point with status ok" in result.output
-    assert call("compare", first, tmp_path).exit_code == 2
-    assert call("compare", first, tmp_path / "absent.csv").exit_code == 2
-    second.write_bytes(b"\xff")
-    assert call("compare", first, second).exit_code == 2
-
-
 def test_a_failure_names_its_log_as_one_opens_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = '[command]\nrun = "false"\nlauncher = false\n[measure]\nlaunches = 1\n'
@@ -328,52 +240,6 @@ def test_memory_that_mpi_lacks_is_told_before_anything_is_launched(tmp_path, mon
     assert not list((tmp_path / "r").glob("launches/sleepy/*.json"))
 
 
-def failing():
-    return record(status="failed", message="rank 0: [/red] :smile:", repetitions=[])
-
-
-def test_lines_of_a_log(capsys):
-    now = [0.0]
-    lines = Lines(lambda: now[0])
-    lines.begin(2)
-    lines.ended("p=1", record(), summarize([0.5]), None)
-    lines.more(4)
-    lines.round(2)
-    lines.ended("p=2", failing(), None, None)
-    now[0] = 360.0
-    lines.ended("p=2", record(), summarize([0.5] * 6), summarize_ratios([1.5, 1.5]))
-    lines.end()
-    assert capsys.readouterr().err.splitlines() == [
-        "2 launches to run",
-        "[1/2] p=1: ok 0.5 s; median 0.5 s, n = 1: too small for an interval",
-        "[2/6, round 2] p=2: failed rank 0: [/red] :smile:; no launch has ended well",
-        "[3/6, round 2, about 6 min left] p=2: ok 0.5 s; median 0.5 s [0.5, 0.5], n = 6; "
-        "speed-up 1.5",
-    ]
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(12.4, "12 s"), (720, "12 min"), (9000, "2.5 h")])
-def test_spans_are_told_in_one_unit(seconds, told):
-    assert span(seconds) == told
-
-
-def test_output_that_fails_ends_reports_and_nothing_else():
-    class Full(Lines):
-        def ended(self, label, record, summary, speedup):
-            calls.append(label)
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    calls = []
-    told = Unfailing(Full())
-    told.begin(2)
-    told.ended("first", record(), None, None)
-    told.ended("second", record(), None, None)
-    told.beat(0.5)
-    told.more(1)
-    told.end()
-    assert calls == ["first"]
-
-
 def test_full_standard_output_is_told_by_its_name(tmp_path):
     study = write_study(tmp_path, STUDY)
     words = shlex.join([sys.executable, "-m", "harness", "plan", str(study)])
@@ -385,21 +251,6 @@ def test_full_standard_output_is_told_by_its_name(tmp_path):
     assert result.stderr == (
         "error: standard output: cannot be read or written: No space left on device\n"
     )
-
-
-def test_bar_shows_median_and_failure_as_they_are(monkeypatch, capsys):
-    monkeypatch.setenv("TERM", "xterm")
-    bar = Bar()
-    bar.begin(2)
-    bar.round(1)
-    bar.launching("mode=[/red]")
-    bar.ended("mode=[/red]", record(), summarize([0.5] * 6), None)
-    bar.more(1)
-    bar.ended("mode=[/red]", failing(), None, None)
-    bar.end()
-    told = capsys.readouterr().err
-    assert "mode=[/red]: failed: rank 0: [/red] :smile:" in told.replace("\n", " ")
-    assert "2/3" in told
 
 
 def test_plan_for_programs_is_json_also_without_end(tmp_path):
