@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import read_json
-from harness.launch.process import die_with_parent
+from harness.launch.mortal import die_with_parent
 from harness.machine import node_cores, node_count
 from harness.run.launch import Company, Launch
 from harness.run.session import Session

@@ -20,7 +20,8 @@ from typing import Any
 
 from harness.files import naming
 from harness.launch.loading import RESULTS
-from harness.launch.process import MARK, die_with_parent, kill_tree, wait
+from harness.launch.mortal import start_mortal
+from harness.launch.process import MARK, kill_tree, wait
 from harness.study.command import check_command
 from harness.study.points import Point, point_id
 from harness.study.study import Study
@@ -121,11 +122,10 @@ def _answer(
         with naming(Path(tempfile.gettempdir())):
             json.dump(question, asked)
             asked.seek(0)
-        process = subprocess.Popen(
+        process = start_mortal(
             [sys.executable, "-m", "harness.launch.answers", str(answered.fileno())],
             env={**os.environ, RESULTS: str(results), MARK: mark},
             stdin=asked, stdout=said, stderr=said, pass_fds=[answered.fileno()],
-            start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
         try:
             meanwhile()

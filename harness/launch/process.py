@@ -16,16 +16,15 @@ from pathlib import Path
 
 import psutil
 
+from harness.launch.mortal import LIBC, start_mortal
+
 #: Environment variable that marks every process of a launch, to find those that lost their parents.
 MARK = "HARNESS_LAUNCH"
 
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
 #: To look for a launch's ranks takes some milliseconds of a core that may be measuring.
 _ASK_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
-# Loaded here and not in the forked child, where the loader's lock may be held by another thread.
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,12 @@ def run(
     doubts, code = 0, None
     with log.open("wb") as output, _adopting() as adopts:
         known = _children()
-        process = subprocess.Popen(
+        process = start_mortal(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **variables, MARK: mark},
-            start_new_session=True,
-            preexec_fn=die_with_parent,
         )
         try:
             while True:
@@ -139,12 +136,12 @@ def _adopting() -> Iterator[bool]:
 
     Gives whether the system lets us.
     """
-    if _LIBC is None:
+    if LIBC is None:
         yield False
         return
     was, before = ctypes.c_int(), _children(by_all_means=True)
-    _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was))
-    adopts = _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+    LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was))
+    adopts = LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
     try:
         yield adopts
     finally:
@@ -159,7 +156,7 @@ def _adopting() -> Iterator[bool]:
             for child in left:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(child.pid, os.WNOHANG)
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, was.value)
+        LIBC.prctl(_PR_SET_CHILD_SUBREAPER, was.value)
 
 
 def _children(*, by_all_means: bool = False) -> set[int]:
@@ -255,12 +252,3 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when the runner dies, even of ``kill -9`` (prctl(2)).
-
-    The MPI launcher then takes its ranks with it, so that no orphan disturbs later measurements.
-    """
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

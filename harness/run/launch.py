@@ -166,7 +166,7 @@ class Launch:
 
         if study.command:
             argv, folder = argv_of(study.command, point.parameters), str(study.folder)
-            bound = [sys.executable, "-m", "harness.launch.bound", folder, *argv]
+            bound = [sys.executable, "-m", "harness.launch.binding", folder, *argv]
             own = study.command.launcher
             spec |= {
                 "command": launched(bound) if own else argv,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,3 +209,22 @@ def test_a_number_that_is_another_process_s_by_now_is_left_alone(tmp_path):
         end_adopted(tmp_path)
         assert nap.wait(20) == -9
     end_adopted(tmp_path)  # it is gone
+
+
+@pytest.mark.parametrize("path", ["/usr/local/bin:/usr/bin:/bin", "/nowhere"])
+def test_a_process_dies_with_its_parent(path):
+    """By setpriv(1) where there is one, else by a fork that asks itself."""
+    code = (
+        "import os, sys, time; from harness.launch import mortal; "
+        "nap = [sys.executable, '-c', 'import time; time.sleep(600)']; "
+        "print(bool(mortal._setpriv()), mortal.start_mortal(nap).pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen(
+        python(code), env={**environment(), "PATH": path}, stdout=subprocess.PIPE, text=True
+    )
+    by_setpriv, child = parent.stdout.readline().split()
+    assert by_setpriv == str(path != "/nowhere" and shutil.which("setpriv") is not None)
+    assert wait_until(lambda: len(psutil.Process(int(child)).cmdline()) == 3), "it has begun"
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: gone(int(child)))
