@@ -165,7 +165,8 @@ def _children(*, by_all_means: bool = False) -> set[int]:
     By all means: else from a look at all processes, which takes milliseconds.
     """
     try:
-        return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 (often asked)
+            return set(map(int, file.read().split()))
     except OSError:  # no Linux, or one without CONFIG_PROC_CHILDREN
         return {child.pid for child in psutil.Process().children()} if by_all_means else set()
 

@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def last_words(log: Path) -> str:
 
 def begin(folder: Path, record: LaunchRecord) -> None:
     """Note what a launch is before it begins."""
-    write_whole(folder / "launch.json", json.dumps(asdict(record)), durable=False)
+    write_whole(folder / "launch.json", json.dumps(vars(record)), durable=False)
 
 
 def finished_repetitions(folder: Path) -> list[dict[str, Any]]:

@@ -42,11 +42,11 @@ def segments_of(process: int) -> set[str]:
 def present() -> set[str]:
     """Which segments of this user's there are on this host, whoever has them."""
     found = set()
-    with contextlib.suppress(OSError):
-        for path in PLACE.glob(f"{_PREFIX}*"):
+    with contextlib.suppress(OSError), os.scandir(PLACE) as entries:
+        for entry in entries:
             with contextlib.suppress(OSError):
-                if path.stat().st_uid == os.getuid():
-                    found.add(path.name)
+                if entry.name.startswith(_PREFIX) and entry.stat().st_uid == os.getuid():
+                    found.add(entry.name)
     return found
 
 

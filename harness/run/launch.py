@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ _SIGNAL_SECONDS = 2.0
 
 #: Within so long a process has mapped the segment that it has made.
 _MAPPED_SECONDS = 0.1
+
+
+_clock_step = cache(clock_step)  # it is the machine's
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ class Launch:
             ours = self.session.launcher.kind == "mpiexec" and self.company is None
             host |= between(before, after, ours)
         kinds = of_launch(host, record.repetitions, record.source, self.point.threads_per_process,
-                          clock_step(), cold=self._is_cold(record))  # fmt: skip
+                          _clock_step(), cold=self._is_cold(record))  # fmt: skip
         return replace(record, host={**host, "marks": " ".join(kind.mark for kind in kinds)})
 
     def _is_cold(self, record: LaunchRecord) -> bool:

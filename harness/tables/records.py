@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -129,7 +129,7 @@ def record_path(folder: Path, point: str, launch: str) -> Path:
 def write_record(folder: Path, record: LaunchRecord) -> Path:
     """Write a launch file; its name is the launch's own, so nothing is ever overwritten."""
     path = record_path(folder, record.point, record.launch)
-    write_whole(path, json.dumps(asdict(record), indent=1, allow_nan=True) + "\n")
+    write_whole(path, json.dumps(vars(record), indent=1, allow_nan=True) + "\n")
     return path
 
 
