@@ -39,13 +39,18 @@ struct TileDense {
   static constexpr int APART = 3;
 
   struct Tables {
-    int32_t row[PLACES];             // -1 where there is no input
+    int32_t row[PLACES];             // 0 where there is no input
+    Mask inputs[PLACES / LANES];     // of a vector of places, where there is one
     int32_t place[S::INPUTS];        // of a row
     uint8_t compressed[256][8];      // the set bits of a byte, lowest first
     Tables() {
       for (int p = 0; p < PLACES; p++) {
-        row[p] = p < COUNT ? From::row(p) : -1;
-        if (row[p] >= 0) place[row[p]] = p;
+        const int found = p < COUNT ? From::row(p) : -1;
+        row[p] = found < 0 ? 0 : found;
+        if (p % LANES == 0) inputs[p / LANES] = 0;
+        if (found < 0) continue;
+        inputs[p / LANES] = (Mask)(inputs[p / LANES] | 1u << p % LANES);
+        place[found] = p;
       }
       for (int b = 0; b < 256; b++)
         for (int i = 0, n = 0; i < 8; i++)
@@ -127,23 +132,17 @@ struct TileDense {
   // `apart`: each region's are then used by all groups while its rows are in cache.
   template <int G>
   static NEVER_INLINE void list(float* const* values, List& list, bool apart) {
-    const int32_t* row = tables().row;
     UNROLL for (int g = 0; g < G; g++) values[g][COUNT] = 0.0f;  // the list is filled up with it
     int n = 0;
     for (int region = 0; region < REGIONS; region++) {
       list.first[region] = n;
       int end = (region + 1) * REGION < PLACES ? (region + 1) * REGION : PLACES;
       for (int p = region * REGION; p < end; p += LANES) {
-        if constexpr (From::GATED) {
-          Mask any = 0;
+        Mask any = 0;
+        if constexpr (From::GATED)
           UNROLL for (int g = 0; g < G; g++) any = (Mask)(any | not_zero(load_vec(values[g] + p)));
-          n += append(list.place + n, p, any);
-        } else {
-          for (int i = 0; i < LANES; i++) {
-            list.place[n] = p + i;
-            n += row[p + i] >= 0;
-          }
-        }
+        else any = tables().inputs[p / LANES];
+        n += append(list.place + n, p, any);
       }
       if (apart || region == REGIONS - 1)
         while (n % LANES) list.place[n++] = COUNT;
@@ -243,7 +242,7 @@ struct TileDense {
   // Of a panel of V vectors, N from the first on.
   template <int G, int V, int N, int TAIL, bool FETCH>
   static ALWAYS_INLINE void walk(float* const* values, const List& list, const Weights& w, int panel,
-                                 int first, int from, int to, float* const* out) {
+                                 int first, int begin, int end, float* const* out) {
     // Sums that do not wait for each other.
     constexpr int SETS = G * N >= 8 ? 1 : (G * N >= 4 ? 2 : 4);
     const float* rows = w.rows + Rows::panel(panel) + first * LANES;
@@ -258,24 +257,25 @@ struct TileDense {
           sums[k][g][v] = k ? Vec{} : load_vec(out[g] + at + v * LANES);
         rest[k][g] = k || !TAIL ? Quad{} : quad(out[g] + Rows::MAIN);
       }
-    for (int i = from; i < to; i += SETS)
+    for (int i = begin; i < end; i += SETS)
       UNROLL for (int k = 0; k < SETS; k++) {
         const uint32_t p = list.place[i + k];
-        const size_t r = (size_t)(row[p] < 0 ? 0 : row[p]);
-        if constexpr (FETCH) {
-          const int32_t next = row[list.place[i + k + AHEAD]];
-          fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, N);
+        const size_t r = (size_t)row[p];
+        const float* from = rows + r * V * LANES;
+        if constexpr (FETCH) fetch(rows + (size_t)row[list.place[i + k + AHEAD]] * V * LANES, N);
+        Vec a[G];
+        UNROLL for (int g = 0; g < G; g++) {
+          a[g] = broadcast(values[g][p]);
+          pin(a[g]);  // loaded as it is: a number that is loaded first is spread out by a shuffle
         }
-        float a[G];
-        UNROLL for (int g = 0; g < G; g++) a[g] = values[g][p];
         UNROLL for (int v = 0; v < N; v++) {
-          Vec x = load_vec(rows + (r * V + v) * LANES);
+          Vec x = load_vec(from + v * LANES);
           if constexpr (G > 1) pin(x);
           UNROLL for (int g = 0; g < G; g++) sums[k][g][v] += a[g] * x;
         }
         if constexpr (TAIL > 0) {
           const Quad x = quad(tails + r * TAIL);
-          UNROLL for (int g = 0; g < G; g++) rest[k][g] += a[g] * x;
+          UNROLL for (int g = 0; g < G; g++) rest[k][g] += lowest(a[g]) * x;
         }
       }
     UNROLL for (int g = 0; g < G; g++) {
@@ -302,14 +302,11 @@ struct TileDense {
       Vec sums[LANES];
       const uint32_t* places = list.place + i;
       UNROLL for (int k = 0; k < LANES; k++) {
-        const int32_t at = row[places[k]];
-        const size_t r = (size_t)(at < 0 ? 0 : at);
-        if (FETCH && i >= AHEAD) {
-          const int32_t next = row[places[k - AHEAD]];
-          fetch(rows + (size_t)(next < 0 ? 0 : next) * V * LANES, V);
-        }
-        sums[k] = d[0] * load_vec(rows + r * V * LANES);
-        UNROLL for (int v = 1; v < V; v++) sums[k] += d[v] * load_vec(rows + (r * V + v) * LANES);
+        const size_t r = (size_t)row[places[k]];
+        const float* x = rows + r * V * LANES;
+        if (FETCH && i >= AHEAD) fetch(rows + (size_t)row[places[k - AHEAD]] * V * LANES, V);
+        sums[k] = d[0] * load_vec(x);
+        UNROLL for (int v = 1; v < V; v++) sums[k] += d[v] * load_vec(x + v * LANES);
         if constexpr (TAIL > 0) sums[k] += widened(rest * quad(tails + r * TAIL));
       }
       float all[LANES];

@@ -192,6 +192,18 @@ ALWAYS_INLINE Vec widened(Quad q) {
 #endif
 }
 
+ALWAYS_INLINE Quad lowest(Vec v) {
+#if LANES == 4
+  return (Quad)v;
+#elif defined(__AVX512F__) && LANES == 16
+  return (Quad)_mm512_castps512_ps128((__m512)v);
+#elif defined(__AVX__) && LANES == 8
+  return (Quad)_mm256_castps256_ps128((__m256)v);
+#else
+  return Quad{v[0], v[1], v[2], v[3]};
+#endif
+}
+
 // COUNT numbers again and again.
 template <int COUNT>
 ALWAYS_INLINE Vec repeated(const float* p) {
