@@ -215,10 +215,12 @@ def outside(network: Network, shape: Shape, steps: int) -> Work:
     pixels, lanes, classes = network.pixels, shape.lanes, network.classes
     flops = ((STEP + MARK) * pixels + objective(classes)) * lanes
     flops += 2 * pixels * lanes if network.std else 0
-    numbers = 2 * pixels + 4 * pixels + 2 * classes + 6 * pixels / steps
-    if not network.convolutions:  # the copy of the image's gradient, too
-        flops += pixels * lanes if network.std else 0
+    numbers = 4 * pixels + 2 * classes + 6 * pixels / steps
+    if network.front or network.std:  # else the first layer takes the images themselves
         numbers += 2 * pixels
+        if not network.front:  # the copy of the image's gradient, too
+            flops += pixels * lanes if network.std else 0
+            numbers += 2 * pixels
     vec = FLOAT * lanes
     return Work(0, "forward", "other", flops, numbers * vec, 3 * pixels * vec)
 

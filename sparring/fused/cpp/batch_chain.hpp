@@ -108,6 +108,8 @@ class Chain {
   static constexpr int WIDTH = BLOCKS * LANES;  // images, at most
   // Whether the first dense layer uses each row as it comes: that of a single block, in cache.
   static constexpr bool STREAMS = BLOCKS == 1 && !TRAIN;
+  // Whether the images themselves are what it takes, and their gradient what it gives.
+  static constexpr bool BARE = CONVOLUTIONS == 0 && !NORMALIZED && !STREAMS && !TRAIN;
 
   // Takes images first.. of n, (channel, row, column) each, and what an attack stays close to.
   // Lanes without an image repeat the last, so that they stay finite.
@@ -138,6 +140,7 @@ class Chain {
   // Images to logits.
   void forward(const Network::Weights& weights) {
     weights_ = &weights;
+    if constexpr (BARE) return forward_denses<0>(image_[0]);
     constexpr int ROW = RowsOf<-1>::ROW;
     Below<-1> first{*this};
     if constexpr (STREAMS) first_dense().begin(1, std::get<CONVOLUTIONS>(weights));
@@ -160,7 +163,7 @@ class Chain {
     weights_ = &weights;
     gradients_ = gradients;
     backward_denses<DENSES - 1>();
-    if constexpr (CONVOLUTIONS > 0 || !TRAIN)
+    if constexpr (!BARE && (CONVOLUTIONS > 0 || !TRAIN))
       for (block_ = 0; block_ < blocks_; block_++) {
         take_kept();
         for (int y = 0; y < FirstDense::ROWS; y++) {
@@ -273,7 +276,7 @@ class Chain {
     typename DenseLayer<S>::Gradient* gradient = nullptr;
     if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
     layer.begin_backward(blocks_, gradient);
-    Vec* in = inputs_[0];
+    Vec* in = BARE ? gradient_[0] : inputs_[0];
     if constexpr (D > 0) in = std::get<I - 1>(layers_).value[0];
     {
       Stage stage(I + 1, STAGE_BACKWARD);
@@ -302,22 +305,25 @@ class Chain {
     }
   }
 
+  // Pixel by pixel, so that each vector is written, or read, at one go.
   static void to_lanes(const float* images, int64_t n, int64_t first, Vec* out) {
-    for (int lane = 0; lane < LANES; lane++) {
-      const float* from = images + (first + lane < n ? first + lane : n - 1) * PIXELS;
-      for (int c = 0; c < CHANNELS; c++)
-        for (int p = 0; p < HEIGHT * COLUMNS; p++)
-          out[p * CHANNELS + c][lane] = from[c * HEIGHT * COLUMNS + p];
-    }
+    const float* from[LANES];
+    for (int i = 0; i < LANES; i++) from[i] = images + (first + i < n ? first + i : n - 1) * PIXELS;
+    for (int c = 0; c < CHANNELS; c++)
+      for (int p = 0; p < HEIGHT * COLUMNS; p++) {
+        Vec v;
+        UNROLL for (int i = 0; i < LANES; i++) v[i] = from[i][c * HEIGHT * COLUMNS + p];
+        out[p * CHANNELS + c] = v;
+      }
   }
 
   static void from_lanes(const Vec* in, float* images, int64_t n, int64_t first) {
-    for (int lane = 0; lane < LANES && first + lane < n; lane++) {
-      float* to = images + (first + lane) * PIXELS;
-      for (int c = 0; c < CHANNELS; c++)
-        for (int p = 0; p < HEIGHT * COLUMNS; p++)
-          to[c * HEIGHT * COLUMNS + p] = in[p * CHANNELS + c][lane];
-    }
+    const int count = n - first < LANES ? (int)(n - first) : LANES;
+    float* to = images + first * PIXELS;
+    for (int c = 0; c < CHANNELS; c++)
+      for (int p = 0; p < HEIGHT * COLUMNS; p++)
+        for (int i = 0; i < count; i++)
+          to[i * PIXELS + c * HEIGHT * COLUMNS + p] = in[p * CHANNELS + c][i];
   }
 
   int blocks_, block_;  // that there are, and the one that is on its way
@@ -329,5 +335,5 @@ class Chain {
   typename Network::template Kept<TRAIN> kept_[BLOCKS];
   Joins joins_;
   // Inputs of the first dense layer, or their gradient; a row of them if they stream.
-  Vec inputs_[BLOCKS][STREAMS ? FirstDense::ROW : FirstDense::INPUTS];
+  Vec inputs_[BLOCKS][BARE ? 1 : STREAMS ? FirstDense::ROW : FirstDense::INPUTS];
 };

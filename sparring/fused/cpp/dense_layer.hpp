@@ -2,9 +2,10 @@
 //
 // The weights are read where they stand (`packed.hpp`): all three directions walk them, or their
 // gradient, row by row from front to back. That matters, since here alone the weights are larger
-// than the images' own values. So few rows at a time that they stay in the first-level cache meet the
-// images of all blocks, two blocks side by side, so that a weight loaded serves two products. A sum has
-// the same order whatever the number of blocks.
+// than the images' own values. Of several blocks, four stand side by side (two, with 16 registers), so
+// that a weight loaded serves four products: forward some rows of inputs at a time, which the first-level
+// cache holds, give to some outputs of all blocks, then to the next; backward some inputs of all blocks
+// take from a panel of outputs. A sum has the same order whatever the number of blocks.
 #pragma once
 
 #include "blocks.hpp"
@@ -17,9 +18,11 @@
 template <class S>
 struct Slots {
   int at[S::ROW];
+  bool same = true;  // the two orders
   constexpr Slots() : at() {
     for (int x = 0; x < S::COLUMNS; x++)
       for (int c = 0; c < S::CHANNELS; c++) at[DenseRows<S>::in_row(x, c)] = x * S::CHANNELS + c;
+    for (int r = 0; r < S::ROW; r++) same = same && at[r] == r;
   }
 };
 
@@ -28,11 +31,20 @@ struct DenseLayer {
   using Rows = DenseRows<S>;
   static constexpr bool CURVED = !std::is_void_v<typename S::CURVE>;
   static constexpr Slots<S> SLOTS{};
-  static constexpr int CACHED = 2048;  // weights that meet all blocks from the first-level cache
+  static ALWAYS_INLINE int slot(int r) {
+    if constexpr (SLOTS.same) return r;
+    else return SLOTS.at[r];
+  }
+  // What the first-level cache holds: of one block, weights; of several, bytes of their inputs and of
+  // the lines of weights that some outputs read.
+  static constexpr int CACHED = 2048, CACHE = 28 * 1024;
 
-  // Outputs, and inputs on the way back, whose sums stay in registers: of one block, of two.
+  // Blocks side by side, at most, of which a weight that is loaded serves all.
+  static constexpr int ABREAST = REGISTERS == 32 ? 4 : 2;
+  // Outputs, and inputs on the way back, whose sums stay in registers: of one block, of two, of four.
   static constexpr int sums(int blocks) {
-    return REGISTERS == 32 ? (blocks == 1 ? 28 : 13) : (blocks == 1 ? 13 : 6);
+    if (REGISTERS == 32) return blocks == 1 ? 28 : blocks == 2 ? 13 : 6;
+    return blocks == 1 ? 13 : 6;
   }
 
   // So many outputs of a panel at a time that the tails find room beside the last of them.
@@ -119,7 +131,7 @@ struct DenseLayer {
         }
     }
 
-    // `value` holds the gradient of the layer's output; lists the outputs where any image has one.
+    // `value` holds the gradient of the layer's output; those stay, side by side, where any image has one.
     void begin_backward(int blocks, Gradient* gradient) {
       alive_ = 0;
       int panel = 0;
@@ -128,29 +140,31 @@ struct DenseLayer {
         for (int j = first; j < first + decltype(real_)::value; j++) {
           bool any = false;
           for (int b = 0; b < blocks; b++) {
-            Vec& v = value[b][j];
+            Vec v = value[b][j];
             if constexpr (S::RELU) v = keep(mask_[b][j], v);
             if constexpr (CURVED) v *= slope_[b][j];
             any |= not_zero(v) != 0;
+            value[b][alive_] = v;
+            if constexpr (TRAIN) {
+              gradient->bias[j] += sum_of_lanes(v);
+              for (int i = 0; i < LANES; i++) by_image_[i][j] = v[i];
+            }
           }
-          if (any) unit_[alive_++] = j;  // a dead unit adds exact zeros to every gradient
+          if (any) unit_[alive_++] = j - first;  // a dead unit adds exact zeros to every gradient
         }
       });
       begins_[panel] = alive_;
-      if constexpr (TRAIN) {
-        gradient->blocks++;
-        for (int j = 0; j < S::J; j++) {
-          gradient->bias[j] += sum_of_lanes(value[0][j]);
-          for (int i = 0; i < LANES; i++) by_image_[i][j] = value[0][j][i];
-        }
-      }
+      if constexpr (TRAIN) gradient->blocks++;
     }
 
     // The gradient of the inputs in rows from..to, the first of which is at `out`.
     NEVER_INLINE void backward(Vec* out, int from, int to, int blocks, const Weights& w) const {
       Stage stage(STAGE_MULTIPLY);
       if (BLOCKS == 1 || blocks == 1) rows_back<1>(out, from, to, 1, w);
-      else if constexpr (BLOCKS > 1) rows_back<2>(out, from, to, blocks, w);
+      else if constexpr (BLOCKS > 1) {
+        if (BLOCKS < ABREAST || blocks < ABREAST) rows_back<2>(out, from, to, blocks, w);
+        else rows_back<BLOCKS < ABREAST ? 2 : ABREAST>(out, from, to, blocks, w);
+      }
     }
 
     // Adds row y's part of the weights' gradient, with the outputs in the lanes: images are the
@@ -174,46 +188,57 @@ struct DenseLayer {
 
     // Adds what those rows give to the REAL outputs of a panel, and to the TAILS behind them.
     template <int STRIDE, int REAL, int TAILS>
-    ALWAYS_INLINE void add_panel(const Vec* in, int from_row, int to_row, int blocks, const Weights& w, int first,
-                                 size_t place) {
-      // So few rows at a time that their weights stay in the first-level cache.
-      constexpr int FIT = CACHED / STRIDE, ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
+    ALWAYS_INLINE void add_panel(const Vec* in, int from_row, int to_row, int blocks, const Weights& w,
+                                 int first, size_t place) {
+      constexpr int FIT = BLOCKS == 1 ? CACHED / STRIDE : CACHE / (BLOCKS * (int)sizeof(Vec) + 2 * LINE * 4);
+      constexpr int ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
       for (int y = from_row; y < to_row; y++)
         over_blocks<S::ROW, ROWS>([&](int r, auto rows_) {
           constexpr int rows = decltype(rows_)::value;
           const size_t row = (size_t)y * S::ROW + r;
           const float *p = w.weight + place + row * STRIDE, *q = w.weight + Rows::TAILS + row * Rows::TAIL;
           const Vec* from = in + (y - from_row) * S::ROW;
-          int b = 0;
-          if constexpr (BLOCKS > 1)
-            for (; b + 2 <= blocks; b += 2)
-              add_chunk<2, STRIDE, REAL, TAILS, rows>(from + b * S::INPUTS, r, p, q, &value[b][first], b == 0);
-          if (b < blocks)
-            add_chunk<1, STRIDE, REAL, TAILS, rows>(from + b * S::INPUTS, r, p, q, &value[b][first], b == 0);
+          Vec* to = value[0] + first;
+          // Few sums wait for each other: they are split, by rows.
+          constexpr int ALL = REAL + TAILS;
+          constexpr int SPLIT = rows == 1 || ALL >= 8 ? 1 : (ALL >= 4 || rows < 4 ? 2 : 4);
+          constexpr int MOST = BLOCKS < ABREAST || SPLIT > 1 ? 2 : ABREAST;
+          if (BLOCKS == 1 || blocks == 1)
+            add_chunk<1, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, 1);
+          else if constexpr (BLOCKS > 1) {
+            if (blocks < MOST) add_chunk<2, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, blocks);
+            else add_chunk<MOST, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, blocks);
+          }
         });
     }
 
-    // The same of ROWS inputs from r and the images of N blocks.
-    template <int N, int STRIDE, int REAL, int TAILS, int ROWS>
+    // The same of ROWS inputs from r, and of N blocks at a time: some outputs of all blocks, then more.
+    template <int N, int STRIDE, int REAL, int TAILS, int ROWS, int SPLIT>
     static ALWAYS_INLINE void add_chunk(const Vec* in, int r, const float* p, const float* q, Vec* out,
-                                        bool fetch) {
+                                        int blocks) {
       constexpr int COUNT = outputs_at_once(REAL, TAILS, sums(N)), WHOLE = (REAL - 1) / COUNT * COUNT;
       constexpr int PASSES = WHOLE / COUNT + 1;
-      // Few sums wait for each other: they are split, by rows.
-      constexpr int ALL = REAL + TAILS, SPLIT = ROWS == 1 || ALL >= 8 ? 1 : (ALL >= 4 || ROWS < 4 ? 2 : 4);
       // The rows that come next are fetched meanwhile, some by each block of outputs: they are
       // read in pieces, whose order no prefetcher foresees.
       for (int j = 0; j < WHOLE; j += COUNT)
-        add_rows<N, STRIDE, COUNT, 0, ROWS, SPLIT>(in, r, p + j, q, out + j, fetch ? j / COUNT : ROWS, PASSES);
-      add_rows<N, STRIDE, REAL - WHOLE, TAILS, ROWS, SPLIT>(in, r, p + WHOLE, q, out + WHOLE,
-                                                            fetch ? PASSES - 1 : ROWS, PASSES);
+        over_images<N>(blocks, [&](int b, auto n_) {
+          constexpr int n = decltype(n_)::value;
+          add_rows<n, STRIDE, COUNT, 0, ROWS, SPLIT>(in + b * S::INPUTS, r, p + j, q, out + b * S::J + j,
+                                                     b ? nullptr : p + j + 2 * COUNT - 1, j / COUNT, PASSES);
+        });
+      over_images<N>(blocks, [&](int b, auto n_) {
+        constexpr int n = decltype(n_)::value;
+        add_rows<n, STRIDE, REAL - WHOLE, TAILS, ROWS, SPLIT>(
+            in + b * S::INPUTS, r, p + WHOLE, q, out + b * S::J + WHOLE, b ? nullptr : p + ROWS * STRIDE,
+            PASSES - 1, PASSES);
+      });
     }
 
     // out[block][j] += products of ROWS inputs from r with COUNT weights each, which lie STRIDE apart,
     // and TAILS more.
     template <int N, int STRIDE, int COUNT, int TAILS, int ROWS, int SPLIT>
     static ALWAYS_INLINE void add_rows(const Vec* in, int r, const float* weights, const float* tails,
-                                       Vec* out, int pass, int passes) {
+                                       Vec* out, const float* fetch, int pass, int passes) {
       static_assert(COUNT > 0, "a tail stands behind a panel");
       constexpr int ALL = COUNT + TAILS;
       Vec sums[SPLIT][N][ALL];
@@ -223,8 +248,10 @@ struct DenseLayer {
         UNROLL for (int n = 0; n < N; n++) UNROLL for (int c = 0; c < ALL; c++) sums[s][n][c] = Vec{};
       auto add = [&](int i, Vec(&to)[N][ALL]) __attribute__((always_inline)) {
         Vec input[N];
-        UNROLL for (int n = 0; n < N; n++) input[n] = in[n * S::INPUTS + SLOTS.at[r + i]];
-        if (STRIDE > COUNT && i == pass) {
+        UNROLL for (int n = 0; n < N; n++) input[n] = in[n * S::INPUTS + slot(r + i)];
+        if constexpr (BLOCKS > 1) {
+          if (fetch) __builtin_prefetch(fetch + i * STRIDE);
+        } else if (STRIDE > COUNT && i == pass) {
           UNROLL for (int line = 0; line < STRIDE; line += LINE)
             __builtin_prefetch(weights + (ROWS + i) * STRIDE + line);
           pass += passes;
@@ -255,13 +282,14 @@ struct DenseLayer {
       out -= (ptrdiff_t)from * S::ROW;
       // Few panels are read together, so that a sum stays in registers. Of many, one after the
       // other: to jump between them would leave the prefetcher nothing to foresee.
-      if constexpr (Rows::PANELS <= 2) {
+      if constexpr (Rows::PANELS <= (N > 2 ? 1 : 2)) {
         over_inputs<COUNT>(from, to, [&](int y, int r, auto count_) {
           constexpr int count = decltype(count_)::value;
           over_images<N>(blocks, [&](int b, auto together_) {
             constexpr int together = decltype(together_)::value;
             Vec sums[together][count];
-            UNROLL for (int n = 0; n < together; n++) UNROLL for (int t = 0; t < count; t++) sums[n][t] = Vec{};
+            UNROLL for (int n = 0; n < together; n++)
+              UNROLL for (int t = 0; t < count; t++) sums[n][t] = Vec{};
             over_panels([&](int first, size_t place, auto width_, auto) {
               add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, b, sums);
             });
@@ -277,7 +305,7 @@ struct DenseLayer {
               Vec sums[together][count], *to = out + b * S::INPUTS + y * S::ROW;
               UNROLL for (int n = 0; n < together; n++)
                 UNROLL for (int t = 0; t < count; t++)
-                  sums[n][t] = first ? to[n * S::INPUTS + SLOTS.at[r + t]] : Vec{};
+                  sums[n][t] = first ? to[n * S::INPUTS + slot(r + t)] : Vec{};
               add_units<decltype(width_)::value>(y * S::ROW + r, w.weight + place, first, b, sums);
               put(sums, to, r);
             });
@@ -298,13 +326,13 @@ struct DenseLayer {
       int b = 0;
       for (; b + N <= blocks; b += N) body(b, std::integral_constant<int, N>{});
       if constexpr (N > 1)
-        if (b < blocks) body(b, std::integral_constant<int, 1>{});
+        for (; b < blocks; b++) body(b, std::integral_constant<int, 1>{});
     }
 
     template <int N, int COUNT>
     static ALWAYS_INLINE void put(const Vec (&sums)[N][COUNT], Vec* out, int r) {
       UNROLL for (int n = 0; n < N; n++)
-        UNROLL for (int t = 0; t < COUNT; t++) out[n * S::INPUTS + SLOTS.at[r + t]] = sums[n][t];
+        UNROLL for (int t = 0; t < COUNT; t++) out[n * S::INPUTS + slot(r + t)] = sums[n][t];
     }
 
     // Adds what a panel's outputs give to the gradients of inputs from r, of N blocks from b.
@@ -312,14 +340,15 @@ struct DenseLayer {
     ALWAYS_INLINE void add_units(int r, const float* panel, int first, int b, Vec (&sums)[N][COUNT]) const {
       const float* weights = panel + (size_t)r * STRIDE;
       const int number = first < Rows::MAIN ? first / Rows::WIDTH : Rows::PANELS;
-      const int *unit = unit_ + begins_[number], *end = unit_ + begins_[number + 1];
       // Units read down these rows: of the next ones, what is read first would be waited for.
-      const float *next = weights + COUNT * STRIDE, *next_end = b ? next : next + COUNT * STRIDE;
-      for (; unit < end; unit++) {
-        for (int line = 0; line < 2 && next < next_end; line++, next += LINE) __builtin_prefetch(next);
-        const float* p = weights + (*unit - first);
+      const float* next = weights + COUNT * STRIDE;
+      const Vec* up = value[b];
+      for (int k = begins_[number]; k < begins_[number + 1]; k++, next += COUNT) {
+        if (b == 0)
+          UNROLL for (int line = 0; line < COUNT; line += LINE) __builtin_prefetch(next + line);
+        const float* p = weights + unit_[k];
         Vec d[N];
-        UNROLL for (int n = 0; n < N; n++) d[n] = value[b + n][*unit];
+        UNROLL for (int n = 0; n < N; n++) d[n] = up[n * S::J + k];
         UNROLL for (int t = 0; t < COUNT; t++) {
           const float weight = p[t * STRIDE];
           UNROLL for (int n = 0; n < N; n++) sums[n][t] += weight * d[n];
@@ -337,7 +366,7 @@ struct DenseLayer {
         constexpr int rb = decltype(rb_)::value;
         const float* in[rb];
         UNROLL for (int a = 0; a < rb; a++)
-          in[a] = reinterpret_cast<const float*>(row + SLOTS.at[r + a]);
+          in[a] = reinterpret_cast<const float*>(row + slot(r + a));
         over_blocks<COUNT, B.channels>([&](int v, auto vb_) {
           constexpr int vb = decltype(vb_)::value;
           V s[rb][vb];
@@ -364,7 +393,7 @@ struct DenseLayer {
     }
 
     Mask mask_[BLOCKS][S::J];
-    int unit_[S::J], begins_[Rows::PANELS + 2];  // outputs, and where each panel's begin
+    int unit_[S::J], begins_[Rows::PANELS + 2];  // outputs' places in panels; where each panel's begin
     int alive_ = 0;
     alignas(64) float by_image_[TRAIN ? LANES : 1][Rows::MAIN + LINE];  // beyond J zeros
     Vec slope_[CURVED ? BLOCKS : 1][CURVED ? S::J : 1];
