@@ -1,7 +1,8 @@
 """What the harness itself costs: 10,000 points planned, told of and collected, and a launch.
 
 Aims on an idle machine: plan and status under 2 s, a collection under 10 s, `--help` under 0.3 s, a
-launch of two ranks at most 15 % longer than a bare mpiexec of two Pythons that start MPI. What
+launch of two ranks at most 15 % longer than a bare mpiexec of two Pythons that start MPI: what each
+further launch adds to a run, and beside it what a run of 1 and of 20 take in all. What
 Python compiles it keeps, whatever PYTHONDONTWRITEBYTECODE says: else every rank would compile the
 harness again.
 """
@@ -120,12 +121,16 @@ def test_launches_bare(benchmark):
     benchmark.pedantic(all_of_them, rounds=3)
 
 
-def test_launches_of_the_harness(benchmark, tmp_path_factory):
-    """Beside the launches a run plans, asks the workload, and collects after each round."""
+@pytest.mark.parametrize("launches", [1, LAUNCHES, 1 + LAUNCHES])
+def test_launches_of_the_harness(benchmark, tmp_path_factory, launches):
+    """Beside the launches a run plans, asks the workload, and collects.
+
+    What the last takes longer than the first is what so many launches cost.
+    """
 
     def fresh():
         folder = tmp_path_factory.mktemp("launches")
-        return ("run", study_in(folder, "processes = [2]", LAUNCHES)), {}
+        return ("run", study_in(folder, "processes = [2]", launches)), {}
 
     benchmark.group = f"harness, {LAUNCHES} launches of two ranks"
     benchmark.pedantic(harness, setup=fresh, rounds=3)
