@@ -49,9 +49,11 @@ class _Group(click.Group):
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")
         gc.disable()  # what is imported stays
-        with ending_at_once():
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-        gc.enable()
+        try:
+            with ending_at_once():
+                command: click.Command = getattr(importlib.import_module(module), attribute)
+        finally:
+            gc.enable()
         return command
 
     def resolve_command(

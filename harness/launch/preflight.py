@@ -21,7 +21,7 @@ from typing import Any
 from harness.files import naming
 from harness.launch.loading import RESULTS
 from harness.launch.mortal import start_mortal
-from harness.launch.process import MARK, kill_tree, wait
+from harness.launch.process import MARK, adopting, kill_tree, wait
 from harness.study.command import check_command
 from harness.study.points import Point, point_id
 from harness.study.study import Study
@@ -115,6 +115,7 @@ def _answer(
     """What the process that imports the workload answers; ``refused`` is a reason not to run."""
     limit, mark = study.measure.time_limit_seconds, f"preflight-{os.getpid()}"
     with (
+        adopting(),  # who is left of what the import started would disturb the measurements
         tempfile.TemporaryFile("w+", encoding="utf-8") as asked,
         tempfile.TemporaryFile("w+", encoding="utf-8") as answered,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,

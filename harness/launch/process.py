@@ -66,7 +66,7 @@ def run(
     """
     started = asked = time.monotonic()
     doubts, code = 0, None
-    with log.open("wb") as output, _adopting() as adopts:
+    with log.open("wb") as output, adopting() as adopts:
         known = _children()
         process = start_mortal(
             command,
@@ -128,11 +128,12 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 
 @contextlib.contextmanager
-def _adopting() -> Iterator[bool]:
+def adopting() -> Iterator[bool]:
     """Be the parent of every process below us that loses its own, and end those that are left.
 
     A daemon that has a session of its own and an empty environment is found by nothing else
-    (prctl(2), PR_SET_CHILD_SUBREAPER). Children that we had before are none of them.
+    (prctl(2), PR_SET_CHILD_SUBREAPER). Children that we had before are none of them; those that are
+    started inside are to have ended when it does.
 
     Gives whether the system lets us.
     """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import psutil
 import pytest
 
 from harness.tables.table import details_path, read_cells
@@ -194,3 +197,37 @@ def test_workload_that_refuses_leaves_no_table(tmp_path, source, told):
     assert len(result.stderr.splitlines()) == 1
     assert not list(results.glob("sleepy*"))
     assert not launch_files(results)
+
+
+#: A daemon without parent, session and environment, started by an import; a file tells its number.
+DAEMON_OF_AN_IMPORT = """
+import os, sys, time
+
+here, own = os.path.dirname(os.path.abspath(__file__)), f"daemon-{os.getpid()}-"
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() > 0:
+        os._exit(0)
+    os.close(os.open(f"{here}/{own}{os.getpid()}", os.O_CREAT))
+    os.closerange(0, 64)
+    os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"], {})
+while not any(name.startswith(own) for name in os.listdir(here)):
+    time.sleep(0.01)
+"""
+
+
+def test_a_daemon_that_an_import_starts_is_ended(tmp_path):
+    """The process that asks the workload imports it too."""
+    study, results = study_with(tmp_path, GOOD + "[measure]\nlaunches = 1\n")
+    (tmp_path / "sleepy.py").write_text(DAEMON_OF_AN_IMPORT + SLEEPY)
+    result = harness("run", study, "--results", results, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    daemons = [int(path.name.rpartition("-")[2]) for path in tmp_path.glob("daemon-*")]
+    assert len(daemons) == 2, "of the question and of the rank"
+    assert not [pid for pid in daemons if naps(pid)]
+
+
+def naps(pid):
+    with contextlib.suppress(psutil.Error):
+        return "time.sleep(600)" in str(psutil.Process(pid).cmdline())
+    return False
