@@ -21,16 +21,19 @@ from torch.nn import functional as F  # noqa: N812  (the field's own abbreviatio
 from kernels.counts.work import FLOAT, nominal
 from kernels.declarations import im2col, toeplitz
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, torch_variants
-from kernels.declarations.study import network, weight
+from kernels.declarations.study import network, of_both_layers, weight
 from sparring.fused.network import Convolution
 
 #: Which of a convolution's gradients are wanted: of input, weights, bias.
 _MASKS = {"backward_input": (True, False, False), "backward_weights": (False, True, True)}
 
 
-def kernel(number: int, direction: str) -> Kernel:
-    """One of the first or the second convolution's."""
+def kernels() -> list[Kernel]:
+    """Those of both convolutions."""
+    return of_both_layers(_kernel)
 
+
+def _kernel(number: int, direction: str) -> Kernel:
     def layer(case: Case) -> Convolution:
         return network(case.input_size).convolutions[number - 1]
 

@@ -17,13 +17,16 @@ from torch.nn import functional as F  # noqa: N812  (the field's own abbreviatio
 
 from kernels.counts.work import FLOAT, nominal
 from kernels.declarations.kernel import Case, Inputs, Kernel, Prepared, Variant
-from kernels.declarations.study import network, weight
+from kernels.declarations.study import network, of_both_layers, weight
 from sparring.fused.network import Dense
 
 
-def kernel(number: int, direction: str) -> Kernel:
-    """One of the first or the second layer's."""
+def kernels() -> list[Kernel]:
+    """Those of both layers."""
+    return of_both_layers(_kernel)
 
+
+def _kernel(number: int, direction: str) -> Kernel:
     def layer(case: Case) -> Dense:
         return network(case.input_size).dense[number - 1]
 

@@ -12,16 +12,8 @@ from sparring.errors import SparringError, did_you_mean
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
         kernel.name: kernel
-        for kernel in (
-            *(
-                layer.kernel(number, direction)
-                for layer in (convolution, linear)
-                for number in (1, 2)
-                for direction in ("forward", "backward_input", "backward_weights")
-            ),
-            *relu.kernels(),
-            *whole.kernels(),
-        )
+        for module in (convolution, linear, relu, whole)
+        for kernel in module.kernels()
     }
 )
 VARIANTS: tuple[str, ...] = tuple(

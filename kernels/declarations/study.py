@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import nn
 
 from kernels.counts.work import nominal
+from kernels.declarations.kernel import Kernel
 from sparring.errors import SparringError
 from sparring.fused.network import Convolution, Dense, Network
 
@@ -44,6 +46,15 @@ def module(size: int) -> nn.Sequential:
         nn.Flatten(), nn.Linear(hidden.inputs, hidden.outputs), nn.ReLU(),
         nn.Linear(last.inputs, last.outputs),
     ).eval()  # fmt: skip
+
+
+def of_both_layers(kernel: Callable[[int, str], Kernel]) -> list[Kernel]:
+    """The kernels of the first and the second layer of a kind, by number and direction."""
+    return [
+        kernel(number, direction)
+        for number in (1, 2)
+        for direction in ("forward", "backward_input", "backward_weights")
+    ]
 
 
 def weight(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
