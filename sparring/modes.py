@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 #: The mode of each module of a model: True to train.
@@ -121,3 +122,18 @@ def gradients_kept(parameters: Iterable[Tensor]) -> Iterator[None]:
     finally:
         for parameter, grad in before:
             parameter.grad = grad
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """On leaving, every buffer is the tensor that it was, with the values that it had."""
+    holders = [(module, dict(module._buffers)) for module in model.modules()]
+    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, held in holders:
+            module._buffers.update(held)
+        with torch.no_grad():
+            for buffer, value in values:
+                buffer.copy_(value)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -20,12 +19,13 @@ from sparring.attacks.base import Attack
 from sparring.attacks.sources import KeyedSource
 from sparring.batches import Batches
 from sparring.compute.batch_norm import keep_first, layers_of, synchronized
+from sparring.compute.flat import FlatWeights, gradients_as_they_come
 from sparring.compute.interface import Array, Batch, OnReady, OnStep, Ranks, Statistics
 from sparring.data.arrays import Images, check_images
 from sparring.data.dataset import Which
 from sparring.errors import SparringError, diverged
 from sparring.logits import logits_of
-from sparring.modes import gradients_kept, mode, trainable, training_modes
+from sparring.modes import buffers_kept, gradients_kept, mode, trainable, training_modes
 from sparring.randomness import ImageStreams
 from sparring.schedules import Schedule
 
@@ -84,12 +84,8 @@ class TorchCompute:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         if not self._parameters:
             raise ValueError("none of the model's parameters has requires_grad: nothing to train")
-        self._weights = [p.data for p in model.parameters()]
-        self._has_buffers = any(True for _ in model.buffers())
-        numbers, others = self._state()
-        self._numbers = sum(tensor.numel() for tensor in numbers)
-        extra = sum(tensor.nbytes for tensor in others)
-        self.weight_count = self._numbers + -(-extra // self.dtype.itemsize)
+        self._flat_weights = FlatWeights(model, self._torch_dtype)
+        self.weight_count = self._flat_weights.count
         ends = np.cumsum([p.numel() for p in self._parameters]).tolist()
         self._parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
         self.gradient_count = ends[-1]
@@ -199,7 +195,7 @@ class TorchCompute:
         # Measuring must change nothing: in train mode, batch normalisation would count the batch
         # in its statistics, and dropout draw from the generator that training draws from.
         with (
-            _buffers_kept(self.model),
+            buffers_kept(self.model),
             mode(self.model, self.modes),
             self._joined() if together else nullcontext(),
             torch.no_grad(),
@@ -264,49 +260,15 @@ class TorchCompute:
                 torch.cat([g.reshape(-1) for g in gradients], out=torch.from_numpy(out))
             else:
                 with gradients_kept(self._parameters):
-                    self._gradients_as_they_come(loss, torch.from_numpy(out), on_ready)
+                    gradients_as_they_come(
+                        loss, self._parameters, self._parts, torch.from_numpy(out), on_ready
+                    )
         return loss.item()
 
     def _summed_loss(self, batch: Batch) -> Tensor:
         logits = logits_of(self.model, torch.from_numpy(batch.images))
         labels = torch.from_numpy(batch.labels)
         return functional.cross_entropy(logits, labels, reduction="sum")
-
-    def _gradients_as_they_come(self, loss: Tensor, out: Tensor, on_ready: OnReady) -> None:
-        """Backward, telling of each parameter's gradient in reverse order, as early as may be.
-
-        Autograd reaches the last layers first; the order told is fixed all the same, since every
-        rank must reduce the same parts in the same order.
-        """
-        waiting = list(range(len(self._parameters)))
-        done: set[int] = set()
-        for parameter in self._parameters:
-            parameter.grad = None  # backward would add to what the user left there
-
-        def ready(index: int, parameter: Tensor) -> None:
-            assert parameter.grad is not None
-            out[self._parts[index]] = parameter.grad.reshape(-1)
-            parameter.grad = None
-            done.add(index)
-            while waiting and waiting[-1] in done:
-                on_ready(self._parts[waiting.pop()])
-
-        hooks = [
-            parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
-                partial(ready, index)
-            )
-            for index, parameter in enumerate(self._parameters)
-        ]
-        try:
-            loss.backward(inputs=self._parameters)  # type: ignore[no-untyped-call]
-        finally:
-            for hook in hooks:
-                hook.remove()
-        while waiting:  # behind a parameter that the model does not use: its gradient is 0
-            index = waiting.pop()
-            if index not in done:
-                out[self._parts[index]] = 0
-            on_ready(self._parts[index])
 
     @contextmanager
     def _trainable(self) -> Iterator[None]:
@@ -380,38 +342,13 @@ class TorchCompute:
         """See `Compute`; never called."""
         raise NotImplementedError
 
-    def _state(self) -> tuple[list[Tensor], list[Tensor]]:
-        """All that the model computes with: what has the weights' dtype, and other buffers."""
-        if not self._has_buffers:
-            return self._weights, []
-        # Anew each time: a forward pass may put another tensor in a buffer's place.
-        buffers = list(self.model.buffers())
-        same = [buffer for buffer in buffers if buffer.dtype == self._torch_dtype]
-        return [*self._weights, *same], [b for b in buffers if b.dtype != self._torch_dtype]
-
     def read_weights(self, out: Array) -> None:
         """See `Compute`."""
-        numbers, others = self._state()
-        flat = torch.from_numpy(out)
-        torch.cat([tensor.reshape(-1) for tensor in numbers], out=flat[: self._numbers])
-        if others:
-            raw = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in others]
-            rest = flat[self._numbers :].view(torch.uint8)
-            rest[sum(tensor.nbytes for tensor in others) :] = 0
-            torch.cat(raw, out=rest[: sum(tensor.nbytes for tensor in others)])
+        self._flat_weights.read(torch.from_numpy(out))
 
     def write_weights(self, weights: Array) -> None:
         """See `Compute`."""
-        numbers, others = self._state()
-        flat = torch.from_numpy(weights)
-        sizes = [tensor.numel() for tensor in numbers]
-        for tensor, part in zip(numbers, torch.split(flat[: self._numbers], sizes), strict=True):
-            tensor.copy_(part.view_as(tensor))
-        rest, start = flat[self._numbers :].view(torch.uint8), 0
-        for tensor in others:
-            raw = rest[start : start + tensor.nbytes].clone()  # from an address that any dtype has
-            tensor.copy_(raw.view(tensor.dtype).view_as(tensor))
-            start += tensor.nbytes
+        self._flat_weights.write(torch.from_numpy(weights))
 
     def borrow_weights(self, weights: Array) -> None:
         """See `Compute`; they are copied."""
@@ -419,21 +356,6 @@ class TorchCompute:
 
     def return_weights(self) -> None:
         """See `Compute`."""
-
-
-@contextmanager
-def _buffers_kept(model: nn.Module) -> Iterator[None]:
-    """On leaving, every buffer is the tensor that it was, with the values that it had."""
-    holders = [(module, dict(module._buffers)) for module in model.modules()]
-    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        for module, held in holders:
-            module._buffers.update(held)
-        with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
 
 
 def scaled(attack: Attack, factor: float) -> Attack:
