@@ -98,6 +98,9 @@ def open_submitted(manifest: Path | None, results: Path, **named: Any) -> Sessio
     """A submission's study, or that of a command line as it was last submitted, if it was.
 
     Its points are the submission's, and it looks at the environment of the nodes that ran them.
+
+    Raises:
+        UserError: if both a manifest and a study are named.
     """
     if manifest is not None:
         if named["study"] is not None:

@@ -55,6 +55,9 @@ class Recipe:
         batch_size: images in a minibatch.
         learning_rate: factor of the learning rate, by update.
         epsilon: factor of the attack's epsilon and step, by minibatch; None: there is none.
+
+    Raises:
+        SparringError: if the optimizer is another.
     """
 
     name: str

@@ -137,7 +137,11 @@ def machine_of(entry: MachineEntry, folder: Path, here: Path | None) -> Calibrat
 def point(
     simulation: Simulation, series: Series, calibration: Calibration, processes: int
 ) -> dict[str, Any]:
-    """Simulate one point, and the sequential run that its speed-up is counted from."""
+    """Simulate one point, and the sequential run that its speed-up is counted from.
+
+    Raises:
+        SparringError: if the strategy has no such options.
+    """
     batch = series.batch_size or simulation.batch_size
     if series.definition == "classical":
         batch *= processes

@@ -29,7 +29,11 @@ def write_site_blocks(folder: Path, site: Site) -> Iterator[tuple[Path, bool]]:
 
 
 def with_block(path: Path, text: str, site: Site) -> str:
-    """The text of a script with the site's block replaced."""
+    """The text of a script with the site's block replaced.
+
+    Raises:
+        InputError: if it has no such block.
+    """
     head, begin, rest = text.partition(f"{BEGIN}\n")
     _, end, tail = rest.partition(f"{END}\n")
     if not begin or not end:

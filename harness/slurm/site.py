@@ -133,7 +133,11 @@ def seconds_of(time: str) -> int:
 
 
 def limit_seconds(text: str, option: str) -> int:
-    """`seconds_of` for an option of the command line."""
+    """`seconds_of` for an option of the command line.
+
+    Raises:
+        UserError: if it is no time.
+    """
     try:
         return seconds_of(text)
     except ValueError as error:

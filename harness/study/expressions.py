@@ -25,6 +25,9 @@ def doubling(first: int, last: int) -> list[int]:
 
     >>> doubling(1, 6)
     [1, 2, 4, 6]
+
+    Raises:
+        ValueError: unless 1 <= first <= last.
     """
     if first < 1 or last < first:
         raise ValueError(f"doubling({first}, {last}) needs 1 <= first <= last")

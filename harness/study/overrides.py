@@ -22,7 +22,11 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def override(
     source: TomlSource, merged: dict[str, Any], overrides: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Apply ``--set key=value``: a measure setting, a parameter, or a list that becomes a sweep."""
+    """Apply ``--set key=value``: a measure setting, a parameter, or a list that becomes a sweep.
+
+    Raises:
+        UserError: for a setting that is none, or of no known key.
+    """
     tables = {
         "parameters": dict(merged["parameters"]),
         "sweep": merge({"product": {}, "zip": {}, "points": [], "where": []}, merged["sweep"]),

@@ -110,6 +110,7 @@ def expand(study: Study) -> list[Point]:
         InputError: for an empty sweep, lists of unequal length, an expression that cannot be
             evaluated, values that a table cannot tell apart, or processes that are no count or
             beyond ``max_processes``.
+        UserError: if points are to be emulated, and the study names no workload for that.
     """
     points = _expand(study, emulates=False)
     if study.measure.emulate:

@@ -16,7 +16,11 @@ KeyPath = tuple[str | int, ...]
 
 
 class TomlSource:
-    """A parsed TOML file: its ``data``, and the line where each key path was written."""
+    """A parsed TOML file: its ``data``, and the line where each key path was written.
+
+    Raises:
+        InputError: if it is not TOML.
+    """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text

@@ -88,7 +88,11 @@ class ChainProducts:
         self._pointers = (_VOID * self._count)(*[matrix.data_ptr() for matrix in matrices])
 
     def in_order(self, order: Sequence[Product], threads: int) -> Prepared:
-        """One product after another, each with so many intra-op threads."""
+        """One product after another, each with so many intra-op threads.
+
+        Raises:
+            ValueError: if the order has not one product less than there are matrices.
+        """
         if len(order) != self._count - 1:
             raise ValueError(f"{len(order)} products for {self._count} matrices")
         numbers = (_LONG * (3 * len(order)))(*[number for product in order for number in product])
@@ -121,6 +125,9 @@ class ChainProducts:
         """Threads take pairs of neighbours from a queue as they become free.
 
         The order is that in which products began in the last run; it depends on timing.
+
+        Raises:
+            ValueError: if there are no threads.
         """
         if threads < 1:
             raise ValueError(f"threads is {threads}; expected 1 or more")

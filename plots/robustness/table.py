@@ -86,7 +86,7 @@ class Robustness:
         baseline: the arm that others are compared with.
         arms: the baseline first, then by role and mean staleness.
         endpoint: the column that decides.
-        margin, alpha, power, target: as fixed in the study.
+        margin, alpha, target: as fixed in the study.
     """
 
     selection: Selection
@@ -95,7 +95,6 @@ class Robustness:
     endpoint: str
     margin: float
     alpha: float
-    power: float
     target: float
 
     @property
@@ -169,7 +168,7 @@ def analyse(selection: Selection) -> Robustness:
         )  # fmt: skip
     arms.sort(key=lambda a: (a.name != baseline, a.role != "arm", a.mean("staleness_mean") or 0.0))
     return Robustness(
-        selection, baseline, tuple(arms), endpoint, margin, alpha, power,
+        selection, baseline, tuple(arms), endpoint, margin, alpha,
         float(first.get("target") or math.nan),
     )  # fmt: skip
 

@@ -67,6 +67,9 @@ def split(selection: Selection, kind: str) -> tuple[list[Facet], tuple[str, ...]
 
     A row with an empty cell for a parameter belongs to the panels of all its values. Where no
     sequential row has a panel's exact parameters, those of the same problem stand in.
+
+    Raises:
+        UserError: if a definition of weak scaling is unknown.
     """
     rows = selection.rows
     names, derived = _facet_names(rows, selection.parameters, kind)

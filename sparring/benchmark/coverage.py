@@ -92,7 +92,11 @@ def of_own(name: str) -> Callable[[], nn.Module]:
 
 
 def served(network: Network) -> tuple[Served, nn.Module]:
-    """Ask the engine about a network; also the model that it was asked about, in train mode."""
+    """Ask the engine about a network; also the model that it was asked about, in train mode.
+
+    Raises:
+        SparringError: if what makes it makes no module.
+    """
     name, shape, make = network
     torch.manual_seed(0)
     model = make()

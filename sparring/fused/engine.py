@@ -158,6 +158,10 @@ class Engine:
             scale: such as 1 over the size of the batch.
             out: contiguous float32 ``(space.size,)``: the gradients in the packed space, and zeros
                 between them. A layer without bias has the gradient all the same.
+
+        Raises:
+            UnsupportedError: see `only_attacks`.
+            ValueError: if an argument is not as said.
         """
         if self.only_attacks:
             raise UnsupportedError(f"the fused engine computes no updates: {self.only_attacks}")

@@ -124,6 +124,9 @@ class EmulatedCompute:
         active_cores: cores of the node that compute at the same time, for the slowdown.
         step_delay: seconds by which each step of this rank takes longer.
         sleeper: lets time pass.
+
+    Raises:
+        ValueError: if there are no images or steps.
     """
 
     backend = "emulated"

@@ -186,7 +186,11 @@ def start_counting(line: Sequence[str]) -> None:
 
 
 def start(line: Sequence[str], more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Run a process of the simulation to its end, with its variables and more."""
+    """Run a process of the simulation to its end, with its variables and more.
+
+    Raises:
+        SparringError: if it takes too long, or fails.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     environment = kept | VARIABLES | dict(more)
     try:

@@ -78,7 +78,12 @@ class BatchBuffer:
 
     def fill(self, batch: Batch, versions: Sequence[tuple[int, int]], made_loss: float | None
              ) -> int:  # fmt: skip
-        """Put a batch in; returns the size of its message in bytes."""
+        """Put a batch in; returns the size of its message in bytes.
+
+        Raises:
+            SparringError: if the weights changed more often than an attack of so many steps
+                lets them.
+        """
         rows = len(batch.labels)
         if len(versions) > self._changes:
             raise SparringError(
