@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import cast
 
@@ -23,40 +23,13 @@ def _identity(chain: Chain, input: Value, layer: nn.Module) -> Shape:
     return input.shape
 
 
-def _relu(chain: Chain, input: Value, layer: nn.ReLU) -> Shape:
-    return operations.relu(chain, input)
+def _as(operation: Callable[..., Shape], *settings: str) -> Link:
+    """What a layer does as what a function does, with these of the layer's settings."""
 
+    def link(chain: Chain, input: Value, layer: nn.Module) -> Shape:
+        return operation(chain, input, *(getattr(layer, name) for name in settings))
 
-def _leaky_relu(chain: Chain, input: Value, layer: nn.LeakyReLU) -> Shape:
-    return operations.leaky_relu(chain, input, layer.negative_slope)
-
-
-def _tanh(chain: Chain, input: Value, layer: nn.Tanh) -> Shape:
-    return operations.tanh(chain, input)
-
-
-def _sigmoid(chain: Chain, input: Value, layer: nn.Sigmoid) -> Shape:
-    return operations.sigmoid(chain, input)
-
-
-def _elu(chain: Chain, input: Value, layer: nn.ELU) -> Shape:
-    return operations.elu(chain, input, layer.alpha)
-
-
-def _gelu(chain: Chain, input: Value, layer: nn.GELU) -> Shape:
-    return operations.gelu(chain, input, layer.approximate)
-
-
-def _silu(chain: Chain, input: Value, layer: nn.SiLU) -> Shape:
-    return operations.silu(chain, input)
-
-
-def _softplus(chain: Chain, input: Value, layer: nn.Softplus) -> Shape:
-    return operations.softplus(chain, input, layer.beta, layer.threshold)
-
-
-def _dropout(chain: Chain, input: Value, layer: nn.Dropout) -> Shape:
-    return operations.dropout(chain, input, layer.p, layer.training)
+    return link
 
 
 def _batch_norm(chain: Chain, input: Value, layer: BatchNorm) -> Shape:
@@ -81,38 +54,6 @@ def _batch_norm(chain: Chain, input: Value, layer: BatchNorm) -> Shape:
     shape = chain.append(Affine(channels, rows, columns), input)
     chain.norms[-1] = layer
     return shape
-
-
-def _max_pool(chain: Chain, input: Value, layer: nn.MaxPool2d) -> Shape:
-    return operations.max_pool2d(
-        chain,
-        input,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.ceil_mode,
-        layer.return_indices,
-    )
-
-
-def _average_pool(chain: Chain, input: Value, layer: nn.AvgPool2d) -> Shape:
-    return operations.avg_pool2d(
-        chain, input, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode,
-        layer.count_include_pad, layer.divisor_override,
-    )  # fmt: skip
-
-
-def _adaptive_average_pool(chain: Chain, input: Value, layer: nn.AdaptiveAvgPool2d) -> Shape:
-    return operations.adaptive_avg_pool2d(chain, input, layer.output_size)
-
-
-def _zero_pad(chain: Chain, input: Value, layer: nn.ZeroPad2d) -> Shape:
-    return operations.pad(chain, input, layer.padding)
-
-
-def _flatten(chain: Chain, input: Value, layer: nn.Flatten) -> Shape:
-    return operations.flatten(chain, input, layer.start_dim, layer.end_dim)
 
 
 def _normalize(chain: Chain, input: Value, layer: Normalize) -> Shape:
@@ -211,30 +152,35 @@ LAYERS: Mapping[type[nn.Module], Link] = MappingProxyType(
     {
         nn.Conv2d: _conv,
         nn.Linear: _linear,
-        nn.ReLU: _relu,
-        nn.LeakyReLU: _leaky_relu,
-        nn.Tanh: _tanh,
-        nn.Sigmoid: _sigmoid,
-        nn.ELU: _elu,
-        nn.GELU: _gelu,
-        nn.SiLU: _silu,
-        nn.Softplus: _softplus,
-        nn.MaxPool2d: _max_pool,
-        nn.AvgPool2d: _average_pool,
-        nn.AdaptiveAvgPool2d: _adaptive_average_pool,
-        nn.ZeroPad2d: _zero_pad,
-        nn.Flatten: _flatten,
+        nn.ReLU: _as(operations.relu),
+        nn.LeakyReLU: _as(operations.leaky_relu, "negative_slope"),
+        nn.Tanh: _as(operations.tanh),
+        nn.Sigmoid: _as(operations.sigmoid),
+        nn.ELU: _as(operations.elu, "alpha"),
+        nn.GELU: _as(operations.gelu, "approximate"),
+        nn.SiLU: _as(operations.silu),
+        nn.Softplus: _as(operations.softplus, "beta", "threshold"),
+        nn.MaxPool2d: _as(
+            operations.max_pool2d, "kernel_size", "stride", "padding", "dilation", "ceil_mode",
+            "return_indices",
+        ),
+        nn.AvgPool2d: _as(
+            operations.avg_pool2d, "kernel_size", "stride", "padding", "ceil_mode",
+            "count_include_pad", "divisor_override",
+        ),
+        nn.AdaptiveAvgPool2d: _as(operations.adaptive_avg_pool2d, "output_size"),
+        nn.ZeroPad2d: _as(operations.pad, "padding"),
+        nn.Flatten: _as(operations.flatten, "start_dim", "end_dim"),
         nn.Identity: _identity,
-        nn.Dropout: _dropout,
-        nn.Dropout2d: _dropout,
-        nn.Dropout3d: _dropout,
-        nn.AlphaDropout: _dropout,
-        nn.FeatureAlphaDropout: _dropout,
+        **dict.fromkeys(
+            (nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
+            _as(operations.dropout, "p", "training"),
+        ),
         nn.BatchNorm1d: _batch_norm,
         nn.BatchNorm2d: _batch_norm,
         Normalize: _normalize,
     }
-)
+)  # fmt: skip
 
 
 def title(name: str, module: nn.Module) -> str:
