@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from harness.errors import UserError
-from sparring.errors import SparringError
+from sparring.errors import SparringError, absent
 
 
 def run_command(command: click.Command, name: str) -> int:
@@ -17,6 +17,11 @@ def run_command(command: click.Command, name: str) -> int:
         return 2
     except (UserError, SparringError, ValueError) as error:
         click.echo(str(error), err=True)
+        return 2
+    except ModuleNotFoundError as error:
+        if (told := absent(error)) is None:
+            raise
+        click.echo(f"error: {told}", err=True)
         return 2
     except OSError as error:
         place = error.filename or "output"

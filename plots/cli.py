@@ -34,13 +34,20 @@ class Declared(click.Group):
         """As click does; of a mistyped name, the nearest (click knows only its own commands)."""
         known = self.list_commands(ctx)
         if args[0] not in known and not ctx.resilient_parsing:
+            if args[0].endswith(".csv") or Path(args[0]).is_dir():
+                told = registry.drawn_by(Path(args[0]))
+                ctx.fail(f"{args[0]} is no command; "
+                         f"{told or 'and no table that a plot is for'}")  # fmt: skip
             ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], known) or '.'}")
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Declared, context_settings={"help_option_names": ["-h", "--help"]})
 def plots() -> None:
-    """Figures, fits and a report from the tables that `python -m harness run` wrote.
+    """Figures, fits and a report from the tables of measurements in CSV.
+
+    Of a table that you hold, `python -m plots TABLE.csv` tells the command that draws it, and
+    `python -m plots report FOLDER` makes one page of all tables in a folder.
 
     Nothing is measured here: every command reads CSV files and can be repeated at any time, on any
     machine. Equal tables give equal files, byte for byte.
@@ -53,7 +60,10 @@ def command(plot: Plot) -> click.Command:
     def run(
         csv: Path, out: Path | None, formats: tuple[str, ...], width: str, **chosen: Any
     ) -> None:
-        study = plot.read(csv, **chosen)
+        try:
+            study = plot.read(csv, **chosen)
+        except UserError as error:
+            raise _redirected(error, csv, plot) from None
         folder = out or csv.parent / "figures"
         written = plot.save(study, folder, csv.stem, formats, style.WIDTHS[width])
         for extra in plot.extras:
@@ -82,6 +92,13 @@ def command(plot: Plot) -> click.Command:
             *plot.options,
         ],
     )  # fmt: skip
+
+
+def _redirected(error: UserError, csv: Path, plot: Plot) -> UserError:
+    """The same error; of a table that another plot is for, also that plot's command."""
+    if plot.name in registry.names_for(csv) or not (others := registry.drawn_by(csv)):
+        return error
+    return UserError(f"{error}; {others}")
 
 
 @plots.command("report")

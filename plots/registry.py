@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pkgutil
+import shlex
 from collections.abc import Collection
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import plots
+from harness.errors import InputError
+from harness.tables.table import details_path, read_cells
 from plots.shared.plot import Plot
 
 
@@ -42,3 +46,28 @@ def plots_for(header: Collection[str], details: bool) -> tuple[Plot, ...]:
         return ()
     beside = (plot for plot in declared() if plot.beside == own.name)
     return (own, *(plot for plot in beside if plot.fits(header, details)))
+
+
+def names_for(path: Path) -> tuple[str, ...]:
+    """The plots that draw the table in a file, its own first; none where it cannot be read."""
+    newest = max(plot.schema_version for plot in declared())
+    try:
+        header, _ = read_cells(path, (), newest)
+    except InputError:
+        return ()
+    details = details_path(path.parent, path.stem).is_file()
+    return tuple(plot.name for plot in plots_for(header, details))
+
+
+def drawn_by(path: Path) -> str:
+    """The commands that draw a table, or a folder of them, as a part of a sentence; else empty."""
+    place = shlex.quote(str(path))
+    if path.is_dir():
+        return f"`python -m plots report {place}` makes a page of its tables"
+    if names := names_for(path):
+        also = f" (and `{'`, `'.join(names[1:])}` more of it)" if names[1:] else ""
+        return f"`python -m plots {names[0]} {place}` draws it{also}"
+    main = path.with_name(f"{path.stem.partition('.')[0]}.csv")
+    if main != path and path.is_file() and names_for(main):
+        return f"it belongs to {main}: {drawn_by(main)}"
+    return ""

@@ -1,6 +1,6 @@
 """``python -m experiments.equality``."""
 
-from experiments.equality.command import main
+from experiments.start import start
 
 if __name__ == "__main__":
-    main()
+    start("experiments.equality.command", "main")

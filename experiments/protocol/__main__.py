@@ -1,6 +1,6 @@
 """``python -m experiments.protocol``."""
 
-from experiments.protocol.cli import main
+from experiments.start import start
 
 if __name__ == "__main__":
-    main()
+    start("experiments.protocol.cli", "main")

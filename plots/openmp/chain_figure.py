@@ -140,7 +140,9 @@ def plain_logarithm(axis: Axes, which: str) -> None:
         middle = (low * high) ** 0.5
         low, high = min(low, middle / 1.75), max(high, middle * 1.75)
         (axis.set_xlim if which == "x" else axis.set_ylim)(low, high)
-    part.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0) if high / low < 150 else (1.0,)))
+    narrow, wide = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0,)
+    within = (1.0, 2.0, 5.0) if high / low < 150 else wide
+    part.set_major_locator(LogLocator(10, narrow if high / low < 5 else within))
     part.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     part.set_minor_locator(NullLocator())
 

@@ -33,13 +33,16 @@ def draw(study: Robustness, width: float = style.TWO) -> Figure:
     """Accuracies and differences by arm above; effect of age and the way there below."""
     narrow = layout.is_narrow(width)
     row = 0.28 if narrow else 0.24
-    figure, axes = layout.rows(width, (row * len(study.arms) + 0.8, 2), (2.6, 3))
+    figure, axes = layout.rows(
+        width, (row * len(study.arms) + 0.8, 2), (2.6, 3 if _has_strengths(study) else 2)
+    )
     labels = [_label(arm, NARROW if narrow else None) for arm in study.arms]
     _draw_accuracies(study, axes[0], labels)
     _draw_differences(study, axes[1], labels if narrow else [""] * len(labels), narrow)
     _draw_age(study, axes[2], "difference")
-    _draw_age(study, axes[3], "strength")
-    _draw_time(study, axes[4])
+    if _has_strengths(study):
+        _draw_age(study, axes[3], "strength")
+    _draw_time(study, axes[-1])
     return layout.finish(figure)
 
 
@@ -113,15 +116,23 @@ def _draw_differences(study: Robustness, axis: Axes, labels: Sequence[str], narr
     axis.set_title("95 % intervals; dashed: margin", loc="left", pad=4)
 
 
+def _has_strengths(study: Robustness) -> bool:
+    """Whether an arm other than the reference tells how strong its adversaries were when used."""
+    return any(_strength(arm) is not None for arm in study.arms if arm.comparison is not None)
+
+
+def _strength(arm: Arm) -> float | None:
+    """Of a refreshed arm None: its later loss is one of other adversaries."""
+    return None if arm.refreshed else arm.mean("strength")
+
+
 def _draw_age(study: Robustness, axis: Axes, what: str) -> None:
     for arm, look in zip(study.arms, looks(study.arms), strict=True):
         age = arm.mean("staleness_mean")
         if age is None:
             continue
         if what == "strength":
-            if arm.refreshed:  # its later loss is one of other adversaries
-                continue
-            if (height := arm.mean("strength")) is not None:
+            if (height := _strength(arm)) is not None:
                 axis.plot(age, height, ms=4.2, ls="", **look)
             continue
         c = arm.comparison

@@ -21,7 +21,7 @@ def read(
 ) -> table.Analysis:  # fmt: skip
     """Choose the rows of a study, and compare, predict and fit."""
     chosen = select(path, environment=environment, where=where, all_points=all_points)
-    asked = metric or rates.metric_of(path)
+    asked = metric or chosen.rate
     if kind == "throughput" or (kind == "auto" and asked):
         chosen = rates.costs(chosen, asked)
         return table.analyse(chosen, "throughput", reference, asked)

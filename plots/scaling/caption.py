@@ -15,6 +15,9 @@ PREFERRED = {"amdahl+communication": "Amdahl + communication", "power": "a power
 NOTE_CHARACTERS = 52
 CLEARLY_WORSE = 2.0  # in AICc (Burnham and Anderson 2002, section 2.6)
 
+#: Those that are drawn; their alternatives stand in the table.
+LAWS = (AMDAHL, GUSTAFSON)
+
 
 def fit_words(panel: Panel) -> str:
     """The fitted parameters, for a corner of the panel."""
@@ -22,7 +25,7 @@ def fit_words(panel: Panel) -> str:
     above = above_best(panel.fits)
     several = len({fit.source for fit in panel.fits}) > 1
     for fit in panel.fits:
-        if fit.model not in (AMDAHL, GUSTAFSON):
+        if fit.model not in LAWS:
             continue
         name = style.plain(fit.series) + (f" ({fit.source})" if several else "")
         if fit.estimates:
@@ -97,15 +100,17 @@ def caption(analysis: Analysis) -> str:
 
 
 def _refusals(analysis: Analysis) -> list[str]:
-    """Reasons against a fit, each with those that it holds for; where a law overlaps, none."""
+    """Reasons against a law's fit, each with those that it holds for; where one overlaps, none."""
     reasons: dict[str, dict[str, None]] = {}
-    for panel in analysis.panels:
-        for fit in panel.fits:
-            if fit.refusal and not fit.refusal.startswith("not fitted"):
-                reasons.setdefault(fit.refusal, {})[style.plain(fit.series)] = None
+    fits = [fit for panel in analysis.panels for fit in panel.fits if fit.model in LAWS]
+    several = len({fit.source for fit in fits}) > 1
+    for fit in fits:
+        if fit.refusal and not fit.refusal.startswith("not fitted"):
+            source = f" ({fit.source})" if several else ""
+            reasons.setdefault(fit.refusal, {})[f"{style.plain(fit.series)}{source}"] = None
     return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def shown_fits(panel: Panel) -> list[Fit]:
     """The law itself is drawn; its alternatives stand in the table."""
-    return [fit for fit in panel.fits if fit.estimates and fit.model in (AMDAHL, GUSTAFSON)]
+    return [fit for fit in panel.fits if fit.estimates and fit.model in LAWS]

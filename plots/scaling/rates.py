@@ -8,18 +8,10 @@ all that is done to times (ratios within rounds, intervals, fits) is done to it.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from harness.errors import UserError
-from harness.tables.table import POINT_COLUMNS, plausible, points_path, read_rows
+from harness.tables.table import plausible
 from plots.shared.observations import Selection
-
-
-def metric_of(path: Path) -> str:
-    """The metric that a study compares its points by, as its points table says; else empty."""
-    points = points_path(path.parent, path.stem)
-    rows = read_rows(points, POINT_COLUMNS) if points.is_file() else []
-    return str(rows[0].get("throughput_metric") or "") if rows else ""
 
 
 def costs(selection: Selection, metric: str) -> Selection:

@@ -59,6 +59,7 @@ class Selection:
         environment: the one environment of all rows.
         total: rows in the table.
         left_out: counts and reasons; they and ``rows`` add up to ``total``.
+        rate: the metric that the study compares its points by instead of their seconds; or empty.
     """
 
     study: str
@@ -68,6 +69,7 @@ class Selection:
     environment: str
     total: int
     left_out: tuple[LeftOut, ...]
+    rate: str = ""
 
 
 def select(
@@ -90,7 +92,7 @@ def select(
     """
     rows = read_rows(path)
     total = len(rows)
-    asked, parameter_names = _asked_points(points_path(path.parent, path.stem))
+    asked, parameter_names, rate = _asked_points(points_path(path.parent, path.stem))
     left_out: list[LeftOut] = []
 
     def keep(condition: Callable[[Row], bool], reason: Callable[[Row], str]) -> None:
@@ -132,11 +134,8 @@ def select(
                 f"{path}: none of its {len(before)} usable rows is among the points last asked "
                 f"for ({path.stem}.points.csv); --all-points draws the others"
             )
-    chosen = chosen or str(max(rows, key=_age)["environment"])
-    keep(
-        lambda row: row["environment"] == chosen,
-        another,
-    )
+    chosen = chosen or text(max(rows, key=_age)["environment"])
+    keep(lambda row: text(row["environment"]) == chosen, another)
     if not rows:
         raise UserError(f"{path}: no row to draw under the environment {chosen}")
     versions = {row["workload"]: row["workload_version"] for row in sorted(rows, key=_age)}
@@ -145,7 +144,7 @@ def select(
         lambda row: f"measured with another version of the workload ({row['workload_version']})",
     )
     names = parameter_names if parameter_names is not None else _guess_parameters(rows)
-    return Selection(path.stem, path, tuple(rows), names, chosen, total, tuple(left_out))
+    return Selection(path.stem, path, tuple(rows), names, chosen, total, tuple(left_out), rate)
 
 
 def selected(analyse: Callable[[Selection], Any]) -> Callable[..., Any]:
@@ -164,16 +163,19 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _asked_points(path: Path) -> tuple[set[tuple[str, str]] | None, tuple[str, ...] | None]:
-    """The (point, environment) pairs and the parameters of ``<study>.points.csv``, if it exists."""
-    if not path.is_file():
-        return None, None
-    rows = read_rows(path, POINT_COLUMNS)
+def _asked_points(path: Path) -> tuple[set[tuple[str, str]] | None, tuple[str, ...] | None, str]:
+    """What ``<study>.points.csv`` tells, if it exists.
+
+    Returns:
+        Its (point, environment) pairs, the parameters, and the rate that points are compared by.
+    """
+    rows = read_rows(path, POINT_COLUMNS) if path.is_file() else []
     if not rows:
-        return None, None
+        return None, None, ""
     known = (*POINT_COLUMNS, *MORE_POINT_COLUMNS)
     names = tuple(name for name in rows[0] if name not in known)
-    return {(row["point"], row["environment"]) for row in rows}, names
+    asked = {(row["point"], row["environment"]) for row in rows}
+    return asked, names, text(rows[0].get("throughput_metric"))
 
 
 def _guess_parameters(rows: Sequence[Row]) -> tuple[str, ...]:

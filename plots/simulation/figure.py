@@ -13,6 +13,8 @@ from plots.shared import layout, style
 from plots.simulation.table import DEFINITIONS, Epochs, Panel, Simulations
 
 ROW_HEIGHT = 2.5  # inches
+#: The bound of a pipeline's seconds, in closed form.
+CLOSED = "N max(u, g / (p - 1))"
 #: Drawn over what the emulation itself slows down.
 CROSS: dict[str, Any] = {
     "ls": "", "marker": "x", "color": "#444444", "ms": 7.0, "mew": 0.8, "zorder": 5,
@@ -113,7 +115,7 @@ def _logarithmic(axis: Axes, largest: int) -> None:
 def _draw_epochs(axis: Axes, epochs: Epochs) -> None:
     pipeline = style.looks(["pipeline"])["pipeline"]
     axis.plot(list(epochs.closed), list(epochs.closed.values()), color=style.GREY, ls=":", lw=1.0,
-              label="N max(u, g / (p - 1))")  # fmt: skip
+              label=CLOSED)  # fmt: skip
     axis.plot(list(epochs.simulated), list(epochs.simulated.values()), ls="", color=pipeline.colour,
               label="simulated from the row p = 1", **_marker(pipeline, "simulated"))  # fmt: skip
     axis.plot(list(epochs.measured), list(epochs.measured.values()), ls="", color="black",
@@ -135,18 +137,20 @@ def _draw_errors(axis: Axes, epochs: Epochs) -> None:
     axis.axhspan(-10, 10, color="#f0f0f0", lw=0)
     axis.axhline(0, color="#444444", lw=0.8)
     for values, line in (
-        (epochs.closed, {"color": style.GREY, "marker": ".", "ls": ""}),
-        (epochs.simulated, {"color": pipeline.colour, "ls": "", **_marker(pipeline, "simulated")}),
-    ):
+        (epochs.closed, {"color": style.GREY, "marker": ".", "ls": "", "label": CLOSED}),
+        (epochs.simulated, {"color": pipeline.colour, "ls": "", "label": "simulated",
+                            **_marker(pipeline, "simulated")}),
+    ):  # fmt: skip
         errors = [(p, 100 * (values[p] / epochs.measured[p] - 1)) for p in shared if p in values]
         axis.plot(*zip(*errors, strict=True), **line)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_locator(FixedLocator(shared))
     axis.set_xticklabels([str(p) for p in shared])
-    axis.set_title("its error (grey band: 10 %)", loc="left")
+    axis.set_title("errors (grey band: 10 %)", loc="left")
     axis.set_xlabel("processes p")
     axis.set_ylabel("error, %")
     axis.grid(True, color="#e6e6e6", lw=0.5)
+    axis.legend(frameon=False)
 
 
 def _marker(look: style.Look, source: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def analyse(selection: Selection) -> Tradeoff:
 
     Raises:
         UserError: if the table holds no robust accuracies of strategies and a baseline, or is of
-            weak scaling.
+            weak or of throughput scaling.
     """
     path, columns = selection.path, selection.rows[0]
     for name in ("strategy", ACCURACY):
@@ -96,6 +96,10 @@ def analyse(selection: Selection) -> Tradeoff:
     if "definition" in columns:
         raise UserError(f"{path}: is a weak-scaling study, whose problems differ with the "
                         "processes; expected one of strong scaling")  # fmt: skip
+    if selection.rate:
+        raise UserError(f"{path}: is a throughput-scaling study, whose points may train for "
+                        "different lengths, so that their accuracies tell nothing of each other; "
+                        "expected one of strong scaling")  # fmt: skip
     if all(row[ACCURACY] is None for row in selection.rows):
         raise UserError(f"{path}: no row to draw has a robust_accuracy; emulated and simulated "
                         "trainings have none")  # fmt: skip

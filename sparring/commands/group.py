@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import time
 from typing import Any
@@ -53,28 +54,64 @@ _PATIENCE_SECONDS = 5.0
 
 
 class RanksGroup(Group):
-    """The same for commands that may run on several ranks: they end together."""
+    """The same for commands that may run on several ranks: they end together.
+
+    What all ranks have to say, such as of an option that does not exist, is said once.
+    """
 
     expected = (SparringError, ValueError)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:  # fmt: skip
+        """See `click.Group`: the group's own options are read here."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.ClickException as error:
+            _end(_shown(error), error.exit_code)
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `Group`: the commands' options are read here."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            _end(_shown(error), error.exit_code)
+            raise
+
     def fail(self, sentence: str, code: int = 2, head: str = "error: ") -> None:
         """See `Group`."""
-        click.echo(f"{head}{sentence}", err=True)
-        _leave_together(code)
-        sys.exit(code)
+        _end(f"{head}{sentence}\n", code)
+        super().fail(sentence, code, head)
 
 
-def _leave_together(code: int) -> None:
-    """End all ranks if this one alone met an error (a file that its node lacks, for example).
+def _shown(error: click.ClickException) -> str:
+    """What click would print."""
+    text = io.StringIO()
+    error.show(file=text)
+    return text.getvalue()
 
-    The others would wait for it for ever, and it for them in MPI's finalisation.
+
+def _end(text: str, code: int) -> None:
+    """On several ranks, say so and end them all; returns where this process is alone.
+
+    If all ranks met an error, the first one tells of each that differs. If this one alone did (a
+    file that its node lacks, for example), the others would wait for it for ever, and it for them
+    in MPI's finalisation: it tells, and aborts them.
     """
-    from mpi4py import MPI  # starts MPI, for which others may be waiting already
-
+    try:
+        from mpi4py import MPI  # starts MPI, for which others may be waiting already
+    except (ImportError, RuntimeError):  # no MPI library, of which an option's name is no reason
+        return
     if not MPI.Is_initialized() or MPI.COMM_WORLD.size == 1:
         return
     everybody, deadline = MPI.COMM_WORLD.Ibarrier(), time.monotonic() + _PATIENCE_SECONDS
     while not everybody.Test():
         if time.monotonic() > deadline:
+            click.echo(text, err=True, nl=False)
             MPI.COMM_WORLD.Abort(code)
         time.sleep(0.01)
+    for told in dict.fromkeys(MPI.COMM_WORLD.gather(text) or ()):
+        click.echo(told, err=True, nl=False)
+    sys.exit(code)

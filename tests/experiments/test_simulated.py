@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from experiments import simulated
-from experiments.validation import compare
+from experiments.simulated import command as simulated
+from experiments.validation.command import compare
 from tests.calibrations import MICRO, put
 from tests.plots.scaling_tables import Table
 

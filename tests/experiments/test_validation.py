@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from experiments.validation import compare, main
+from experiments.validation.command import compare, main
 from harness.errors import UserError
 from tests.plots.scaling_tables import Table
 

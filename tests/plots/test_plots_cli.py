@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from plots import registry
 from plots.cli import main
 from tests.plots.scaling_tables import Table, amdahl, pipeline
 
@@ -157,3 +158,31 @@ def test_output_that_is_full_is_a_sentence(tmp_path):
 
 def test_a_mistyped_command_names_the_nearest(capsys):
     assert "No such command 'scalin'; did you mean 'scaling'?" in fails(capsys, "scalin", "x.csv")
+
+
+def test_a_table_of_another_plot_is_answered_with_that_plot(tmp_path, capsys):
+    path = strong(tmp_path)
+    scaling = f"`python -m plots scaling {path}` draws it"
+    for name in registry.declared():
+        if name.name != "scaling":
+            told = fails(capsys, name.name, path)
+            assert scaling in told, name.name
+    ranks = path.with_suffix(".ranks.csv")
+    ranks.write_text("study,point\n")
+    told = fails(capsys, "scaling", ranks)
+    assert told.endswith(f"lacks the column 'schema_version' of a table of schema version 1; "
+                         f"it belongs to {path}: {scaling}\n")  # fmt: skip
+
+
+def test_a_table_without_a_command_is_answered_with_the_command(tmp_path, capsys):
+    path = strong(tmp_path)
+    assert f"; `python -m plots scaling {path}` draws it" in fails(capsys, path)
+    assert f"`python -m plots report {tmp_path}` makes a page" in fails(capsys, tmp_path)
+    assert "no table that a plot is for" in fails(capsys, tmp_path / "no.csv")
+
+
+def test_a_table_whose_environments_have_no_name_is_drawn(tmp_path, capsys):
+    table = Table("simulated").add(2.0, processes=1, environment="")
+    path = table.add(1.0, processes=2, environment="").write(tmp_path)
+    assert main(["scaling", str(path)]) == 0
+    assert "24 of 36 rows" in capsys.readouterr().out

@@ -137,3 +137,25 @@ def test_a_study_without_accuracies_is_refused(tmp_path):
     add(table, 8.0, None, strategy="sequential", processes=1, source="emulated")
     with pytest.raises(UserError, match="no row to draw has a robust_accuracy"):
         PLOT.read(table.write(tmp_path))
+
+
+def test_a_study_of_throughput_is_refused(path):
+    """Its points may train for different lengths: accuracies would not be comparable."""
+    points = path.with_suffix(".points.csv")
+    header, *rows = points.read_text().splitlines()
+    lines = [f"{header},throughput_metric", *(f"{row},images_per_second" for row in rows)]
+    points.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="is a throughput-scaling study, whose points may train"):
+        PLOT.read(path)
+    _, skipped = page(path.parent)
+    assert any("is a throughput-scaling study" in reason for reason in skipped)
+
+
+def test_a_program_s_table_is_drawn_where_it_has_strategies_and_accuracies(tmp_path):
+    table = Table("mine")
+    for strategy, seconds, accuracy in (("sequential", 4.0, 0.5), ("mine", 2.0, 0.4)):
+        processes = 1 if strategy == "sequential" else 2
+        table.add(seconds, strategy=strategy, processes=processes, workload="./train.sh",
+                  metrics={"robust_accuracy": accuracy})  # fmt: skip
+    (panel,) = PLOT.read(table.write(tmp_path)).panels
+    assert [(m.point.speedup, m.accuracy.median) for m in panel.marks] == [(1.0, 0.5), (2.0, 0.4)]

@@ -70,6 +70,8 @@ def test_legend_and_caption_tell_them_apart(tmp_path):
     assert not any("limited" in label for label in labels)
     assert "Updates: 620 (emulated), 40 (measured)" in caption(found)
     assert "Emulated with the calibration c.json" in caption(found)
+    assert caption(found).endswith("Data parallel (measured): too few p for a fit "
+                                   "(2 distinct, 3 needed).")  # fmt: skip
 
 
 def test_flagged_points_are_crossed_out_and_told_of(tmp_path):

@@ -120,3 +120,14 @@ def test_the_command_line_says_why_the_fused_engine_cannot_serve(monkeypatch):
     assert result.exit_code == 2
     (sentence,) = result.output.splitlines()
     assert sentence.startswith("error: the fused engine cannot serve this model: SPARRING_ISA=mmx")
+
+
+@pytest.mark.parametrize("arguments", [["train", "--wrong"], ["--wrong"], ["trian"]])
+def test_what_all_ranks_complain_of_is_said_once(arguments):
+    result = subprocess.run(
+        [find_launcher().path, "-n", "2", sys.executable, "-m", "sparring", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.count("Error: No such ") == result.stderr.count("Usage: ") == 1
+    assert result.stdout == ""

@@ -5,7 +5,6 @@ python -m experiments.advice CALIBRATION ...
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,7 +96,3 @@ def main(
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
     return run_command(main, "experiments.advice")
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -261,7 +261,3 @@ def _cells(d: Difference, shown: Sequence[int], goal: float) -> list[str]:
         "" if d.relative is None else str(d.relative),
         "met" if abs(d.seconds.percent) <= goal else "missed", d.notes,
     ]  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -135,7 +134,3 @@ def main(table: Path, launches: int) -> None:
 def run() -> int:
     """The command; bad input becomes one sentence on stderr."""
     return run_command(main, "experiments.simulated")
-
-
-if __name__ == "__main__":
-    sys.exit(run())

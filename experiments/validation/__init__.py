@@ -1,0 +1,1 @@
+"""One instrument of measuring against another."""
