@@ -113,6 +113,20 @@ def test_refreshed_arms_say_nothing_of_age_and_are_drawn_hollow(tmp_path):
     assert "<svg" in as_svg(partial(draw, found))
 
 
+def test_strengths_are_drawn_where_an_arm_beside_the_reference_has_one(tmp_path):
+    table = Table("robustness")
+    add(table, "sequential", BASE, refresh_steps=0)
+    add(table, "stale, refreshed", BASE, 40.0, refresh_steps=1)
+    without = study(table.write(tmp_path / "a").parent)
+    add(table, "stale", BASE, 30.0, refresh_steps=0)
+    titles = [
+        {axis.get_title(loc="left") for axis in draw(found).axes}
+        for found in (without, study(table.write(tmp_path / "b").parent))
+    ]
+    assert titles[1] - titles[0] == {"strength of adversaries"}
+    assert len(titles[0]) == 4
+
+
 def test_a_seed_that_failed_is_told_and_forbids_a_favourable_verdict(tmp_path):
     table = Table("robustness")
     add(table, "sequential", BASE)
