@@ -94,9 +94,9 @@ class _Group(click.Group):
                 "error: no memory is left; what was finished is kept, and the next run goes on"
             )
             sys.exit(2)
-        except Terminated:
+        except Terminated as error:
             complain("terminated; what was finished is in the tables")
-            sys.exit(143)
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             complain("interrupted; what was finished is in the tables")
             sys.exit(130)

@@ -13,6 +13,7 @@ from harness.comparison.measure import Plan, Told, run
 from harness.comparison.verdicts import rounds_needed
 from harness.errors import UserError
 from harness.files import write_whole
+from harness.launch.interruption import terminable
 from harness.options import settings, study_named, study_settings
 from harness.run.progress import reporter
 from harness.streams import complain
@@ -79,7 +80,7 @@ def compare_command(
     overrides = settings(named["overrides"], named["oversubscribe"], named["emulate"])
     plan = Plan(rounds, max(rounds, max_rounds), precision, tolerance, duet)
     folder = (results / "comparisons" / f"{study.name}-{new_identity()}").resolve()
-    with checked_out(first, against, build) as arms:
+    with terminable(), checked_out(first, against, build) as arms:
         click.echo(f"older: {arms[0].commit[:12]}; newer and null arm: {arms[1].commit[:12]}")
         told = run(arms, study, overrides, folder, reporter(), plan)
     _print(told, folder)

@@ -1,4 +1,4 @@
-"""Signals by which a scheduler announces the end, as exceptions."""
+"""Signals that announce the end, a scheduler's and a closing terminal's, as exceptions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Terminated(KeyboardInterrupt):
 
     status = "failed"
     reason = "interrupted by SIGTERM (preempted, requeued or cancelled)"
+    #: Of the program that it ends, as a shell has it: 128 and the signal's number.
+    exit_code = 143
 
 
 class TimeLimit(Terminated):
@@ -26,9 +28,18 @@ class TimeLimit(Terminated):
     reason = "killed at the time limit of the job"
 
 
+class HungUp(Terminated):
+    """SIGHUP: the terminal was closed, or its connection lost."""
+
+    reason = "interrupted by SIGHUP (its terminal was closed)"
+    exit_code = 129
+
+
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Turn a scheduler's signals into exceptions, so that finished launches reach the tables.
+    """Turn those signals into exceptions, so that finished launches reach the tables.
+
+    SIGHUP stays ignored where it is, as after ``nohup``.
 
     Python forgets an exception that meets a callback, such as one of ``import``, and goes on as if
     no signal had come. It is raised again a moment later then, until it meets the program itself.
@@ -53,6 +64,8 @@ def terminable() -> Iterator[None]:
         raise handled[number]
 
     handled: dict[int, type[Terminated]] = {signal.SIGTERM: Terminated, signal.SIGUSR1: TimeLimit}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled[signal.SIGHUP] = HungUp
     before = {number: signal.signal(number, terminate) for number in handled}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
     sys.unraisablehook = unraisable
@@ -84,7 +97,7 @@ def ending_at_once() -> Iterator[None]:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold signals back while a result is put in a safe place; they come right afterwards."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM}
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
 from harness.comparison.measure import Plan, names_of, run
 from harness.comparison.verdicts import ALPHA, Times, judge
+from harness.launch.interruption import terminable
 from harness.run.progress import Reporter
 from harness.study.study import study_of
 from harness.study.toml_source import TomlSource
@@ -86,7 +87,7 @@ def measure(
     """
     file = Path.cwd() / "self_check.toml"
     study = study_of(TomlSource(file, _STUDY), None, ())
-    with tempfile.TemporaryDirectory(prefix="harness-self-check-") as place:
+    with terminable(), tempfile.TemporaryDirectory(prefix="harness-self-check-") as place:
         arms = []
         for number, name in enumerate((OLDER, NEWER, AGAIN)):
             folder = Path(place) / f"arm-{number}"  # names of one length, as a comparison's are

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 from harness.comparison.arms import checked_out
 from harness.errors import UserError
 from harness.tables.table import read_cells
-from tests.harness.studies import harness
+from tests.harness.studies import environment, harness, wait_until
 
 WORKLOAD = """
 from lab.pause import pause
@@ -102,6 +103,25 @@ def test_what_is_checked_out_is_gone_whatever_happens(repository):
     assert len({len(str(root)) for root in roots}) == 1
     assert not any(root.exists() for root in roots)
     assert git(repository, "worktree", "list").count("\n") == 1
+
+
+@pytest.mark.ranks
+def test_a_comparison_that_is_terminated_leaves_no_worktree(repository):
+    (repository / "lab" / "pause.py").write_text(PAUSE.format(seconds=60))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "harness", "compare", "--against", "HEAD", "lab/study.toml"],
+        cwd=repository, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    under_way = "results/comparisons/*/*/launches/pauses/.running/*/*"
+    assert wait_until(lambda: any(repository.glob(under_way)))
+    assert git(repository, "worktree", "list").count("\n") == 4
+    running.terminate()
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert "Traceback" not in told
+    assert git(repository, "worktree", "list").count("\n") == 1
+    assert not any(repository.glob(under_way))
 
 
 @pytest.mark.parametrize(

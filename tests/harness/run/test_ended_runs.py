@@ -103,7 +103,9 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, code):
     study, results = study_with(tmp_path, SLOW)
     runner = start(study, results)
