@@ -120,7 +120,7 @@ def test_strengths_are_drawn_where_an_arm_beside_the_reference_has_one(tmp_path)
     without = study(table.write(tmp_path / "a").parent)
     add(table, "stale", BASE, 30.0, refresh_steps=0)
     titles = [
-        {axis.get_title(loc="left") for axis in draw(found).axes}
+        {" ".join(axis.get_title(loc="left").split()) for axis in draw(found).axes}
         for found in (without, study(table.write(tmp_path / "b").parent))
     ]
     assert titles[1] - titles[0] == {"strength of adversaries"}
