@@ -56,7 +56,9 @@ def absent(error: ImportError, modules: Collection[str], extra: str) -> str | No
     if error.name in modules:
         return f"{error.name} is not installed: pip install 'sparring[{extra}]'"
     if sys.version_info < (3, 11):  # noqa: UP036  (whoever starts an old one is told)
-        told = f"this is Python {sys.version.split()[0]}, and Sparring needs 3.11 or newer"
+        import platform  # nobody else waits for it
+
+        told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
     elif error.name in _OWN:
         told = f"{error.name} is not installed for {sys.executable}"
     else:
