@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from torch import nn
 
 import sparring
 from sparring.checkpoint import load
@@ -18,6 +17,7 @@ from sparring.commands.cli import main
 from sparring.errors import SparringError
 from sparring.outputs import check_outputs, replace, write, write_all
 from sparring.tables import Table
+from tests.sparring.trainer.training import small_trainer
 
 
 @pytest.fixture
@@ -39,13 +39,6 @@ def full_disk(monkeypatch, tmp_path):
 
 def kept(sentence: str) -> Path:
     return Path(re.search(r"it is kept as ([^\s;]+)", sentence).group(1))
-
-
-def small_trainer():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    data = sparring.data.load("mnist-5k")
-    return sparring.Trainer(model, optimizer, data, sparring.FGSM(0.1), batch_size=8)
 
 
 @pytest.mark.parametrize(

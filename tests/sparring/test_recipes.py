@@ -23,6 +23,7 @@ from sparring.schedules import Schedule, linear_decay
 from sparring.strategies.replay import Replay
 from sparring.strategies.telemetry import BatchRecord
 from tests.mpi import run_ranks
+from tests.sparring.trainer.training import weights_of
 
 
 def small_model():
@@ -44,12 +45,6 @@ class Spy(sparring.PGD):
     def __call__(self, *arguments, **keywords):
         self.seen.append((self.epsilon, self.step_size))
         return super().__call__(*arguments, **keywords)
-
-
-def weights(trainer):
-    found = np.empty(trainer.compute.weight_count, trainer.compute.dtype)
-    trainer.compute.read_weights(found)
-    return found
 
 
 def build(attack=None, strategy="sequential", **options):
@@ -94,7 +89,7 @@ def test_without_schedules_nothing_changes():
     plain, scheduled = build(), build(learning_rate=Schedule(), epsilon=Schedule())
     plain.fit(updates=6)
     scheduled.fit(updates=6)
-    assert (weights(plain) == weights(scheduled)).all()
+    assert (weights_of(plain) == weights_of(scheduled)).all()
 
 
 def test_a_resumed_run_goes_on_in_its_schedules(tmp_path):
@@ -105,7 +100,7 @@ def test_a_resumed_run_goes_on_in_its_schedules(tmp_path):
     build(**options).fit(updates=3, checkpoint=path)
     resumed = build(**options)
     resumed.fit(updates=8, checkpoint=path, resume=True)
-    assert (weights(resumed) == weights(whole)).all()
+    assert (weights_of(resumed) == weights_of(whole)).all()
     for other in ({}, {**options, "epsilon": Schedule()}):
         with pytest.raises(SparringError, match=r"was made with (epsilon|learning_rate) ="):
             build(**other).fit(updates=9, checkpoint=path, resume=True)
@@ -117,7 +112,7 @@ def test_a_replay_sees_the_same_schedules_as_sequential_training():
     one, other = build(**options), build(strategy=Replay(records), **options)
     one.fit(updates=6)
     other.fit(updates=6)
-    assert (weights(one) == weights(other)).all()
+    assert (weights_of(one) == weights_of(other)).all()
 
 
 def test_an_attack_without_epsilon_cannot_be_scheduled():

@@ -122,14 +122,6 @@ def test_dtype_shape_and_device_are_kept(model, batch, attack, dtype):
 
 
 @every_attack
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
-def test_labels_of_any_integer_dtype_do(model, batch, attack, dtype):
-    x, y = batch
-    expected = attack(model, x, y, generator=seeded())
-    assert torch.equal(attack(model, x, y.to(dtype), generator=seeded()), expected)
-
-
-@every_attack
 def test_same_seed_same_result_and_global_generator_untouched(model, batch, attack):
     torch.manual_seed(0)
     state = torch.get_rng_state()

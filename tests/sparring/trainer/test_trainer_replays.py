@@ -11,7 +11,7 @@ from sparring.commands.cli import main
 from sparring.errors import SparringError
 from sparring.strategies.replay import Replay, load_arrivals
 from sparring.strategies.telemetry import BatchRecord
-from tests.sparring.trainer.training import same_trainer, small_trainer, weights_after
+from tests.sparring.trainer.training import same_trainer, small_trainer, weights_after, weights_of
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,7 @@ def test_a_replay_trains_the_same_weights_bit_for_bit(options, tmp_path):
     replay = Replay(records, **same)
     trainer = same_trainer(replay, images=images)
     history = trainer.fit(updates=12)
-    weights = np.empty(trainer.compute.weight_count, np.float32)
-    trainer.compute.read_weights(weights)
-    assert (weights == trained).all()
+    assert (weights_of(trainer) == trained).all()
     assert [record.loss for record in history.records] == [record.loss for record in records]
 
 
@@ -53,11 +51,9 @@ def test_trainers_together_train_what_one_trains(tmp_path):
     records = load_arrivals(arrivals)
     assert {record.generator for record in records} == {2, 3}
     trainer = same_trainer(Replay(records, refresh_steps=1), torch.float64)
-    before = np.empty(trainer.compute.weight_count)
-    trainer.compute.read_weights(before)
+    before = weights_of(trainer)
     trainer.fit(updates=10)
-    alone = np.empty_like(before)
-    trainer.compute.read_weights(alone)
+    alone = weights_of(trainer)
     assert np.abs(trained - alone).max() < 1e-12
     assert np.abs(alone - before).max() > 1e-3
 
@@ -73,8 +69,7 @@ def test_a_refreshed_overlap_trains_what_its_replay_trains(trainer_share, tmp_pa
     for steps in (0, 2):
         trainer = same_trainer(Replay(load_arrivals(arrivals), refresh_steps=steps))
         trainer.fit(updates=9)
-        found[steps] = np.empty(trainer.compute.weight_count, np.float32)
-        trainer.compute.read_weights(found[steps])
+        found[steps] = weights_of(trainer)
     moved = np.abs(found[2] - found[0]).max()
     assert np.abs(found[2] - trained).max() < 1e-3 * moved
     assert moved > 0

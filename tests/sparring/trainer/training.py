@@ -53,6 +53,13 @@ def weights_after(processes, job, folder, name="weights.npy"):
     return np.load(path)
 
 
+def weights_of(trainer):
+    """A trainer's weights, flat."""
+    found = np.empty(trainer.compute.weight_count, trainer.compute.dtype)
+    trainer.compute.read_weights(found)
+    return found
+
+
 def same_trainer(strategy, dtype=torch.float32, images=0):
     """What trainer_ranks trains, on one process."""
     model = sparring.networks.build("study", 0, dtype)
