@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from plots.cli import main
+from plots.report.entries import inline
 from tests.plots.scaling_tables import Table, amdahl, pipeline
 
 
@@ -126,3 +127,16 @@ def test_disturbed_launches_are_told(results):
     assert told is not None
     assert int(told[1]) > 1
     assert told[2] == "1 other-load"
+
+
+def test_a_figure_in_the_page_holds_what_is_seen_only():
+    svg = (
+        '<?xml version="1.0"?>\n<svg>\n <!-- a -->\n <defs>\n'
+        '  <path id="m1" d="M 0 0 \nL 1 1 \n"/>\n'
+        ' </defs>\n <g id="axes_1">\n  <use xlink:href="#m1" clip-path="url(#p2)"/>\n </g>\n'
+        ' <clipPath id="p2"/>\n</svg>\n'
+    )
+    assert inline(svg, "own").strip() == (
+        '<svg><defs><path id="own-m1" d="M 0 0 L 1 1 "/></defs><g>'
+        '<use xlink:href="#own-m1" clip-path="url(#own-p2)"/></g><clipPath id="own-p2"/></svg>'
+    )
