@@ -77,6 +77,8 @@ def read_toml(path: Path) -> TomlSource:
     except FileNotFoundError:
         near = did_you_mean(path.name, [other.name for other in path.parent.glob("*.toml")])
         raise UserError(f"{path}: no such file; expected a study in TOML{near}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; expected a study in TOML") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from None
 

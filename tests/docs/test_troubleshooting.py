@@ -146,6 +146,8 @@ def test_keys_and_presets_that_are_not_known(tmp_path, monkeypatch):
     assert stands(printed(harness, "plan", study))
     study.write_text(STUDY.format(key="launches"))
     assert stands(printed(harness, "plan", study, "--preset", "smok"))
+    told = printed(harness, "plan", ".")
+    assert told == "error: .: is a folder; expected a study in TOML"
     told = printed(harness, "plan", "mime.toml")
     assert told == (
         "error: mime.toml: no such file; expected a study in TOML; did you mean 'mine.toml'?"

@@ -251,5 +251,8 @@ def load(path: Path) -> Calibration:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
+        if first["type"] == "missing":
+            raise SparringError(f"{path}: no calibration: the key '{key}' is missing; expected a "
+                                "file that `sparring calibrate` made") from None  # fmt: skip
         told = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         raise SparringError(f"{path}: key '{key}': expected {told}") from None

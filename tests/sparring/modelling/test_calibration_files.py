@@ -108,3 +108,10 @@ def test_one_rank_is_refused_with_how_to_start_more():
     assert ended.returncode != 0
     assert "error: calibrating needs 2 processes or more on the first node, not 1" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_is_no_calibration_says_what_would_be(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('name = "mine"\n')
+    with pytest.raises(SparringError, match=r"study\.toml: no calibration: the key .* is missing"):
+        load(path)
