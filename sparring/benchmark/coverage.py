@@ -82,6 +82,8 @@ def of_own(name: str) -> Callable[[], nn.Module]:
         SparringError: if there is none of that name.
     """
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise SparringError(f"--model {name}: expected module:callable")
     try:
         made = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

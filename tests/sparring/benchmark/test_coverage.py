@@ -105,6 +105,7 @@ def test_the_answer_for_programs(tmp_path):
     ("arguments", "told"),
     [(["--network", "AlexNet"], "no network of the corpus begins so"),
      (["--model", "nowhere:net"], "expected module:callable"),
+     (["--model", "json"], "--model json: expected module:callable\n"),
      (["--model", OWN + "OWN"], "is not callable"),
      (["--model", OWN + "small", "--input-shape", "2x3"], "expected channels,height,width"),
      (["--model", OWN + "small", "--network", "VGG"], "not both")],
