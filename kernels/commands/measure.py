@@ -115,14 +115,8 @@ def measure(
         for number in sorted(roofs)
     }
     # A host's memory is faster in one minute than in another.
-    again = [
-        item
-        for item in items
-        if any(
-            _is_of(point, item)
-            for point in shares.above(by_threads[item.threads], roofs[item.threads], None, median)
-        )
-    ]
+    high = {n: shares.above(own, roofs[n], None, median) for n, own in by_threads.items()}
+    again = [item for item in items if any(_is_of(point, item) for point in high[item.threads])]
     now = roofs
     if again:
         tell(f"{len(again)} cases lie above their roof: taking more samples of them and the roofs")
