@@ -31,8 +31,8 @@ def kills(folder: Path, number: int, seed: int) -> Iterator[Tally]:
 def _kills(
     folder: Path, victim: str, sent: signal.Signals, number: int, chance: random.Random
 ) -> Tally:
-    # Never done before the last kill: a launch more than is killed.
-    study = STUDY.replace("launches = 3", f"launches = {number + 3}")
+    # Never done before the last kill: in the time up to one, and a little longer, 20 launches end.
+    study = STUDY.replace("launches = 3", f"launches = {10 * number}")
     room = Room(folder / f"kill-{victim}-{sent.name}", f"{number} x {sent.name} to {victim}", study)
     killed = 0
     for _ in range(4 * number):
@@ -40,7 +40,7 @@ def _kills(
             break
         # --retry: a launch whose mpiexec or rank was killed has failed, and is launched again.
         process = room.start(room.command("run", "--retry"))
-        time.sleep(chance.uniform(0.2, 2.5))
+        time.sleep(chance.uniform(0.2, 1.5))
         end = time.monotonic() + 20
         found: list[psutil.Process] = []
         while not found and process.poll() is None and time.monotonic() < end:
