@@ -20,10 +20,13 @@ struct AdditionLayer : Weightless {
 
     template <class Below>
     void forward(int port, int y, Below&& below) {
-      if (!join_.arrived(port, y)) return;
+      const bool both = join_.waited_for(port, y);
+      join_.arrived(port, y);
+      if (!both) return;
+      const Vec *one = join_.waiting(y), *other = join_.last();
       Vec* out = below.slot(y);
       for (int i = 0; i < ROW; i++) {
-        const Vec sum = join_.sum(y, i);
+        const Vec sum = one[i] + other[i];
         if constexpr (S::RELU) {
           mask_[y][i] = positive(sum);
           out[i] = keep(mask_[y][i], sum);
@@ -31,6 +34,7 @@ struct AdditionLayer : Weightless {
           out[i] = sum;
         }
       }
+      join_.give_back(y);
       below.arrived(y);
     }
 

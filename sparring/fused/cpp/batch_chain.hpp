@@ -246,9 +246,17 @@ class Chain {
     else if constexpr (takers(V) == 1) backward_row<V>(y, row);
     else {
       auto& join = std::get<V + 1>(joins_);
-      constexpr int STREAM = I == taker(V, 0).layer ? 0 : 1;
-      std::memcpy((void*)join.slot(STREAM, y), (const void*)row, sizeof(Vec) * RowsOf<V>::ROW);
-      if (join.arrived(STREAM, y)) backward_row<V>(y, join.sum(y));
+      constexpr int STREAM = I == taker(V, 0).layer ? 0 : 1, ROW = RowsOf<V>::ROW;
+      const bool both = join.waited_for(STREAM, y);
+      join.arrived(STREAM, y);
+      Vec* sum = join.waiting(y);
+      if (!both) {
+        std::memcpy((void*)sum, (const void*)row, sizeof(Vec) * ROW);
+        return;
+      }
+      for (int i = 0; i < ROW; i++) sum[i] += row[i];
+      backward_row<V>(y, sum);
+      join.give_back(y);
     }
   }
 

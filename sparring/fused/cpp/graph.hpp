@@ -44,30 +44,42 @@ constexpr bool well_formed() {
 static_assert(well_formed(), "a value is taken once or twice, and by one addition at most");
 
 // Two streams of ROWS rows each, in order, that are added up row by row. Which one is ahead does
-// not matter, and may change.
+// not matter, and may change. A row that waits gets the place that was given back last, which is in
+// cache still: places are as many as rows, but few of them are ever touched.
 template <int ROWS, int ROW>
 class Join {
  public:
   // Where the stream's row y, its next, is to be written.
-  Vec* slot(int stream, int y) { return waits(stream, y) ? row_ : rows_[y]; }
+  Vec* slot(int stream, int y) { return waited_for(stream, y) ? row_ : place(y); }
 
-  // It is there; returns whether the other stream's is, too: then `sum` may be read.
-  bool arrived(int stream, int y) {
-    const bool both = waits(stream, y);
+  // Whether the other stream's row y is there already.
+  bool waited_for(int stream, int y) const { return come_[1 - stream] > y; }
+
+  // The stream's row y is there; where it was waited for, both are.
+  void arrived(int stream, int y) {
     come_[stream] = y + 1;
     if (come_[0] == ROWS && come_[1] == ROWS) come_[0] = come_[1] = 0;
-    return both;
   }
 
-  const Vec* sum(int y) {
-    for (int i = 0; i < ROW; i++) rows_[y][i] += row_[i];
-    return rows_[y];
+  // The row that waits, and the one that it waits for where that was written to its slot.
+  Vec* waiting(int y) { return place(y); }
+  const Vec* last() const { return row_; }
+
+  // Row y is not needed any longer.
+  void give_back(int y) {
+    free_[given_back_++] = place_[y] - 1;
+    place_[y] = 0;
   }
-  ALWAYS_INLINE Vec sum(int y, int i) const { return rows_[y][i] + row_[i]; }
 
  private:
-  bool waits(int stream, int y) const { return come_[1 - stream] > y; }
+  Vec* place(int y) {
+    if (!place_[y]) place_[y] = (given_back_ > 0 ? free_[--given_back_] : taken_++) + 1;
+    return rows_[place_[y] - 1];
+  }
 
   int come_[2];
+  int place_[ROWS];             // of each row, from 1 on; 0 where it has none
+  int free_[ROWS], given_back_;  // places that were given back
+  int taken_;                   // places that ever were taken
   Vec rows_[ROWS][ROW], row_[ROW];
 };
