@@ -42,6 +42,13 @@ def gradients(network: Network, shape: Shape, images: int, alive: Sequence[Alive
         # The weights' gradient, too, begins in the transformed domain.
         layers = batch_work if wide else tile_work
         own += layers.adjoint_from_outputs(first, shape.lanes)
+    if wide:
+        own += sum(
+            batch_work.transforms(conv, direction, whole=False)
+            - batch_work.transforms(conv, direction, batch_work.whole_tiles(conv, shape))
+            for number, conv in enumerate(network.convolutions) if uses_winograd(conv)
+            for direction in ("forward", "backward")[: 2 if number else 1]
+        ) * shape.lanes  # an update goes through rows of tiles  # fmt: skip
     if not wide and network.std:  # the gradient by the image itself
         own -= network.pixels
     return float(whole - unwanted + count * own)

@@ -1,7 +1,8 @@
 """Work of the layouts with images in the lanes: a vector holds one number of every image.
 
 Counted in ``cpp/batch_chain.hpp``, ``direct_convolution.hpp``, ``winograd_convolution.hpp``,
-``gate.hpp``, ``winograd_norms.hpp``, ``dense_layer.hpp``; all of one block of images.
+``winograd_whole.hpp``, ``gate.hpp``, ``winograd_norms.hpp``, ``dense_layer.hpp``; all of one block
+of images.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ def convolution(network: Network, conv: Convolution, layer: int, shape: Shape) -
     vec, lanes = FLOAT * shape.lanes, shape.lanes
     taken = conv.height * conv.width * conv.in_channels * vec
     left = conv.out_height * conv.out_width * conv.out_channels * vec
-    products = _winograd if uses_winograd(conv) else _direct
     masks = _mask_bytes(conv, lanes)
     weights = _weights(conv) * FLOAT
     for direction in ("forward", "backward"):
-        parts = [_gate(conv, layer, direction, lanes), *products(conv, layer, direction, lanes)]
+        parts = [_gate(conv, layer, direction, lanes)]
+        if uses_winograd(conv):
+            parts += _winograd(conv, layer, direction, shape)
+        else:
+            parts += _direct(conv, layer, direction, lanes)
         if direction == "backward" and layer == 1:
             parts[0] = _with_image(parts[0], network, lanes)
         yield parts, taken + left + masks + weights
@@ -64,54 +68,95 @@ def _direct(conv: Convolution, layer: int, direction: str, lanes: int) -> list[W
     return [Work(layer, direction, "multiply", flops, moved, kept)]
 
 
-def _winograd(conv: Convolution, layer: int, direction: str, lanes: int) -> list[Work]:
-    """The transforms and products of a convolution by two-dimensional Winograd tiles.
+def _winograd(conv: Convolution, layer: int, direction: str, shape: Shape) -> list[Work]:
+    """The transforms and products of a convolution by two-dimensional Winograd tiles."""
+    lanes, points = shape.lanes, winograd_points(conv)
+    vec, whole = FLOAT * lanes, whole_tiles(conv, shape)
+    tiles, weights = winograd_tiles(conv), _weights(conv) * FLOAT
+    pixels = conv.conv_height * conv.conv_width * conv.out_channels
+    products = 2 * tiles * points**2 * conv.in_channels * conv.out_channels
+    # Between the two kinds of stages: every tile's numbers, of each input and each output.
+    between = tiles * points**2 * (conv.in_channels + conv.out_channels) * vec
+    outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
+    if whole:
+        some, kept = _whole_numbers(conv, direction, shape)
+    else:
+        some, kept = _row_numbers(conv, direction, lanes)
+    return [
+        Work(layer, direction, "transform", transforms(conv, direction, whole) * lanes,
+             between + outside, (some + kept) * vec),
+        Work(layer, direction, "multiply", products * lanes, between + weights,
+             some * vec + weights),
+    ]  # fmt: skip
+
+
+def whole_tiles(conv: Convolution, shape: Shape) -> bool:
+    """Whether attacks go through whole tiles: those of few channels, without pooling."""
+    return not conv.pool and FLOAT * shape.lanes * _whole_tile(conv, shape) <= 40 * 1024
+
+
+def _whole_tile(conv: Convolution, shape: Shape) -> int:
+    """Numbers of a whole tile, and of its products where they do not take their place."""
+    widest = max(conv.in_channels, conv.out_channels)
+    apart = 1 if widest + 2 <= shape.registers else 2
+    return winograd_points(conv) ** 2 * (widest | 1) * apart
+
+
+def transforms(conv: Convolution, direction: str, whole: bool) -> int:
+    """Operations of the transforms of a convolution's Winograd tiles, with the bias.
 
     Forward: every input row along x; every row of tiles along y, of each x-frequency; its outputs
     back along y; every output row back along x, and the bias. Backward the adjoints, in the
     opposite order, with the additions of what overlaps: ``kernel - 1`` of a tile's rows, of its
-    pixels.
+    pixels. Through whole tiles, rows that two of them see are transformed for each.
     """
-    vec, points = FLOAT * lanes, winograd_points(conv)
-    side, tiles = winograd_outputs(conv), winograd_tiles(conv)
+    points, side, overlap = winograd_points(conv), winograd_outputs(conv), conv.kernel - 1
     across, down = -(-conv.conv_width // side), -(-conv.conv_height // side)
     row_in, row_out = across * conv.in_channels, across * conv.out_channels
-    overlap = conv.kernel - 1
-    pixels = conv.conv_height * conv.conv_width * conv.out_channels
     if direction == "forward":
-        transforms = (
-            (conv.height + down * points) * row_in * input_operations(points)
-            + (down * points + conv.conv_height) * row_out * output_operations(points, side)
-            + pixels
-        )
+        rows = down * points if whole else conv.height
+        operations = (rows + down * points) * row_in * input_operations(points)
+        operations += (down * points + conv.conv_height) * row_out * output_operations(points, side)
         if conv.pool:  # squares of the inputs, by row of tiles
             reached = (across - 1) * side + points
-            transforms += conv.height * (reached * 2 * conv.in_channels + across * (points - 1))
-    else:
-        transforms = adjoint_from_outputs(conv) + (
-            (down * points + conv.height) * row_in * (input_adjoint(points) + overlap)
-        )
-    pairs = conv.in_channels * conv.out_channels
-    products = 2 * tiles * points**2 * pairs
-    # Between the two kinds of stages: every tile's numbers, of each input and each output.
-    between = tiles * points**2 * (conv.in_channels + conv.out_channels) * vec
-    outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
-    weights = _weights(conv) * FLOAT
+            operations += conv.height * (reached * 2 * conv.in_channels + across * (points - 1))
+        return operations + conv.conv_height * conv.conv_width * conv.out_channels
+    if not whole:
+        lines = (down * points + conv.height) * row_in
+        return adjoint_from_outputs(conv) + lines * (input_adjoint(points) + overlap)
+    added = points * (across - 1) + across * side + overlap  # of the tiles before, and above
+    return down * (
+        (side + points) * row_out * output_adjoint(points, side)
+        + 2 * points * row_in * input_adjoint(points)
+        + overlap * added * conv.in_channels
+    )
+
+
+def _row_numbers(conv: Convolution, direction: str, lanes: int) -> tuple[int, int]:
+    """Numbers in the inner memory of rows of tiles, and in what waits for other rows."""
+    points, side, overlap = winograd_points(conv), winograd_outputs(conv), conv.kernel - 1
+    across = -(-conv.conv_width // side)
+    row_in, row_out = across * conv.in_channels, across * conv.out_channels
     # `inputs_` and `outputs_`
     some = points * _together(conv, lanes) * (conv.in_channels + conv.out_channels)
     padded = across * side + overlap
-    if direction == "forward":  # `ring_`, `spectrum_`, and a row of each
+    if direction == "forward":  # `ring`, `spectrum_`, and a row of each
         kept = points**2 * row_in + side * points * row_out
         kept += padded * conv.in_channels + conv.conv_width * conv.out_channels
-    else:  # `spectrum_`, `rows_` and `carry_`, and a row of each
+    else:  # `spectrum_`, `rows` and `carry`, and a row of each
         kept = side * points * row_out + (side + overlap) * points * row_in
         kept += padded * conv.in_channels + across * side * conv.out_channels
-    return [
-        Work(layer, direction, "transform", transforms * lanes, between + outside,
-             (some + kept) * vec),
-        Work(layer, direction, "multiply", products * lanes, between + weights,
-             some * vec + weights),
-    ]  # fmt: skip
+    return some, kept
+
+
+def _whole_numbers(conv: Convolution, direction: str, shape: Shape) -> tuple[int, int]:
+    """The same of whole tiles."""
+    points, side, overlap = winograd_points(conv), winograd_outputs(conv), conv.kernel - 1
+    across = -(-conv.conv_width // side) * side
+    row_in, row_out = (across + overlap) * conv.in_channels, across * conv.out_channels
+    if direction == "forward":  # `ring`, `waiting`, and the row that goes on
+        return _whole_tile(conv, shape), points * row_in + side * row_out
+    return _whole_tile(conv, shape), side * row_out + points * row_in  # `gradient`, `rows`, `carry`
 
 
 def _together(conv: Convolution, lanes: int) -> int:

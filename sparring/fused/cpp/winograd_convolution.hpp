@@ -14,6 +14,7 @@
 #include "winograd_gradient.hpp"
 #include "winograd_norms.hpp"
 #include "winograd_weights.hpp"
+#include "winograd_whole.hpp"
 
 template <class S>
 struct WinogradConvolution {
@@ -22,6 +23,7 @@ struct WinogradConvolution {
   static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
   static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
   static constexpr int CACHE = 28 * 1024;  // bytes of the first level that one side may fill
+  static constexpr int WHOLE_CACHE = 40 * 1024;  // and a whole tile
   // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
   static constexpr int apart(int numbers) { return numbers + (25 - numbers % 16) % 16; }
   static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
@@ -30,8 +32,14 @@ struct WinogradConvolution {
   static constexpr int CHANNELS = S::CI > S::CO ? S::CI : S::CO;
   static constexpr int FIT = CACHE / ((int)sizeof(Vec) * F * CHANNELS);
   static constexpr int CHUNK = FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
-  static constexpr Blocking FORWARD = best_blocking(CHUNK, S::CO);
-  static constexpr Blocking BACKWARD = best_blocking(CHUNK, S::CI);
+  // Whether attacks go through whole tiles, each of which the first-level cache holds (WholeTiles);
+  // products stand in the place of what they are made of where registers hold those of all channels.
+  static constexpr int WHOLE_WIDTH = CHANNELS | 1;
+  static constexpr bool IN_PLACE = CHANNELS + 2 <= REGISTERS;
+  static constexpr bool WHOLE =
+      !S::POOL && (int)sizeof(Vec) * F * F * WHOLE_WIDTH * (IN_PLACE ? 1 : 2) <= WHOLE_CACHE;
+  static constexpr Blocking FORWARD = best_blocking(WHOLE ? 1 : CHUNK, S::CO);
+  static constexpr Blocking BACKWARD = best_blocking(WHOLE ? 1 : CHUNK, S::CI);
   // Channels that are multiplied and transformed back together: one register block, so that its
   // products stay in the first-level cache, unless that would fetch the other side again and again.
   static constexpr bool fits(int channels) { return sizeof(Vec) * F * CHUNK * channels <= CACHE; }
@@ -43,7 +51,13 @@ struct WinogradConvolution {
   using Weights = WinogradWeights<S, FORWARD.channels, BACKWARD.channels>;
 
   template <bool TRAIN>
-  class Layer {
+  class Rows;
+  template <bool TRAIN>
+  using Layer =
+      std::conditional_t<!TRAIN && WHOLE, WholeTiles<S, WinogradConvolution>, Rows<TRAIN>>;
+
+  template <bool TRAIN>
+  class Rows {
    public:
     using Kept = typename Gate<S>::Kept;
     void use(Kept& kept) { gate_.use(kept); }
@@ -56,7 +70,7 @@ struct WinogradConvolution {
     void forward(int y, const Weights& w, Below&& below) {
       {
         Stage stage(STAGE_TRANSFORM);
-        transform_row(padded(y), ring_[(y + S::P) % F]);
+        transform_row(padded(y), kept_.ring[(y + S::P) % F]);
         if constexpr (S::POOL) norms_.row_arrived(padded(y), y + S::P);
       }
       // Row y completes the tiles whose last input row it is; the last row also those below it,
@@ -102,14 +116,14 @@ struct WinogradConvolution {
         for (int r = yc % M + 1; r < M; r++)  // tiles reach below the last row
           std::memset((void*)(spectrum_ + (size_t)r * F * OUT_STEP), 0, sizeof(Vec) * F * OUT_STEP);
         int ty = yc / M;
-        if (ty == 0) std::memset((void*)carry_, 0, sizeof carry_);
+        if (ty == 0) std::memset((void*)kept_.back.carry, 0, sizeof kept_.back.carry);
         backward_tiles<WANTED>(ty, w, gradient);
         if constexpr (!WANTED) continue;
         for (int r = 0; r < M; r++)
-          emit(ty * M + r, rows_ + (size_t)r * F * IN_STEP, above);
+          emit(ty * M + r, kept_.back.rows + (size_t)r * F * IN_STEP, above);
         if (yc == S::HC - 1)
           for (int r = 0; r < R - 1; r++)
-            emit(TY * M + r, carry_ + (size_t)r * F * IN_STEP, above);
+            emit(TY * M + r, kept_.back.carry + (size_t)r * F * IN_STEP, above);
       }
     }
 
@@ -137,7 +151,7 @@ struct WinogradConvolution {
       const Vec* rows[F];
       for (int r = 0; r < F; r++) {
         int y = ty * M + r - S::P;
-        rows[r] = (y >= 0 && y < S::HI ? ring_[(y + S::P) % F] : zeros_) + f * IN_STEP + t * S::CI;
+        rows[r] = y >= 0 && y < S::HI ? kept_.ring[(y + S::P) % F] + f * IN_STEP + t * S::CI : zeros_;
       }
       for (int i = 0; i < TILES * S::CI; i++) {
         Vec d[F], u[F];
@@ -234,7 +248,7 @@ struct WinogradConvolution {
         Stage stage(STAGE_WEIGHTS);
         int last = ty * M + F - 1 - S::P < S::HI - 1 ? ty * M + F - 1 - S::P : S::HI - 1;
         for (int y = ty ? (ty - 1) * M + F - S::P : 0; y <= last; y++)
-          transform_row(padded(y), ring_[(y + S::P) % F]);
+          transform_row(padded(y), kept_.ring[(y + S::P) % F]);
       }
       for (int f = 0; f < F; f++) over_blocks<TX, TOGETHER>([&](int t, auto tiles_) {
         constexpr int tiles = decltype(tiles_)::value;
@@ -280,13 +294,13 @@ struct WinogradConvolution {
       Vec u[F], d[F];
       UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[(q * tiles + tile) * GROUP_ + j];
       winograd::adjoint_input(u, d);
-      Vec* carry = carry_ + at;
+      Vec* carry = kept_.back.carry + at;
       // The first R - 1 rows overlap the tiles above; the last R - 1 wait for those below.
       Vec before[R - 1];
       UNROLL for (int r = 0; r < R - 1; r++) before[r] = carry[(size_t)r * F * IN_STEP];
       UNROLL for (int r = 0; r < F; r++) {
         if (r < R - 1) d[r] += before[r];
-        if (r < M) rows_[(size_t)r * F * IN_STEP + at] = d[r];
+        if (r < M) kept_.back.rows[(size_t)r * F * IN_STEP + at] = d[r];
         else carry[(size_t)(r - M) * F * IN_STEP] = d[r];
       }
     }
@@ -328,9 +342,21 @@ struct WinogradConvolution {
     Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
     Vec input_gradient_[PADDED * S::CI];
-    Vec ring_[F][F * IN_STEP], zeros_[F * IN_STEP];
+    Vec zeros_[TOGETHER * S::CI];
     Vec inputs_[F * TOGETHER * S::CI], outputs_[F * TOGETHER * S::CO];
-    Vec spectrum_[(size_t)M * F * OUT_STEP], rows_[(size_t)M * F * IN_STEP];
-    Vec carry_[(size_t)(R - 1) * F * IN_STEP];
+    Vec spectrum_[(size_t)M * F * OUT_STEP];
+    // An attack needs the ring on its way there and the others on its way back.
+    struct Back {
+      Vec rows[(size_t)M * F * IN_STEP], carry[(size_t)(R - 1) * F * IN_STEP];
+    };
+    struct Both {
+      Vec ring[F][F * IN_STEP];
+      Back back;
+    };
+    union Either {
+      Vec ring[F][F * IN_STEP];
+      Back back;
+    };
+    std::conditional_t<TRAIN, Both, Either> kept_;
   };
 };

@@ -121,6 +121,13 @@ POOLING_NETWORKS = {
             *head(6, 4),
         ],
     ),
+    "few-channels": (  # whose tiles go through an attack whole
+        (7, 11, 10),
+        lambda: [
+            *conv(7, 9, 3, padding=2), nn.Conv2d(9, 8, 5, padding=2), *conv(8, 13, 3),
+            *conv(13, 11, 3, padding=1), nn.AvgPool2d(3, 2), *head(11 * 5 * 4, 3),
+        ],
+    ),
     "features": ((41,), lambda: [nn.Linear(41, 30), nn.ReLU(), nn.Linear(30, 2)]),
 }  # fmt: skip
 
