@@ -101,8 +101,8 @@ def _sources(network: Network) -> str:
 
 
 def tile_side(conv: Front) -> int:
-    """Side of the tiles in which a layer hands its output on: 1 where it has none."""
-    if not isinstance(conv, Convolution):
+    """Side of the tiles in which the layout *tile* hands an output on: 1 where it has none."""
+    if not isinstance(conv, Convolution) or conv.stride > 1:
         return 1
     side = winograd_outputs(conv)
     return max(1, side // 2 if conv.pool else side)

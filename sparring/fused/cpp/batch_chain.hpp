@@ -30,8 +30,8 @@ struct RowLayer {
 template <int CI, int HI, int WI, int CO, int K, int P, bool RELU, bool POOL, Algorithm A, int STRIDE>
 struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
   using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
-  using Plain = std::conditional_t<S::TILED, WinogradConvolution<S>, DirectConvolution<S>>;
-  using type = std::conditional_t<STRIDE == 1, Plain, GeneralConvolution<S>>;
+  using Plain = std::conditional_t<STRIDE == 1, DirectConvolution<S>, GeneralConvolution<S>>;
+  using type = std::conditional_t<S::TILED, WinogradConvolution<S>, Plain>;
 };
 template <class CURVE, int C, int HI, int WI>
 struct RowLayer<Activation<CURVE, C, HI, WI>> {

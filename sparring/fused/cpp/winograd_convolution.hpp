@@ -4,6 +4,9 @@
 // when F are there, a row of tiles is transformed along y, multiplied and transformed back, one of the
 // F x-frequencies and some tiles at a time, so that what they need (their products, and the weights of
 // F y-frequencies) stays in the first-level cache.
+//
+// A stride of D is one of 1 on images of D x D pixels in one, side by side as channels, with a kernel of
+// K / D: D pixels of a row lie so anyway, and D rows make one of those.
 #pragma once
 
 #include "blocks.hpp"
@@ -18,10 +21,14 @@
 
 template <class S>
 struct WinogradConvolution {
-  static constexpr int F = S::POINTS, R = S::K, M = F + 1 - R;
+  static constexpr int F = S::POINTS, D = S::STRIDE, R = S::K / D, M = F + 1 - R;
+  static constexpr int CI = D * D * S::CI, SIDE = D * S::CI;  // channels, and those of one row
   static constexpr int TX = (S::WC + M - 1) / M, TY = (S::HC + M - 1) / M;  // tiles
-  static constexpr int IN = TX * S::CI, OUT = TX * S::CO;                   // a row of tiles
-  static constexpr int PADDED = TX * M + R - 1;                             // input row, pixels
+  static constexpr int IN = TX * CI, OUT = TX * S::CO;                      // a row of tiles
+  static constexpr int PADDED = TX * M + R - 1, DOWN = TY * M + R - 1;      // pixels that tiles see
+  static constexpr int TOP = S::P / D, BOTTOM = (S::HI - 1 + S::P) / D;     // rows that the image has
+  // Numbers of an input row; a stride may leave some at its end that no tile sees.
+  static constexpr int ROW = (PADDED * D > S::P + S::WI ? PADDED * D : S::P + S::WI) * S::CI;
   static constexpr int CACHE = 28 * 1024;  // bytes of the first level that one side may fill
   static constexpr int WHOLE_CACHE = 40 * 1024;  // and a whole tile
   // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
@@ -29,7 +36,7 @@ struct WinogradConvolution {
   static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
   // Tiles that go through a frequency together, in pairs at least, of whose numbers the first-level
   // cache holds the larger side; all of them where it holds too few.
-  static constexpr int CHANNELS = S::CI > S::CO ? S::CI : S::CO;
+  static constexpr int CHANNELS = CI > S::CO ? CI : S::CO;
   static constexpr int FIT = CACHE / ((int)sizeof(Vec) * F * CHANNELS);
   static constexpr int CHUNK = FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
   // Whether attacks go through whole tiles, each of which the first-level cache holds (WholeTiles);
@@ -37,14 +44,14 @@ struct WinogradConvolution {
   static constexpr int WHOLE_WIDTH = CHANNELS | 1;
   static constexpr bool IN_PLACE = CHANNELS + 2 <= REGISTERS;
   static constexpr bool WHOLE =
-      !S::POOL && (int)sizeof(Vec) * F * F * WHOLE_WIDTH * (IN_PLACE ? 1 : 2) <= WHOLE_CACHE;
+      !S::POOL && D == 1 && (int)sizeof(Vec) * F * F * WHOLE_WIDTH * (IN_PLACE ? 1 : 2) <= WHOLE_CACHE;
   static constexpr Blocking FORWARD = best_blocking(WHOLE ? 1 : CHUNK, S::CO);
-  static constexpr Blocking BACKWARD = best_blocking(WHOLE ? 1 : CHUNK, S::CI);
+  static constexpr Blocking BACKWARD = best_blocking(WHOLE ? 1 : CHUNK, CI);
   // Channels that are multiplied and transformed back together: one register block, so that its
   // products stay in the first-level cache, unless that would fetch the other side again and again.
   static constexpr bool fits(int channels) { return sizeof(Vec) * F * CHUNK * channels <= CACHE; }
-  static constexpr int GROUP = fits(S::CI) ? FORWARD.channels : S::CO;
-  static constexpr int GROUP_BACK = fits(S::CO) ? BACKWARD.channels : S::CI;
+  static constexpr int GROUP = fits(CI) ? FORWARD.channels : S::CO;
+  static constexpr int GROUP_BACK = fits(S::CO) ? BACKWARD.channels : CI;
 
   using Gradient = WinogradGradient<S>;
 
@@ -70,12 +77,15 @@ struct WinogradConvolution {
     void forward(int y, const Weights& w, Below&& below) {
       {
         Stage stage(STAGE_TRANSFORM);
-        transform_row(padded(y), kept_.ring[(y + S::P) % F]);
+        to_ring((y + S::P) / D, (y + S::P) % D);
+        for (int phase = 0; y == 0 && phase < S::P % D; phase++) to_ring(TOP, phase);
+        for (int phase = (y + S::P) % D + 1; y == S::HI - 1 && phase < D; phase++) to_ring(BOTTOM, phase);
         if constexpr (S::POOL) norms_.row_arrived(padded(y), y + S::P);
       }
       // Row y completes the tiles whose last input row it is; the last row also those below it,
       // whose other rows are padding.
-      while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
+      const int last = (y + S::P + 1) / D - 1;
+      while (next_tile_ < TY && (next_tile_ * M + F - 1 <= last || y == S::HI - 1)) {
         forward_tiles(next_tile_, w);
         if constexpr (S::POOL) norms_.of_tiles(next_tile_ * M, S::P, S::P + y);
         for (int r = 0; r < M && next_tile_ * M + r < S::HC; r++) {
@@ -121,9 +131,11 @@ struct WinogradConvolution {
         if constexpr (!WANTED) continue;
         for (int r = 0; r < M; r++)
           emit(ty * M + r, kept_.back.rows + (size_t)r * F * IN_STEP, above);
-        if (yc == S::HC - 1)
+        if (yc == S::HC - 1) {
           for (int r = 0; r < R - 1; r++)
             emit(TY * M + r, kept_.back.carry + (size_t)r * F * IN_STEP, above);
+          emit_rest(above);
+        }
       }
     }
 
@@ -133,14 +145,25 @@ struct WinogradConvolution {
 
     Vec* padded(int y) { return input_[TRAIN ? y : 0]; }
 
+    // Row v of the padded image, or its part of number `phase`, to the ring; zeros beyond the image.
+    void to_ring(int v, int phase) {
+      const int y = v * D + phase - S::P;
+      Vec* out = kept_.ring[v % F] + phase * SIDE;
+      if (D > 1 && v >= DOWN) return;
+      if (D == 1 || (y >= 0 && y < S::HI)) return transform_row(padded(y), out);
+      for (int f = 0; f < F; f++)
+        for (int t = 0; t < TX; t++)
+          std::memset((void*)(out + f * IN_STEP + t * CI), 0, sizeof(Vec) * SIDE);
+    }
+
     // Along x: pixels [x][channel] to [frequency][tile][channel].
     static NEVER_INLINE void transform_row(const Vec* row, Vec* out) {
       for (int t = 0; t < TX; t++)
-        for (int c = 0; c < S::CI; c++) {
+        for (int c = 0; c < SIDE; c++) {
           Vec d[F], u[F];
-          UNROLL for (int j = 0; j < F; j++) d[j] = row[(t * M + j) * S::CI + c];
+          UNROLL for (int j = 0; j < F; j++) d[j] = row[(t * M + j) * SIDE + c];
           winograd::transform_input(d, u);
-          UNROLL for (int f = 0; f < F; f++) out[f * IN_STEP + t * S::CI + c] = u[f];
+          UNROLL for (int f = 0; f < F; f++) out[f * IN_STEP + t * CI + c] = u[f];
         }
     }
 
@@ -150,14 +173,14 @@ struct WinogradConvolution {
       Stage stage(STAGE_TRANSFORM);
       const Vec* rows[F];
       for (int r = 0; r < F; r++) {
-        int y = ty * M + r - S::P;
-        rows[r] = y >= 0 && y < S::HI ? kept_.ring[(y + S::P) % F] + f * IN_STEP + t * S::CI : zeros_;
+        int v = ty * M + r;
+        rows[r] = v >= TOP && v <= BOTTOM ? kept_.ring[v % F] + f * IN_STEP + t * CI : zeros_;
       }
-      for (int i = 0; i < TILES * S::CI; i++) {
+      for (int i = 0; i < TILES * CI; i++) {
         Vec d[F], u[F];
         UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][i];
         winograd::transform_input(d, u);
-        UNROLL for (int q = 0; q < F; q++) inputs_[q * TILES * S::CI + i] = u[q];
+        UNROLL for (int q = 0; q < F; q++) inputs_[q * TILES * CI + i] = u[q];
       }
     }
 
@@ -171,9 +194,9 @@ struct WinogradConvolution {
             {
               Stage stage(STAGE_MULTIPLY);
               for (int q = 0; q < F; q++)
-                product<tiles, S::CI, group, FORWARD.tiles, FORWARD.channels>(
-                    inputs_ + q * tiles * S::CI,
-                    w.forward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CI),
+                product<tiles, CI, group, FORWARD.tiles, FORWARD.channels>(
+                    inputs_ + q * tiles * CI,
+                    w.forward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, CI),
                     outputs_ + q * tiles * group);
             }
             Stage stage(STAGE_TRANSFORM);
@@ -246,9 +269,8 @@ struct WinogradConvolution {
       if constexpr (TRAIN) {
         // The ring is free again, and the inputs are kept: their transforms are made once more.
         Stage stage(STAGE_WEIGHTS);
-        int last = ty * M + F - 1 - S::P < S::HI - 1 ? ty * M + F - 1 - S::P : S::HI - 1;
-        for (int y = ty ? (ty - 1) * M + F - S::P : 0; y <= last; y++)
-          transform_row(padded(y), kept_.ring[(y + S::P) % F]);
+        for (int v = ty ? (ty - 1) * M + F : TOP; v <= ty * M + F - 1 && v <= BOTTOM; v++)
+          for (int phase = 0; phase < D; phase++) to_ring(v, phase);
       }
       for (int f = 0; f < F; f++) over_blocks<TX, TOGETHER>([&](int t, auto tiles_) {
         constexpr int tiles = decltype(tiles_)::value;
@@ -266,24 +288,24 @@ struct WinogradConvolution {
           transform_columns<tiles>(ty, t, f);
           Stage stage(STAGE_WEIGHTS);
           for (int q = 0; q < F; q++)
-            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * tiles * S::CI,
+            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * tiles * CI,
                                                     outputs_ + q * tiles * S::CO);
         }
         if constexpr (WANTED)
-          over_blocks<S::CI, GROUP_BACK>([&](int c, auto group_) {
+          over_blocks<CI, GROUP_BACK>([&](int c, auto group_) {
             constexpr int group = decltype(group_)::value;
             {
               Stage stage(STAGE_MULTIPLY);
               for (int q = 0; q < F; q++)
                 product<tiles, S::CO, group, BACKWARD.tiles, BACKWARD.channels>(
                     outputs_ + q * tiles * S::CO,
-                    w.backward + (size_t)(f * F + q) * S::CI * S::CO + block_offset(c, S::CO),
+                    w.backward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, S::CO),
                     inputs_ + q * tiles * group);
             }
             Stage stage(STAGE_TRANSFORM);
             for (int i = 0; i < tiles; i++)
               for (int j = 0; j < group; j++)
-                columns_back<group>(i, j, tiles, f * IN_STEP + (t + i) * S::CI + c + j);
+                columns_back<group>(i, j, tiles, f * IN_STEP + (t + i) * CI + c + j);
           });
       });
     }
@@ -305,31 +327,42 @@ struct WinogradConvolution {
       }
     }
 
-    // Row `yp` of the padded input's gradient, from its spectrum.
+    // Row v of the padded input's gradient, from its spectrum.
     template <class Above>
-    void emit(int yp, const Vec* spectrum, Above&& above) {
-      int y = yp - S::P;
-      if (y < 0 || y >= S::HI) return;
-      {
-        Stage stage(STAGE_TRANSFORM);
-        adjoint_back(spectrum);
+    void emit(int v, const Vec* spectrum, Above&& above) {
+      for (int phase = 0; phase < D; phase++) {
+        const int y = v * D + phase - S::P;
+        if (y < 0 || y >= S::HI) continue;
+        {
+          Stage stage(STAGE_TRANSFORM);
+          adjoint_back(spectrum + phase * SIDE);
+        }
+        above.arrived(y, input_gradient_ + S::P * S::CI);
       }
-      above.arrived(y, input_gradient_ + S::P * S::CI);
+    }
+
+    // Rows that no tile sees.
+    template <class Above>
+    void emit_rest(Above&& above) {
+      for (int y = DOWN * D - S::P; D > 1 && y < S::HI; y++) {
+        std::memset((void*)input_gradient_, 0, sizeof input_gradient_);
+        above.arrived(y, input_gradient_ + S::P * S::CI);
+      }
     }
 
     NEVER_INLINE void adjoint_back(const Vec* spectrum) {
-      for (int c = 0; c < S::CI; c++) {
+      for (int c = 0; c < SIDE; c++) {
         Vec carry[R - 1];
         UNROLL for (int i = 0; i < R - 1; i++) carry[i] = Vec{};
         for (int t = 0; t < TX; t++) {
           Vec u[F], d[F];
-          UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN_STEP + t * S::CI + c];
+          UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN_STEP + t * CI + c];
           winograd::adjoint_input(u, d);
           UNROLL for (int i = 0; i < R - 1; i++) d[i] += carry[i];
-          UNROLL for (int i = 0; i < M; i++) input_gradient_[(t * M + i) * S::CI + c] = d[i];
+          UNROLL for (int i = 0; i < M; i++) input_gradient_[(t * M + i) * SIDE + c] = d[i];
           UNROLL for (int i = 0; i < R - 1; i++) carry[i] = d[M + i];
         }
-        UNROLL for (int i = 0; i < R - 1; i++) input_gradient_[(TX * M + i) * S::CI + c] = carry[i];
+        UNROLL for (int i = 0; i < R - 1; i++) input_gradient_[(TX * M + i) * SIDE + c] = carry[i];
       }
     }
 
@@ -339,11 +372,11 @@ struct WinogradConvolution {
     TileNorms<TX, M, F, S::CI> norms_;
     int next_tile_ = 0;
     // What lies beyond the image, left and right, is never written and stays zero.
-    Vec input_[TRAIN ? S::HI : 1][PADDED * S::CI];
+    Vec input_[TRAIN ? S::HI : 1][ROW];
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
-    Vec input_gradient_[PADDED * S::CI];
-    Vec zeros_[TOGETHER * S::CI];
-    Vec inputs_[F * TOGETHER * S::CI], outputs_[F * TOGETHER * S::CO];
+    Vec input_gradient_[ROW];
+    Vec zeros_[TOGETHER * CI];
+    Vec inputs_[F * TOGETHER * CI], outputs_[F * TOGETHER * S::CO];
     Vec spectrum_[(size_t)M * F * OUT_STEP];
     // An attack needs the ring on its way there and the others on its way back.
     struct Back {

@@ -121,6 +121,19 @@ POOLING_NETWORKS = {
             *head(6, 4),
         ],
     ),
+    "strides-in-tiles": (  # with a row and a column that no tile sees
+        (16, 17, 17), lambda: [*conv(16, 20, 4, stride=2), *head(20 * 49, 3)],
+    ),
+    "strides-in-tiles-padded": (
+        (14, 10, 12),
+        lambda: [
+            nn.Conv2d(14, 20, 8, stride=2, padding=3), nn.AvgPool2d(2, 1),
+            *head(20 * 20, 17, 3),
+        ],
+    ),
+    "strides-in-small-tiles": (
+        (2, 18, 20), lambda: [*conv(2, 5, 1), *conv(5, 20, 6, stride=2), *head(20 * 56, 4)],
+    ),
     "few-channels": (  # whose tiles go through an attack whole
         (7, 11, 10),
         lambda: [

@@ -14,7 +14,7 @@ from sparring.fused.engine import OBJECTIVE_NUMBERS
 from sparring.fused.header import header
 from sparring.fused.layouts import layouts_of
 from sparring.fused.recognise import recognise
-from sparring.fused.winograd import uses_winograd
+from sparring.fused.winograd import uses_winograd, winograd_points
 from tests.sparring.fused.fused_networks import POOLING_NETWORKS, network, shape_of
 from tests.sparring.fused.fused_references import errors, kernels, sample
 
@@ -38,6 +38,18 @@ def test_tiles_know_no_strides_and_one_kind_of_pooling(name):
     for isa in ISAS.values():
         kinds = [kind.name for kind in layouts_of(found, isa)]
         assert kinds == (["wide"] if name in WIDE else ["wide", "tile"])
+
+
+def test_strides_are_computed_in_tiles_of_either_size_and_as_they_are_written_down():
+    convolutions = [
+        conv
+        for name in WIDE
+        for conv in recognise(network(name), shape_of(name)).network.convolutions
+        if conv.stride > 1
+    ]
+    assert {(winograd_points(conv), conv.kernel // conv.stride) for conv in convolutions} >= {
+        (0, 1), (0, 2), (6, 3), (8, 2), (8, 4),
+    }  # fmt: skip
 
 
 def test_equal_pixels_stay_equal_before_a_maximum_of_its_own():

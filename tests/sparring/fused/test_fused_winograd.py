@@ -26,6 +26,10 @@ def square(channels, size, kernel, padding, *, pool=False, stride=1):
         (square(64, 8, 3, 1, pool=True), 6, 4, 4),
         (square(64, 12, 5, 0), 8, 4, 4),
         (square(64, 13, 4, 0), 8, 5, 4),
+        # As 2x2 kernels on images of half the size, and 3x3 ones.
+        (square(64, 14, 4, 1, stride=2), 8, 7, 1),
+        (square(64, 18, 6, 0, stride=2), 6, 4, 4),
+        (square(64, 21, 6, 0, stride=3), 8, 7, 1),
     ],
 )
 def test_tiles_that_reach_little_over_the_edge_are_taken(conv, points, outputs, tiles):
@@ -41,6 +45,9 @@ def test_tiles_that_reach_little_over_the_edge_are_taken(conv, points, outputs, 
         square(1, 26, 3, 0),
         square(64, 2, 3, 1),
         square(64, 26, 3, 0, stride=2),
+        square(64, 14, 4, 1, pool=True, stride=2),
+        square(64, 14, 2, 0, stride=2),
+        square(32, 26, 4, 0, stride=2),  # two thirds of the work would be left
         square(64, 26, 2, 0),
         square(64, 13, 4, 0, pool=True),  # windows would lie across tiles of 5
     ],
