@@ -26,6 +26,7 @@ from sparring.compute.pytorch import Agree, OptimizerFactory, TorchCompute
 from sparring.data.arrays import Images
 from sparring.errors import SparringError
 from sparring.fused.engine import Engine
+from sparring.fused.library import Pointers, pointers
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ class FusedCompute(TorchCompute):
         self._places = [place.get(id(p)) for p in engine.parameters]
         self._packed: Tensor | None = None  # gradients, where they are not wanted so
         self._torch_attacks = self._divided = False
+        self._added: tuple[Sequence[Array], Pointers] | None = (
+            None  # ranks' rows, and where they are
+        )
 
     _place: Place | None
 
@@ -85,14 +89,10 @@ class FusedCompute(TorchCompute):
             return self._torch_gradients(batch, out, on_ready)
         loss = 0.0
         if len(batch.labels):
-            self._engine.refresh()
             if self._place is None and self._packed is None:
                 self._packed = self._engine.space.zeros()
             packed = torch.from_numpy(out) if self._packed is None else self._packed
-            loss = self._engine.gradients(
-                torch.from_numpy(batch.images), torch.from_numpy(batch.labels), 1.0 / batch.rows,
-                packed,
-            )  # fmt: skip
+            loss = self._engine_gradients(batch, packed)
             if self._place is None:
                 self._engine.space.unpack(packed, self._plain_gradients(torch.from_numpy(out)))
         else:  # a rank without a share of a small minibatch
@@ -101,6 +101,31 @@ class FusedCompute(TorchCompute):
             for part in reversed(self._parts):
                 on_ready(part)
         return loss / batch.rows
+
+    def gradients_to_add(self, batch: Batch, out: Array) -> tuple[float, int]:
+        """See `Compute`."""
+        count = len(batch.labels)
+        if not 0 < count <= self._engine.factor_room or not self._serves():
+            return self.gradients(batch, out), -1
+        loss = self._engine_gradients(batch, torch.from_numpy(out), factors=True)
+        return loss / batch.rows, count
+
+    def add_gradients(
+        self, rows: Sequence[Array], factors: Sequence[int], part: slice, out: Array
+    ) -> None:
+        """See `Compute`."""
+        if self._added is None or self._added[0] is not rows:
+            # The same rows in every update: to look at each anew would cost as much as to add them.
+            self._added = rows, pointers([torch.from_numpy(row) for row in rows])
+        self._engine.add_ranks(self._added[1], factors, part, torch.from_numpy(out))
+
+    def _engine_gradients(self, batch: Batch, packed: Tensor, *, factors: bool = False) -> float:
+        """The summed cross-entropy of the part, and its gradients in the packed space."""
+        self._engine.refresh()
+        return self._engine.gradients(
+            torch.from_numpy(batch.images), torch.from_numpy(batch.labels), 1.0 / batch.rows,
+            packed, factors=factors,
+        )  # fmt: skip
 
     def _torch_gradients(self, batch: Batch, out: Array, on_ready: OnReady | None) -> float:
         """Gradients of a model that the engine does not fit any more."""
@@ -206,7 +231,7 @@ class FusedCompute(TorchCompute):
         """See `Compute`."""
         assert self._place is not None
         self._place.move(rows, part, first)
-        self._divided = rows is not None
+        self._divided, self._added = rows is not None, None
 
     def weights_changed(self) -> None:
         """See `Compute`."""

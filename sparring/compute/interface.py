@@ -141,6 +141,28 @@ class Compute(Protocol):
         which together are all of it.
         """
 
+    def gradients_to_add(self, batch: Batch, out: Array) -> tuple[float, int]:
+        """As `gradients`, in a form that `add_gradients` adds up. Called where `live_in` was.
+
+        Of few images, large linear layers write each one's inputs and gradient of outputs, whose
+        outer products are the gradient of the weights: fewer numbers than that has.
+
+        Returns:
+            the loss, and how many images are so in ``out``; -1 if none is.
+        """
+
+    def add_gradients(
+        self, rows: Sequence[Array], factors: Sequence[int], part: slice, out: Array
+    ) -> None:
+        """Write to ``out[part]`` the sum of what `gradients_to_add` gave on several ranks.
+
+        Args:
+            rows: what each wrote.
+            factors: the number that it returned.
+            part: whole cache lines.
+            out: flat gradients.
+        """
+
     def apply(self, gradients: Array) -> None:
         """One optimizer step with these flat gradients."""
 

@@ -324,6 +324,16 @@ class TorchCompute:
             self.optimizer.step()
         self.optimizer_seconds += time.perf_counter() - started
 
+    def gradients_to_add(self, batch: Batch, out: Array) -> tuple[float, int]:
+        """See `Compute`; never called."""
+        raise NotImplementedError
+
+    def add_gradients(
+        self, rows: Sequence[Array], factors: Sequence[int], part: slice, out: Array
+    ) -> None:
+        """See `Compute`; never called."""
+        raise NotImplementedError
+
     @property
     def parts(self) -> tuple[slice, ...]:
         """Each parameter's part of the flat gradients."""

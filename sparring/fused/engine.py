@@ -20,7 +20,7 @@ from sparring.fused.building.build import BuildError, Job, build_all, machine_is
 from sparring.fused.folding import BatchNorm, Folding
 from sparring.fused.header import header
 from sparring.fused.layouts import Piece, layouts_of, plan
-from sparring.fused.library import LabelError, Library, Settings
+from sparring.fused.library import LabelError, Library, Pointers, Settings
 from sparring.fused.packed import ModelWeights, PackedSpace
 from sparring.fused.recognise import UnsupportedError, fingerprint, recognise
 
@@ -147,17 +147,31 @@ class Engine:
                 library.logits(x[part], out[part], threads)
         return out
 
-    def gradients(self, x: Tensor, labels: Tensor, scale: float, out: Tensor) -> float:
+    @property
+    def factor_room(self) -> int:
+        """Images whose gradients can be written as factors; 0 where that saves nothing."""
+        return self._libraries[0].factor_room
+
+    @property
+    def factor_size(self) -> int:
+        """Numbers of one image's factors."""
+        return self._libraries[0].factor_size
+
+    def gradients(
+        self, x: Tensor, labels: Tensor, scale: float, out: Tensor, *, factors: bool = False
+    ) -> float:
         """Write ``scale`` times the gradient of the summed cross-entropy; return that sum.
 
         Not of a model that does something else in train mode: see `only_attacks`.
 
         Args:
-            x: images ``(n, c, h, w)``.
+            x: images ``(n, c, h, w)``; at least one, and `factor_room` at most, for factors.
             labels: int64 ``(n,)``.
             scale: such as 1 over the size of the batch.
             out: contiguous float32 ``(space.size,)``: the gradients in the packed space, and zeros
                 between them. A layer without bias has the gradient all the same.
+            factors: whether large linear layers write, in their gradient's place, each image's
+                inputs and its gradient of the outputs, for `add_ranks` to multiply.
 
         Raises:
             UnsupportedError: see `only_attacks`.
@@ -168,16 +182,37 @@ class Engine:
         x, labels = self._images(x), self._labels(labels, len(x))
         if out.shape != (self.space.size,) or out.dtype != torch.float32 or not out.is_contiguous():
             raise ValueError(f"gradients need contiguous float32 ({self.space.size},)")
+        if factors and not 0 < len(x) <= self.factor_room:
+            raise ValueError(
+                f"factors of 1 to {self.factor_room} images have room, not of {len(x)}"
+            )
         if len(x) == 0:
             out.zero_()
             return 0.0
         with self._lock, self._explained(labels):
             return sum(
                 library.gradients(
-                    _rows(x, part), _rows(labels, part), scale, out, threads, add=number > 0
+                    _rows(x, part),
+                    _rows(labels, part),
+                    scale,
+                    out,
+                    threads,
+                    add=number > 0,
+                    factors=part.start if factors else -1,
                 )
                 for number, (library, part, threads) in enumerate(self._parts(len(x)))
             )
+
+    def add_ranks(self, ranks: Pointers, factors: Sequence[int], part: slice, out: Tensor) -> None:
+        """Write to ``out[part]`` the sum of what `gradients` wrote on several ranks.
+
+        Args:
+            ranks: where their packed tensors are.
+            factors: images that each wrote as factors; -1 for a gradient.
+            part: of the packed space, from the beginning of a cache line on.
+            out: a packed tensor.
+        """
+        self._libraries[0].add_ranks(ranks, factors, part, out, torch.get_num_threads())
 
     def _images(self, x: Tensor, count: int | None = None) -> Tensor:
         """Contiguous images, or ValueError: the kernel reads memory that it doesn't check."""

@@ -45,8 +45,22 @@ _SIGNATURES = {
     "engine_logits": (_INT, [_VOID, _VOID, _VOID, _LONG, _INT]),
     "engine_gradients": (
         _INT,
-        [_VOID, _VOID, _VOID, _LONG, _FLOAT, _VOID, _INT, ctypes.POINTER(ctypes.c_double), _INT],
+        [
+            _VOID,
+            _VOID,
+            _VOID,
+            _LONG,
+            _FLOAT,
+            _VOID,
+            _INT,
+            _LONG,
+            ctypes.POINTER(ctypes.c_double),
+            _INT,
+        ],
     ),
+    "engine_factor_room": (_LONG, []),
+    "engine_factor_size": (_LONG, []),
+    "engine_add_ranks": (_INT, [_VOID, _VOID, _INT, _LONG, _LONG, _VOID, _INT]),
 }
 
 
@@ -70,6 +84,8 @@ class Library:
     Attributes:
         block: images that the kernel takes at a time.
         packed_size: numbers in the packed space.
+        factor_room: images whose factors `gradients` can write to one; 0 if no layer has any.
+        factor_size: numbers of one image's.
         segments: where each parameter's part of it begins, and where the last ends.
 
     Args:
@@ -92,6 +108,8 @@ class Library:
         finalize(self, self._lib.engine_destroy, self._engine)
         self.block = int(self._lib.engine_block())
         self.packed_size = int(self._lib.engine_packed_size())
+        self.factor_room = int(self._lib.engine_factor_room())
+        self.factor_size = int(self._lib.engine_factor_size())
 
     def segments(self, count: int) -> list[int]:
         """Where each of ``count`` parameters' segments begins, and where the last ends."""
@@ -169,19 +187,41 @@ class Library:
         threads: int,
         *,
         add: bool = False,
+        factors: int = -1,
     ) -> float:
         """Write ``scale`` times the gradient of the summed cross-entropy to the packed ``out``.
 
-        Or ``add`` it. Returns the summed cross-entropy, unscaled.
+        Or ``add`` it. Returns the summed cross-entropy, unscaled. From 0, ``factors`` is the number
+        in ``out`` of the first image's factors, which large dense layers write in their gradient's
+        place (``cpp/factors.hpp``): `factor_room` images at most.
         """
         loss = ctypes.c_double()
         self._check(
             self._lib.engine_gradients(
                 self._engine, x.data_ptr(), labels.data_ptr(), len(x), scale, out.data_ptr(), add,
-                loss, threads,
+                factors, loss, threads,
             )
         )  # fmt: skip
         return loss.value
+
+    def add_ranks(
+        self, ranks: Pointers, factors: Sequence[int], part: slice, out: Tensor, threads: int
+    ) -> None:
+        """Write to ``out[part]`` the sum of what `gradients` wrote to packed spaces.
+
+        Args:
+            ranks: the packed spaces.
+            factors: images that each has in factors, from its first; -1 for gradients.
+            part: its start is a multiple of 16.
+            out: packed.
+            threads: that add.
+        """
+        counts = (_LONG * len(factors))(*factors)
+        self._check(
+            self._lib.engine_add_ranks(
+                ranks, counts, len(factors), part.start, part.stop, out.data_ptr(), threads
+            )
+        )
 
     @staticmethod
     def _check(outcome: int) -> bool:

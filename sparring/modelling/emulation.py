@@ -39,6 +39,7 @@ class _Draw(IntEnum):
     READ = 5
     WRITE = 6
     REFRESH = 7
+    ADD = 8
 
 
 @dataclass
@@ -235,6 +236,28 @@ class EmulatedCompute:
             for part in reversed(self._parts):
                 on_ready(part)
         return 0.0
+
+    def gradients_to_add(self, batch: Batch, out: Array) -> tuple[float, int]:
+        """See `Compute`; where factors were calibrated they take so long, and hold nothing."""
+        count = len(batch.labels)
+        if not 0 < count <= self._calibration.factor_room:
+            return self.gradients(batch, out), -1
+        self._zero(out)
+        self._take(self._times(count).gradients_to_add, _Draw.GRADIENTS, batch.number)
+        return 0.0, count
+
+    def add_gradients(
+        self, rows: Sequence[Array], factors: Sequence[int], part: slice, out: Array
+    ) -> None:
+        """See `Compute`; factors take as long as calibrated, gradients are added up."""
+        images = sum(count for count in factors if count > 0)
+        share = (part.stop - part.start) / self.gradient_count
+        if images:
+            self._take(self._times(images).add_gradients, _Draw.ADD, part=share)
+        out[part] = 0
+        for row, count in zip(rows, factors, strict=True):
+            if count < 0:
+                out[part] += row[part]
 
     def apply(self, gradients: Array) -> None:
         """See `Compute`."""

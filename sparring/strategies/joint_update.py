@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,13 @@ class JointUpdate:
         Returns:
             the mean loss of the whole minibatch, and the sum of ``made``.
         """
-        compute, log, sums = self._compute, self._log, self._sums
+        compute, log, sums, factors = self._compute, self._log, self._sums, 0
         with log.phase("update"):
-            sums.own[-2:] = compute.gradients(batch, sums.own[:-2], self._early), made
+            if self._divided:
+                loss, factors = compute.gradients_to_add(batch, sums.own[:-2])
+            else:
+                loss = compute.gradients(batch, sums.own[:-2], self._early)
+            sums.own[-2:] = loss, made
         if self._comm.size > 1:
             with log.phase("wait"):
                 if self._early:  # what went early needs no second message; the losses go now
@@ -102,7 +107,7 @@ class JointUpdate:
                         self._waiting.finish(request, what)
                     self._requests.clear()
                 elif self._divided:
-                    self._divided.sums.add_up(what)
+                    self._divided.sums.add_up(what, self._divided.add, factors)
                 else:
                     sums.reduce(what)
             log.sent(sums.own.nbytes)
@@ -152,7 +157,8 @@ class _Divided:
     """The optimizer's step, divided among the ranks of a node.
 
     Each steps on the part of the weights whose gradients it adds up, and all read one copy of them:
-    that lies in memory which they share, as does the optimizer's state.
+    that lies in memory which they share, as does the optimizer's state. What is added up may be the
+    factors of gradients (`Compute.gradients_to_add`).
     """
 
     compute: Compute
@@ -175,6 +181,14 @@ class _Divided:
         compute.live_in(memory.rows, part, first=memory.node.rank == 0)
         memory.meet("the first weights")
         return cls(compute, sums, memory)
+
+    def add(self, rows: Sequence[Array], factors: Sequence[int], part: slice, out: Array) -> None:
+        """Add up the ranks' gradients, and the losses behind them, which the last part has."""
+        count = self.compute.gradient_count
+        self.compute.add_gradients(rows, factors, slice(part.start, min(part.stop, count)), out)
+        losses = slice(max(part.start, count), part.stop)
+        if losses.start < losses.stop:
+            out[losses] = sum(row[losses] for row in rows)
 
     def close(self) -> None:
         """Give every rank weights and state of its own again. Collective."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -58,11 +59,26 @@ class MessageReduction:
         """See `Reduction`."""
 
 
+#: Writes the sum of rows' part to a row: of so many rows, each with its mark.
+Add = Callable[[Sequence[Array], Sequence[int], slice, Array], None]
+
+
+def _plain_add(rows: Sequence[Array], _: Sequence[int], part: slice, out: Array) -> None:
+    sums = out[part]
+    first, *others = rows
+    sums[:] = first[part]
+    for other in others:
+        sums += other[part]
+
+
 class SharedReduction:
     """Each rank adds up one slice of what its node's ranks have, in their order; all read the sums.
 
     A reduce-scatter and an all-gather without copies. Between nodes, the ranks of equal place on
     their nodes all-reduce their slices by a message. Collective.
+
+    Attributes:
+        part: this rank's slice.
 
     Raises:
         SparringError: if a node cannot share memory.
@@ -73,9 +89,9 @@ class SharedReduction:
         self, comm: MPI.Intracomm, count: int, dtype: npt.DTypeLike, waiting: Waiting
     ) -> None:
         self._waiting = waiting
-        # A row for each rank, and one for the sums.
+        # A row for each rank, and one for the sums; behind each its mark.
         itemsize = np.dtype(dtype).itemsize
-        self._memory = NodeMemory(comm, lambda ranks: ranks + 1, count, dtype, waiting)
+        self._memory = NodeMemory(comm, lambda ranks: ranks + 1, count + 1, dtype, waiting)
         node = self._memory.node
         sizes = set(comm.allgather(node.size))
         if len(sizes) > 1:
@@ -85,7 +101,9 @@ class SharedReduction:
                 f"{' and '.join(map(str, sorted(sizes)))}; with messages any numbers will do"
             )
         self._across = cast("MPI.Intracomm", comm.Split(node.rank, comm.rank))
-        self.own, self.total = self._memory.rows[node.rank], self._memory.rows[-1]
+        self._rows = self._memory.rows[:-1]
+        self._own = self._rows[node.rank]
+        self.own, self.total = self._own[:count], self._memory.rows[-1][:count]
         self.part = _lines(count, itemsize, node.size, node.rank)
 
     def reduce(self, what: str) -> None:
@@ -93,17 +111,21 @@ class SharedReduction:
         self.add_up(what)
         self.publish(what)
 
-    def add_up(self, what: str) -> None:
-        """The first half of `reduce`: after it this rank may read ``total[part]``, and no more."""
+    def add_up(self, what: str, add: Add = _plain_add, mark: int = 0) -> None:
+        """The first half of `reduce`: after it this rank may read ``total[part]``, and no more.
+
+        Args:
+            what: see `Reduction`.
+            add: adds up the node's rows.
+            mark: a small number that tells every rank's ``add`` what this one's row is.
+        """
         from mpi4py import MPI
 
+        self._own[-1] = mark
         self._memory.meet(what)
-        sums = self.total[self.part]
-        first, *others = self._memory.rows[:-1]
-        sums[:] = first[self.part]
-        for other in others:
-            sums += other[self.part]
+        add(self._rows, [int(row[-1]) for row in self._rows], self.part, self.total)
         if self._across.size > 1:
+            sums = self.total[self.part]
             self._waiting.finish(self._across.Iallreduce(MPI.IN_PLACE, sums), what)
 
     def publish(self, what: str) -> None:
@@ -112,7 +134,7 @@ class SharedReduction:
 
     def close(self) -> None:
         """See `Reduction`."""
-        del self.own, self.total
+        del self.own, self.total, self._own, self._rows
         self._across.Free()
         self._memory.close()
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "blocks.hpp"
+#include "factors.hpp"
 #include "packed.hpp"
 #include "shapes.hpp"
 #include "stages.hpp"
@@ -83,6 +84,7 @@ struct DenseLayer {
   struct Gradient {
     float *weight, *bias;
     int blocks;
+    FactorPlace place;
 
     void begin(float* w, float* b) {
       weight = w, bias = b, blocks = 0;
@@ -171,6 +173,7 @@ struct DenseLayer {
     // summed dimension of a small matrix product.
     NEVER_INLINE void gradient_row(int y, const Vec* row, Gradient* gradient) {
       Stage stage(STAGE_WEIGHTS);
+      if (gradient->place.factors) return keep_factors(y, row, gradient->place);
       const bool begun = gradient->blocks > 1;
       over_panels([&](int first, size_t place, auto width_, auto real_) {
         constexpr int width = decltype(width_)::value, real = decltype(real_)::value;
@@ -185,6 +188,26 @@ struct DenseLayer {
    private:
     static constexpr int TAIL = Rows::TAIL ? Rows::TAIL : 1;
     typedef float Tail __attribute__((vector_size(4 * TAIL)));
+
+    // Of each image its inputs of row y, in the order of the packed rows, and once its gradient.
+    void keep_factors(int y, const Vec* row, const FactorPlace& place) const {
+      using F = Factors<S>;
+      for (int i = 0; i < place.images; i++) {
+        float* to = place.factors + i * F::SIZE;
+        if (y == 0) std::memcpy(to + F::INPUTS, by_image_[i], sizeof(float) * F::OUT);
+      }
+      // A line of each image at a time.
+      over_blocks<S::ROW, LINE>([&](int r, auto count_) {
+        constexpr int count = decltype(count_)::value;
+        const float* in[count];
+        UNROLL for (int k = 0; k < count; k++)
+          in[k] = reinterpret_cast<const float*>(row + slot(r + k));
+        for (int i = 0; i < place.images; i++) {
+          float* to = place.factors + i * F::SIZE + (size_t)y * S::ROW + r;
+          UNROLL for (int k = 0; k < count; k++) to[k] = in[k][i];
+        }
+      });
+    }
 
     // Adds what those rows give to the REAL outputs of a panel, and to the TAILS behind them.
     template <int STRIDE, int REAL, int TAILS>

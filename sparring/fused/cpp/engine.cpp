@@ -20,6 +20,7 @@
 
 // Engines of many networks live in one process: only the C interface is anybody else's.
 #pragma GCC visibility push(hidden)
+#include "factors.hpp"
 #include "objective.hpp"
 #include "packing.hpp"
 #define WIDE 1
@@ -72,6 +73,38 @@ void take_all(Chain<false>::Weights& weights, const float* packed) {
   }
 }
 
+template <int I>
+using DenseShape = typename At<Denses, (I > CONVOLUTIONS ? I - CONVOLUTIONS : 0)>::type;
+
+// Weights of the largest dense layer.
+template <int I = CONVOLUTIONS>
+constexpr size_t largest_dense() {
+  if constexpr (I < LAYERS) return std::max(DenseRows<DenseShape<I>>::SIZE, largest_dense<I + 1>());
+  else return 0;
+}
+// Images whose factors have room in the segment of layer I; 0 if it has none: as a small layer, whose
+// gradient costs little, and which would take the room from the others.
+template <int I>
+constexpr size_t room_of() {
+  if constexpr (I >= CONVOLUTIONS && I < LAYERS)
+    return 4 * DenseRows<DenseShape<I>>::SIZE < largest_dense() ? 0 : Factors<DenseShape<I>>::ROOM;
+  else return 0;
+}
+// Images whose factors have room in every layer that has some; 0 if there is none.
+template <int I = CONVOLUTIONS>
+constexpr size_t room() {
+  if constexpr (I < LAYERS) {
+    constexpr size_t here = room_of<I>(), rest = room<I + 1>();
+    return here && rest ? std::min(here, rest) : here + rest;
+  } else return 0;
+}
+
+template <int I = CONVOLUTIONS>
+constexpr size_t factor_size() {
+  if constexpr (I < LAYERS) return (room_of<I>() ? Factors<DenseShape<I>>::SIZE : 0) + factor_size<I + 1>();
+  else return 0;
+}
+
 #if UPDATES
 // What layers add up until `finish_all` is to stand in their segments then, which they may use
 // before.
@@ -85,14 +118,28 @@ void begin_all(Chain<true>::Gradients& gradients, float* packed) {
   }
 }
 
+// In factors: those layers that have them write none of the gradient itself.
 template <int I = 0>
-void finish_all(Chain<true>::Gradients& gradients) {
+void finish_all(Chain<true>::Gradients& gradients, bool in_factors) {
   if constexpr (I < LAYERS) {
-    std::get<I>(gradients).finish();
-    finish_all<I + 1>(gradients);
+    if (!in_factors || !room_of<I>()) std::get<I>(gradients).finish();
+    finish_all<I + 1>(gradients, in_factors);
   }
 }
 
+// The next block's factors are those of `images` images from number `first` of the packed space on;
+// or, if there is none, its gradient is wanted.
+template <int I = CONVOLUTIONS>
+void place_factors(Chain<true>::Gradients& gradients, float* packed, int64_t first, int images) {
+  if constexpr (I < LAYERS) {
+    if constexpr (room_of<I>() > 0) {
+      constexpr size_t SIZE = Factors<DenseShape<I>>::SIZE;
+      std::get<I>(gradients).place = {
+          packed ? packed + Packed::start(2 * I) + first * SIZE : nullptr, images};
+    }
+    place_factors<I + 1>(gradients, packed, first, images);
+  }
+}
 #endif
 
 static_assert(LAYERS < STAGE_LAYERS, "a stage has no place to be counted");
@@ -171,14 +218,55 @@ bool ready_to_train(Thread& t) {
   return t.train && t.gradients;
 }
 
-// Adds what `threads` have summed up to `out`, in their order.
-void add_sums(const std::vector<const float*>& sums, float* out, int threads) {
+// Adds what `threads` have summed up to `out`, in their order; in_factors: but what is none.
+void add_sums(const std::vector<const float*>& sums, float* out, bool in_factors, int threads) {
   constexpr size_t PIECE = 4096;
   (void)threads;
+  over_parameters([&](auto parameter, int) {
+    using P = decltype(parameter);
+    if (in_factors && P::ROWS && room_of<P::LAYER>()) return;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
-  for (size_t first = 0; first < PACKED; first += PIECE)
-    for (const float* sum : sums)
-      for (size_t i = first; i < std::min(first + PIECE, PACKED); i++) out[i] += sum[i];
+    for (size_t first = P::START; first < P::END; first += PIECE)
+      for (const float* sum : sums)
+        for (size_t i = first; i < std::min(first + PIECE, P::END); i++) out[i] += sum[i];
+  });
+}
+
+// out[from..to) becomes the sum of those numbers of ranks' packed gradients, where `factors` says how
+// many images a rank has in factors (less than none: it has the gradients themselves).
+void add_ranks(const float* const* ranks, const int64_t* factors, int count, size_t from, size_t to,
+               float* out) {
+  over_parameters([&](auto parameter, int) {
+    using P = decltype(parameter);
+    const size_t begin = std::max(from, P::START), end = std::min(to, P::END);
+    if (begin >= end) return;
+    bool begun = false;
+    constexpr bool FACTORS = P::ROWS && room_of<P::LAYER>() > 0;
+    if constexpr (FACTORS) {
+      using F = Factors<DenseShape<P::LAYER>>;
+      std::vector<const float*> images;
+      for (int r = 0; r < count; r++)
+        for (int64_t i = 0; i < factors[r]; i++) images.push_back(ranks[r] + P::START + i * F::SIZE);
+      begun = !images.empty();
+      if (begun)
+        multiply_factors<DenseShape<P::LAYER>>(images, begin - P::START, end - P::START, out + P::START);
+    }
+    // In pieces that stay in cache while all ranks' are added.
+    constexpr size_t PIECE = 2048;
+    for (size_t i = begin; i < end; i += PIECE) {
+      const size_t size = std::min(PIECE, end - i);
+      bool any = begun;
+      for (int r = 0; r < count; r++) {
+        if (FACTORS && factors[r] >= 0) continue;
+        const float* in = ranks[r] + i;
+        if (any)
+          for (size_t k = 0; k < size; k++) out[i + k] += in[k];
+        else std::memcpy(out + i, in, size * sizeof(float));
+        any = true;
+      }
+      if (!any) std::memset(out + i, 0, size * sizeof(float));
+    }
+  });
 }
 #endif
 
@@ -340,19 +428,22 @@ EXPORT int engine_logits(void* engine, const float* images, float* out, int64_t 
 }
 
 // Writes to the packed space `out`, or adds, the gradient of `scale` times the summed
-// cross-entropy; writes that sum, unscaled, to `loss`.
+// cross-entropy; writes that sum, unscaled, to `loss`. `factors`: those layers that have them write
+// factors, of the first image as those of this number in `out`; less than none: all write the gradient.
 EXPORT int engine_gradients(void* engine, const float* images, const int64_t* labels, int64_t n,
-                     float scale, float* out, int add, double* loss, int threads) {
+                     float scale, float* out, int add, int64_t factors, double* loss, int threads) {
 #if UPDATES
   Engine& e = *static_cast<Engine*>(engine);
   if (!are_classes(labels, n)) return NO_CLASS;
   std::vector<double> losses(n);  // of blocks, at their first images
   std::vector<float*> sums(threads < 1 ? 1 : threads);
+  const bool in_factors = factors >= 0;
   auto train = [&](int64_t first, int64_t end, Thread& t) {
     Chain<true>& chain = *t.train;
     chain.load(images, end, first);
     chain.forward(*e.weights);
     losses[first] = objective(chain, CROSS_ENTROPY, labels + first, end - first, scale);
+    place_factors(*t.gradients, in_factors ? out : nullptr, factors + first, (int)(end - first));
     chain.backward(*e.weights, t.gradients);
   };
   auto ready = [&](Thread& t) {
@@ -364,18 +455,42 @@ EXPORT int engine_gradients(void* engine, const float* images, const int64_t* la
     begin_all(*t.gradients, sums[me]);
     return true;
   };
-  auto close = [](Thread& t) { finish_all(*t.gradients); };
+  auto close = [=](Thread& t) { finish_all(*t.gradients, in_factors); };
   if (!over_images<Chain<true>>(e, n, threads, ready, train, close)) return NO_MEMORY;
   std::vector<const float*> others;
   for (const float* sum : sums)
     if (sum && sum != out) others.push_back(sum);
-  if (!others.empty()) add_sums(others, out, threads);
+  if (!others.empty()) add_sums(others, out, in_factors, threads);
   *loss = 0;
   for (double l : losses) *loss += l;
   return 0;
 #else
-  (void)engine, (void)images, (void)labels, (void)n, (void)scale, (void)out, (void)add, (void)loss;
-  (void)threads;
+  (void)engine, (void)images, (void)labels, (void)n, (void)scale, (void)out, (void)add, (void)factors;
+  (void)loss, (void)threads;
+  return LEFT_OUT;
+#endif
+}
+
+// Images whose factors a packed space has room for; 0 if no layer has any.
+EXPORT int64_t engine_factor_room() { return UPDATES ? (int64_t)room() : 0; }
+
+// Floats of one image's factors.
+EXPORT int64_t engine_factor_size() { return (int64_t)factor_size(); }
+
+// Adds up what engine_gradients of several ranks wrote to their packed spaces: out[from..to) becomes the
+// sum of those numbers. Of rank r, factors[r] images are in factors; less than none: none of it is.
+EXPORT int engine_add_ranks(const float* const* ranks, const int64_t* factors, int count, int64_t from,
+                     int64_t to, float* out, int threads) {
+#if UPDATES
+  const int64_t lines = (to - from + LINE - 1) / LINE;
+  if (threads < 1) threads = 1;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (int t = 0; t < threads; t++)
+    add_ranks(ranks, factors, count, from + lines * t / threads * LINE,
+              std::min(to, from + lines * (t + 1) / threads * LINE), out);
+  return DONE;
+#else
+  (void)ranks, (void)factors, (void)count, (void)from, (void)to, (void)out, (void)threads;
   return LEFT_OUT;
 #endif
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "blocks.hpp"
+#include "factors.hpp"
 #include "packed.hpp"
 #include "stages.hpp"
 #include "tile_lanes.hpp"
@@ -79,6 +80,7 @@ struct TileDense {
 
   class Gradient {
    public:
+    FactorPlace place;
     void begin(float* weight, float* bias) { weight_ = weight, bias_ = bias, begun_ = false; }
     void finish() {}
 
@@ -93,15 +95,25 @@ struct TileDense {
       }
       const float *values[TILE_BLOCK], *gradients[TILE_BLOCK];
       for (int b = 0; b < count; b++) values[b] = state(b).value, gradients[b] = g(b);
-      const int32_t* place = tables().place;
+      const bool begun = begun_;
+      begun_ = true;
+      const int32_t* at = tables().place;
+      if (place.factors) {
+        for (int b = 0; b < count; b++) {
+          float* to = place.factors + b * Factors<S>::SIZE;
+          for (int r = 0; r < S::INPUTS; r++) to[r] = values[b][at[r]];
+          std::memcpy(to + Factors<S>::INPUTS, gradients[b], sizeof(float) * OUTPUTS);
+        }
+        return;
+      }
       over_panels([&](int panel, auto vectors_) {
         constexpr int V = decltype(vectors_)::value;
         float* to = weight_ + Rows::panel(panel);
         for (int r = 0; r < S::INPUTS; r++, to += V * LANES) {
           Vec sums[V];
-          UNROLL for (int v = 0; v < V; v++) sums[v] = begun_ ? load_vec(to + v * LANES) : Vec{};
+          UNROLL for (int v = 0; v < V; v++) sums[v] = begun ? load_vec(to + v * LANES) : Vec{};
           for (int b = 0; b < count; b++) {
-            const float a = values[b][place[r]];
+            const float a = values[b][at[r]];
             const float* d = gradients[b] + panel * Rows::WIDTH;
             UNROLL for (int v = 0; v < V; v++) sums[v] += a * load_vec(d + v * LANES);
           }
@@ -114,13 +126,12 @@ struct TileDense {
       if constexpr (Rows::TAIL) {
         float* to = weight_ + Rows::TAILS;
         for (int r = 0; r < S::INPUTS; r++, to += Rows::TAIL) {
-          Quad sum = begun_ ? quad(to) : Quad{};
-          for (int b = 0; b < count; b++) sum += values[b][place[r]] * quad(gradients[b] + Rows::MAIN);
+          Quad sum = begun ? quad(to) : Quad{};
+          for (int b = 0; b < count; b++) sum += values[b][at[r]] * quad(gradients[b] + Rows::MAIN);
           std::memcpy(to, &sum, sizeof(float) * (S::J - Rows::MAIN));
           if constexpr (Rows::MAIN + Rows::TAIL > S::J) to[Rows::TAIL - 1] = 0.0f;
         }
       }
-      begun_ = true;
     }
 
    private:

@@ -77,6 +77,10 @@ class Work(_Strict):
         prepare: what an attack takes before its first step (reading images, random streams).
         look: what being interrupted before a step adds to it, where a strategy looks for new
             weights; the message itself not included.
+        gradients_to_add: loss and gradients in the form that a node's ranks add up, which for few
+            images is factors (`sparring.compute.interface.Compute.gradients_to_add`).
+        add_gradients: one rank alone adding up all that such ranks wrote of these images, few
+            enough on each to be factors.
     """
 
     batch_size: Annotated[int, Field(ge=1)]
@@ -85,6 +89,8 @@ class Work(_Strict):
     loss: Duration
     prepare: Duration = Duration(median=0.0)
     look: Duration = Duration(median=0.0)
+    gradients_to_add: Duration = Duration(median=0.0)
+    add_gradients: Duration = Duration(median=0.0)
 
 
 class Sized(_Strict):
@@ -151,6 +157,8 @@ class Calibration(_Strict):
         allreduce, broadcast: measured inside a node; without entries they follow from ``within``.
         shared_reduction: the sum through the memory of a node, barriers included
             (`sparring.strategies.reduction.SharedReduction`).
+        factor_room: images whose gradients one rank writes as factors, at most; 0 if none.
+        factor_bytes: of one image's.
         window_put, window_get: one-sided transfer of all weights.
         probe: one look for a message that is not there.
         environment: of a measured one, as in a study's ``environment.json``.
@@ -180,6 +188,8 @@ class Calibration(_Strict):
     allreduce: tuple[Collective, ...] = ()
     broadcast: tuple[Collective, ...] = ()
     shared_reduction: tuple[Collective, ...] = ()
+    factor_room: Annotated[int, Field(ge=0)] = 0
+    factor_bytes: Annotated[int, Field(ge=0)] = 0
     window_put: Duration = Duration(median=0.0)
     window_get: Duration = Duration(median=0.0)
     probe: Duration = Duration(median=0.0)
@@ -224,7 +234,8 @@ class Calibration(_Strict):
 
         return Work(
             batch_size=images, step=at("step"), gradients=at("gradients"), loss=at("loss"),
-            prepare=at("prepare"), look=at("look"),
+            prepare=at("prepare"), look=at("look"), gradients_to_add=at("gradients_to_add"),
+            add_gradients=at("add_gradients"),
         )  # fmt: skip
 
     def factor(self, active_cores: float) -> float:

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sparring.compute.pytorch import TorchCompute
 from sparring.data.dataset import Split
 from sparring.fused.engine import Engine
 from sparring.modelling.calibration.calibration import Duration, Work
+from sparring.strategies.base import shard
 
 #: Of the longer of two attacks; the shorter takes one.
 _ATTACK_STEPS = 16
@@ -71,12 +72,15 @@ def measure_work(compute: TorchCompute, sizes: Sequence[int], seconds: float) ->
     """
     found: dict[int, Samples] = {size: defaultdict(list) for size in sizes}
     gradients = np.empty(compute.gradient_count, compute.dtype)
+    adding = _Adding(compute, max(sizes)) if factors(compute).room else None
     for size in sizes:  # kernels, allocators and caches
         _measure_round(compute, size, gradients, defaultdict(list))
     began = time.perf_counter()
     for number in range(_MOST_ROUNDS):
         for size in sizes:
             _measure_round(compute, size, gradients, found[size])
+            if adding is not None:
+                adding.measure_round(size, found[size])
         if number + 1 >= _LEAST_ROUNDS and time.perf_counter() - began > seconds:
             break
     return tuple(_work(size, found[size]) for size in sizes)
@@ -89,7 +93,50 @@ def _work(size: int, found: Samples) -> Work:
         batch_size=size, step=step, gradients=duration(found["gradients"]),
         loss=duration(found["loss"]), prepare=duration(found["prepare"]),
         look=Duration(median=max(0.0, look)),
+        **{name: duration(found[name]) for name in _Adding.MEASURED if name in found},
     )  # fmt: skip
+
+
+class Factors(NamedTuple):
+    """How many images' gradients a rank writes as factors at most, and numbers of one image's."""
+
+    room: int
+    size: int
+
+
+def factors(compute: TorchCompute) -> Factors:
+    """Of ranks that train in place; no images elsewhere."""
+    if isinstance(compute, FusedCompute) and compute.shared_rows:
+        return Factors(compute.engine.factor_room, compute.engine.factor_size)
+    return Factors(0, 0)
+
+
+class _Adding:
+    """What ranks that share memory write in an update, and adding it up, in this process alone."""
+
+    MEASURED = ("gradients_to_add", "add_gradients")
+
+    def __init__(self, compute: TorchCompute, largest: int) -> None:
+        self._compute, count = compute, compute.gradient_count
+        number = max(2, -(-largest // factors(compute).room))
+        self._rows = [np.zeros(count, compute.dtype) for _ in range(number)]
+        self._total, self._part = np.empty(count, compute.dtype), slice(0, count)
+
+    def measure_round(self, size: int, found: Samples) -> None:
+        """Time both for so many images, once."""
+        compute = self._compute
+        batch = compute.attack(0, slice(0, size))
+        written = found["gradients_to_add"]
+        written.append(_timed(lambda: compute.gradients_to_add(batch, self._rows[0])))
+        in_factors, rows = [], self._rows[: max(1, min(size, len(self._rows)))]
+        for rank, row in enumerate(rows):
+            part = shard(size, len(rows), rank)
+            share = Batch(0, size, batch.images[part], batch.labels[part])
+            in_factors.append(compute.gradients_to_add(share, row)[1])
+        add = compute.add_gradients
+        found["add_gradients"].append(
+            _timed(lambda: add(rows, in_factors, self._part, self._total))
+        )
 
 
 def _measure_round(compute: TorchCompute, size: int, gradients: Array, found: Samples) -> None:
@@ -156,9 +203,9 @@ def _beside(engine: Engine, name: str, action: Callable[[], Any], rounds: int) -
     """The median time of an action, less that of the one call of the engine in it."""
     inner, call = [0.0], getattr(engine, name)
 
-    def timed(*arguments: Any) -> Any:
+    def timed(*arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
-        result = call(*arguments)
+        result = call(*arguments, **options)
         inner[0] = time.perf_counter() - began
         return result
 

@@ -223,7 +223,9 @@ def _collective(processes: int, size: int, samples: Sequence[float]) -> Collecti
 def _facts(
     comm: MPI.Intracomm, compute: TorchCompute, wanted: Wanted, nodes: int, cores_per_node: int
 ) -> dict[str, Any]:
-    itemsize = compute.dtype.itemsize
+    from sparring.modelling.calibration.compute import factors
+
+    itemsize, in_factors = compute.dtype.itemsize, factors(compute)
     return {
         "schema_version": 1,
         "name": machine_name(nodes, cores_per_node),
@@ -239,6 +241,8 @@ def _facts(
         "gradient_bytes": compute.gradient_count * itemsize,
         "gradient_parts": tuple((part.stop - part.start) * itemsize for part in compute.parts),
         "image_bytes": int(np.prod(compute.image_shape)) * itemsize,
+        "factor_room": in_factors.room,
+        "factor_bytes": in_factors.size * itemsize,
         "environment": _environment(cores_per_node),
     }
 

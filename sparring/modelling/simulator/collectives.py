@@ -45,6 +45,22 @@ def shared_reduction_seconds(machine: Machine, size: float) -> float:
     return seconds
 
 
+def factor_exchange_seconds(machine: Machine, images: int) -> float:
+    """The same of ``images`` images' gradients as factors: see `Compute.gradients_to_add`.
+
+    Every rank reads its part of the factors of its node's images, and multiplies them.
+    """
+    calibration, within = machine.calibration, machine.ranks_on(0)
+    here = -(-images // machine.nodes)
+    seconds = 2 * _meeting(calibration.within, within)
+    seconds += calibration.within.seconds(here * calibration.factor_bytes / within)
+    seconds += machine.factor(within) * machine.times(here).add_gradients.mean / within
+    if machine.nodes > 1:
+        assert calibration.between is not None
+        seconds += _allreduce(calibration.between, machine.nodes, float(calibration.gradient_bytes))
+    return float(seconds)
+
+
 def shared_broadcast_seconds(machine: Machine, size: float) -> float:
     """All ranks may read what rank 0 wrote: a meeting in each node, a broadcast between nodes."""
     calibration, within = machine.calibration, machine.ranks_on(0)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
     broadcast_seconds,
+    factor_exchange_seconds,
     shared_broadcast_seconds,
     shared_reduction_seconds,
     taken_in_turn,
@@ -98,20 +99,23 @@ def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
         # and several cost several latencies.
         pieces = [float(size) for size in calibration.gradient_parts or (pieces[0] - lost,)]
         pieces.append(float(lost))
-    exchange = sum(reduce(machine, size) for size in pieces) if processes > 1 else 0.0
+    whole = sum(reduce(machine, size) for size in pieces) if processes > 1 else 0.0
     seconds = dict.fromkeys(("generation", "update", "communication", "imbalance"), 0.0)
-    cache: dict[int, tuple[Groups, Floats]] = {}
+    cache: dict[int, tuple[Groups, Floats, float, str]] = {}
     batches = np.zeros(processes, np.int64)
     everybody = machine.factor(machine.ranks_on(0))
     for number in range(job.updates):
         rows = job.rows(number)
         if rows not in cache:
             parts = [_length(shard(rows, processes, r)) for r in range(processes)]
-            cache[rows] = shares.groups(parts), shares.factors(parts)
-        groups, factors = cache[rows]
+            exchange, written = whole, "gradients"
+            if divided and max(parts) <= calibration.factor_room:
+                exchange, written = factor_exchange_seconds(machine, rows), "gradients_to_add"
+            cache[rows] = shares.groups(parts), shares.factors(parts), exchange, written
+        groups, factors, exchange, written = cache[rows]
         generate = factors * (shares.draw(groups, "prepare", 1)
                               + shares.draw(groups, "step", job.steps))  # fmt: skip
-        gradients = factors * shares.draw(groups, "gradients", 1)
+        gradients = factors * shares.draw(groups, written, 1)
         apply = everybody * calibration.apply.draws(machine.random, processes)
         if divided:  # a part each; the last of the exchange waits for all of them
             apply = np.full(processes, float((apply / machine.ranks_on(0)).max()))

@@ -54,6 +54,8 @@ def main(folder):
 
     shared.fit(updates=3, overfitting=Watch(), checkpoint=folder / "run.pt", checkpoint_interval=2)
     assert rows == [3] * 3, rows  # weights, and Adam's two
+    # A share of 10 images: their gradients went as factors.
+    assert shared.compute.engine.factor_room >= 10
     assert (seen[-1] == agreed(shared, comm, "the end")[: len(seen[-1])]).all()
     shared.fit(updates=3)
     whole = agreed(shared, comm, "the second end")

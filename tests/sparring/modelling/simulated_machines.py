@@ -11,9 +11,12 @@ def seconds(median):
 
 def machine(
     step=1.0, gradients=2.0, apply=0.0, latency=0.0, per_byte=0.0, read=0.0, write=0.0, probe=0.0,
-    cores=64, nodes=1, network=None, slowdown=(), samples=(), **changes,
+    cores=64, nodes=1, network=None, slowdown=(), samples=(), to_add=0.0, add=0.0, **changes,
 ):  # fmt: skip
-    """64 images take ``step`` and ``gradients``; fewer take less in proportion."""
+    """64 images take ``step`` and ``gradients``; fewer take less in proportion.
+
+    ``to_add`` and ``add`` are what 64 images' factors take, to write and to multiply.
+    """
 
     def link(latency, per_byte):
         return {"messages": [
@@ -27,6 +30,7 @@ def machine(
         return {
             "batch_size": size, "step": {"median": share * step, "samples": drawn},
             "gradients": seconds(share * gradients), "loss": seconds(0.0),
+            "gradients_to_add": seconds(share * to_add), "add_gradients": seconds(share * add),
         }  # fmt: skip
 
     return Calibration.model_validate({

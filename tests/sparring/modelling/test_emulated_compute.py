@@ -36,9 +36,9 @@ class Clock:
         return Sleeper(lambda: self.now, self.sleep)
 
 
-def emulate(clock: Clock | None = None, **changes) -> EmulatedCompute:
+def emulate(clock: Clock | None = None, given=None, **changes) -> EmulatedCompute:
     options = {"images": 20, "batch_size": 8, "steps": 4, **changes}
-    return EmulatedCompute(calibration(), sleeper=(clock or Clock()).sleeper, **options)
+    return EmulatedCompute(given or calibration(), sleeper=(clock or Clock()).sleeper, **options)
 
 
 def test_what_a_sleep_was_too_long_is_taken_from_the_next():
@@ -152,6 +152,34 @@ def test_gradients_tell_of_every_part_from_the_last_to_the_first():
     batch = compute.attack(0, slice(None))
     compute.gradients(batch, np.empty(10, np.float32), parts.append)
     assert parts == [slice(8, 10), slice(0, 8)]
+
+
+def test_factors_take_as_long_as_calibrated_and_gradients_are_added_up():
+    took = {"median": 60 * MICRO}
+    work = [
+        {"batch_size": size, "step": took, "gradients": took, "loss": took,
+         "gradients_to_add": {"median": 5 * size * MICRO},
+         "add_gradients": {"median": size * MICRO}}
+        for size in (2, 8)
+    ]  # fmt: skip
+    clock = Clock()
+    compute = emulate(clock, calibration(work=work, factor_room=2, factor_bytes=8))
+    few, many = compute.attack(0, slice(0, 2)), compute.attack(0, slice(2, 5))
+    rows = [np.ones(10, np.float32) for _ in range(2)]
+    clock.sleeps.clear()
+    factors = [
+        compute.gradients_to_add(batch, row)[1]
+        for batch, row in zip((few, many), rows, strict=True)
+    ]
+    assert factors == [2, -1]
+    assert clock.sleeps == pytest.approx([10 * MICRO, 60 * MICRO])
+    assert not any(row.any() for row in rows)
+    rows[0][:], rows[1][:] = 7, 3  # factors are no numbers to add
+    out = np.full(10, -1, np.float32)
+    clock.sleeps.clear()
+    compute.add_gradients(rows, factors, slice(0, 5), out)
+    assert clock.sleeps == pytest.approx([0.5 * 2 * MICRO])
+    assert out.tolist() == [3] * 5 + [-1] * 5
 
 
 def test_the_slowdown_is_that_of_the_active_cores():

@@ -67,6 +67,32 @@ def test_sums_over_nodes_are_made_in_the_nodes_and_then_sent():
     assert result.seconds == pytest.approx(UPDATES * ((STEPS + 2) / 4 + exchange))
 
 
+def test_few_images_exchange_factors_instead_of_gradients():
+    # Four ranks of 16 images: between two meetings of two rounds each reads a quarter of 64 images'
+    # factors, 64 x 100 / 4 bytes, and multiplies for its quarter of the weights.
+    costs = {"latency": 1e-3, "per_byte": 1e-5, "to_add": 1.0, "add": 0.5, "backend": "fused"}
+    factors = machine(**costs, factor_room=16, factor_bytes=100)
+    exchange = 4 * 1e-3 + (1e-3 + 1600e-5) + 0.5 / 4
+    result = simulate(DataParallel(), JOB, factors, 4)
+    assert result.seconds == pytest.approx(UPDATES * ((STEPS + 1.0) / 4 + exchange))
+    # One image too many on a rank, or messages: gradients as ever.
+    for strategy, room in ((DataParallel(), 15), (DataParallel(reduction="messages"), 16)):
+        with_factors = machine(**costs, factor_room=room, factor_bytes=100)
+        without = machine(latency=1e-3, per_byte=1e-5, backend="fused")
+        found = simulate(strategy, JOB, with_factors, 4).seconds
+        assert found == pytest.approx(simulate(strategy, JOB, without, 4).seconds)
+
+
+def test_factors_are_multiplied_in_every_node_and_their_sums_sent():
+    costs = {"latency": 1e-3, "network": (1e-2, 1e-4), "cores": 2, "nodes": 2, "backend": "fused"}
+    result = simulate(
+        DataParallel(), JOB, machine(**costs, add=0.5, factor_room=16, factor_bytes=0), 4
+    )
+    across = min(1e-2 + 4000e-4, 2 * (1e-2 + 2000e-4))
+    exchange = 2 * 1e-3 + 1e-3 + 0.25 / 2 + across  # of half of the images in each node
+    assert result.seconds == pytest.approx(UPDATES * (STEPS / 4 + exchange))
+
+
 @pytest.mark.parametrize("processes", [2, 4, 64])
 def test_sharded_divides_generation_only(processes):
     result = simulate(Sharded(), JOB, machine(), processes)

@@ -75,6 +75,19 @@ def test_trainers_pay_for_what_they_exchange():
         assert result.seconds == pytest.approx(8 + 40 * update, abs=0.1)
 
 
+def test_trainers_exchange_factors_where_they_have_few_images():
+    # Two trainers of 32 images, which take 1 s to write, and a half of 0.5 s to multiply.
+    costs = {"latency": 1e-3, "gradients": 40.0, "to_add": 2.0, "add": 0.5, "backend": "fused"}
+    result = simulate(
+        Pipeline(trainers=2, **MODERN), Job(40, 8, 64), machine(**costs, factor_room=32), 6
+    )
+    given, meeting = 2 * 1e-3, 1e-3
+    update = 1.0 + given + 2 * meeting + 1e-3 + 0.25
+    # Four generators have each made ten batches after 80 s; the last four are updated on then.
+    assert result.seconds == pytest.approx(80 + 4 * update, abs=0.05)
+    assert result.phases["update"][0] == pytest.approx(40.0)
+
+
 def test_as_many_train_as_serve_best():
     # Of 8 ranks: 1 trains for 8 s a batch, 2 for 4 s while 6 generate one every 16/6 s, 3 for 8/3 s
     # while 5 generate one every 3.2 s.

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
+    factor_exchange_seconds,
     shared_broadcast_seconds,
     shared_reduction_seconds,
 )
@@ -23,7 +24,6 @@ class Together:
     """What ranks 0 to t - 1 take for an update beside computing.
 
     Attributes:
-        exchange: seconds to add up their gradients.
         stepping: ranks that share the optimizer's step.
     """
 
@@ -35,8 +35,21 @@ class Together:
         reduce = shared_reduction_seconds if shared else allreduce_seconds
         lost = 2 * np.dtype(calibration.dtype).itemsize  # the losses travel with the gradients
         size = float(calibration.gradient_bytes + lost)
-        self.exchange = reduce(self.machine, size) if trainers > 1 else 0.0
-        self.stepping = self.machine.ranks_on(0) if shared and in_place(calibration) else 1
+        self._whole = reduce(self.machine, size) if trainers > 1 else 0.0
+        divided = shared and in_place(calibration) and trainers > 1
+        self.stepping = self.machine.ranks_on(0) if divided else 1
+        self._factor_room = calibration.factor_room if divided else 0
+
+    def written(self, rows: int) -> str:
+        """What each trainer computes for an update on so many images: the name of its duration."""
+        share = shard(rows, self.machine.processes, 0).stop
+        return "gradients_to_add" if share <= self._factor_room else "gradients"
+
+    def exchange(self, rows: int) -> float:
+        """Seconds to add that up."""
+        if self.written(rows) == "gradients":
+            return self._whole
+        return factor_exchange_seconds(self.machine, rows)
 
     def giving(self, size: float) -> float:
         """Seconds in which rank 0 gives the others a batch of so many bytes."""
@@ -61,11 +74,12 @@ def choose_trainers(options: Pipeline, machine: Machine, job: Job) -> int:
     def period(trainers: int) -> float:
         rows = shard(job.batch_size, trainers, 0).stop
         times, together = machine.times(rows), Together(machine, trainers)
-        update = times.gradients.mean + calibration.apply.mean / together.stepping
+        gradients = getattr(times, together.written(job.batch_size))
+        update = gradients.mean + calibration.apply.mean / together.stepping
         if refresh:
             update += times.prepare.mean + refresh * times.step.mean
         if trainers > 1:
-            update += together.giving(size) + together.exchange
+            update += together.giving(size) + together.exchange(job.batch_size)
         return float(max(update + messages, attack / (machine.processes - trainers)))
 
     most = min(machine.processes - 1, job.batch_size)
@@ -101,8 +115,9 @@ class Group:
         yield world.clock.timeout(longest)
         for node in nodes:
             machine.active[node] -= 1
-        world.joint_seconds += self.together.exchange
-        yield from self._all("wait", self.together.exchange)
+        exchange = self.together.exchange(rows)
+        world.joint_seconds += exchange
+        yield from self._all("wait", exchange)
         apply = machine.calibration.apply.draws(machine.random, world.trainers).max()
         yield from self._all("update", float(apply) / self.together.stepping)
 
@@ -115,12 +130,12 @@ class Group:
         """Seconds of refresh and gradients of each trainer's share."""
         machine, steps = self.world.machine, self.world.options.refresh_steps
         parts = [shard(rows, self.world.trainers, rank) for rank in range(self.world.trainers)]
-        found = []
+        found, written = [], self.together.written(rows)
         for size, count in Counter(part.stop - part.start for part in parts).items():
             seconds = np.zeros(count)
             if size:
                 times, random = machine.times(size), machine.random
-                seconds += times.gradients.draws(random, count)
+                seconds += getattr(times, written).draws(random, count)
                 if steps:
                     seconds += times.prepare.draws(random, count)
                     taken = times.step.draws(random, steps * count)
