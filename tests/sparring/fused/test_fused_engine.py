@@ -285,7 +285,9 @@ assert "torch" not in sys.modules
 for path in sys.argv[4:]:
     library = Library(Path(path))
     weights = [s and Shim(random.normal(size=s).astype(np.float32) / 5) for s in shapes]
-    seen, packed, sums = (Shim(np.zeros(library.packed_size, np.float32)) for _ in range(3))
+    seen, packed, sums, total, factors = (
+        Shim(np.zeros(library.packed_size, np.float32)) for _ in range(5)
+    )
     assert library.repack(pointers(weights), seen, packed) == sum(map(bool, shapes))
     assert library.repack(pointers(weights), seen, packed) == 0
     library.pack(pointers(weights), sums)
@@ -306,6 +308,12 @@ for path in sys.argv[4:]:
             gradients = [s and Shim(np.zeros(s, np.float32)) for s in shapes]
             assert library.gradients(x, y, 1.0, sums, threads) > 0
             assert library.gradients(x, y, 1.0, sums, threads, add=True) > 0
+            if n <= library.factor_room:
+                library.gradients(x, y, 1.0, factors, threads, factors=0)
+                ranks, half = pointers([factors, sums, factors]), library.packed_size // 32 * 16
+                for part in (slice(0, half), slice(half, library.packed_size)):
+                    library.add_ranks(ranks, [n, -1, n], part, total, threads)
+                assert np.isfinite(total.array).all()
             library.unpack(sums, pointers(gradients))
             assert all(np.abs(g.array).max() > 0 for g in gradients if g)
     if os.environ.get("OVERRUN"):
