@@ -226,14 +226,16 @@ struct TileWinograd {
     // To pixels of the tiles, through ReLU and pooling.
     NEVER_INLINE void from_x_frequencies(State<TRAIN>& s, const Weights& w, float* out) {
       Stage stage(STAGE_TRANSFORM);
-      for (int v = 0; v < TV; v++) {
-        if constexpr (S::POOL) {
+      if constexpr (S::POOL) {
+        for (int v = 0; v < TV; v++) {
           const Vec norm = norm_of_tiles(v);
           for (int i = 0; i < MP; i++) pool(s, w, i, v, norm, out);
-        } else {
-          for (int c = 0; c < S::CO; c++) {
-            const Vec b = broadcast(w.bias[c]);
-            for (int i = 0; i < M; i++) {
+        }
+      } else {
+        for (int c = 0; c < S::CO; c++) {
+          const Vec b = broadcast(w.bias[c]);
+          for (int i = 0; i < M; i++)
+            for (int v = 0; v < TV; v++) {  // as they stand in memory
               Vec y[M];
               pixels_of_row(c, i, v, b, y);
               UNROLL for (int j = 0; j < M; j++) {
@@ -244,7 +246,6 @@ struct TileWinograd {
                 store_vec(out + at * LANES, keep(pass, y[j]));
               }
             }
-          }
         }
       }
     }
