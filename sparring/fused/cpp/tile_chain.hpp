@@ -76,6 +76,7 @@ struct TileParts<std::integer_sequence<int, C...>, std::integer_sequence<int, D.
   // Of each dense layer, of each group of images.
   using Lists = std::tuple<
       std::array<typename DenseNumber<D>::type::List, DenseNumber<D>::type::GROUPS>...>;
+  using OwnLists = std::tuple<typename DenseNumber<D>::type::OwnLists...>;
   template <bool TRAIN>
   using Layers = std::tuple<typename Of<C>::template Layer<TRAIN>...>;
   template <bool TRAIN>
@@ -320,9 +321,11 @@ class Chain {
               constexpr int G = decltype(size_)::value;
               const float* g[G];
               for (int i = 0; i < G; i++) g[i] = output<D>(image_[first + i]);
+              auto& own = std::get<D>(own_lists_);
               if (group == 0)
-                L::template backward<G, true>(values, lists[group], w, region, region + step, g);
-              else L::template backward<G, false>(values, lists[group], w, region, region + step, g);
+                L::template backward<G, true>(values, lists[group], own, w, region, region + step, g);
+              else
+                L::template backward<G, false>(values, lists[group], own, w, region, region + step, g);
             });
       }
       backward_dense<D - 1>(weights, gradients);
@@ -399,6 +402,7 @@ class Chain {
   int count_ = 0;
   Image image_[WIDTH];
   Network::Lists lists_;
+  Network::OwnLists own_lists_;
   typename Network::template Layers<TRAIN> layers_;
   alignas(64) float planes_[2][plane_size<0>() + 2 * LANES];
   alignas(64) float tiles_[tile_size<0>()];

@@ -7,6 +7,8 @@
 // row costs more than to use it.
 #pragma once
 
+#include <array>
+
 #include "blocks.hpp"
 #include "factors.hpp"
 #include "packed.hpp"
@@ -36,8 +38,14 @@ struct TileDense {
   static constexpr int GROUPS = TILE_BLOCK / GROUP;
   static constexpr int ROOM = 24;  // registers for their sums
   // Of so few images each walks back by itself, over what it alone needs: their products would fill
-  // no more lanes than its own, and rows are in cache since forward.
+  // no more lanes than its own. They take turns, piece by piece of the inputs: the rows of a piece stay
+  // in the first-level cache until the last of them has walked it.
   static constexpr int APART = 3;
+  static constexpr size_t NEAR = 40 * 1024;
+  static constexpr int PIECE = (int)(NEAR / (sizeof(float) * Rows::MAIN)) / LANES * LANES < LANES
+                                   ? LANES
+                                   : (int)(NEAR / (sizeof(float) * Rows::MAIN)) / LANES * LANES;
+  static constexpr int PIECES = (PLACES + PIECE - 1) / PIECE;
 
   struct Tables {
     int32_t row[PLACES];             // 0 where there is no input
@@ -77,6 +85,13 @@ struct TileDense {
     uint32_t place[PLACES + REGIONS * LANES + LANES + AHEAD];
     int first[REGIONS + 1];
   };
+
+  // Those that matter to one image of a group, and where each piece's begin.
+  struct OwnList {
+    uint32_t place[PLACES + LANES + AHEAD];
+    int first[PIECES + 1];
+  };
+  using OwnLists = std::array<OwnList, (GROUP > 1 ? APART : 1)>;
 
   class Gradient {
    public:
@@ -185,31 +200,58 @@ struct TileDense {
     });
   }
 
-  // The inputs' gradients, in their place, from that of the outputs, of regions last to first. The
-  // list of a group may be overwritten: a group has all regions at once.
+  // The inputs' gradients, in their place, from that of the outputs, of regions last to first. A group
+  // has all regions at once, and its images lists of their own, which are made here.
   template <int G, bool FETCH>
-  static NEVER_INLINE void backward(float* const* values, List& list, const Weights& w, int first,
-                                    int last, const float* const* gradients) {
+  static NEVER_INLINE void backward(float* const* values, const List& list, OwnLists& own,
+                                    const Weights& w, int first, int last,
+                                    const float* const* gradients) {
     Stage stage(STAGE_MULTIPLY);
     if constexpr (G > APART) {
       walk_back_together<G>(values, list, w, list.first[last], gradients);
-    } else {
-      for (int g = G - 1; g >= 0; g--) {
-        if constexpr (G > 1) TileDense::list<1>(values + g, list, false);
-        const int from = list.first[first], to = list.first[last];
-        over_panels([&](int panel, auto vectors_) {
-          constexpr int V = decltype(vectors_)::value;
-          if (Rows::TAIL && panel == 0)
-            walk_back<V, Rows::TAIL, FETCH>(values[g], list, w, panel, from, to, gradients[g]);
-          else walk_back<V, 0, FETCH>(values[g], list, w, panel, from, to, gradients[g]);
-        });
+    } else if constexpr (G > 1) {
+      for (int g = 0; g < G; g++) list_pieces(values[g], own[g]);
+      for (int piece = PIECES - 1; piece >= 0; piece--) {
+        one_back<true>(values[G - 1], own[G - 1].place, own[G - 1].first + piece, w, gradients[G - 1]);
+        for (int g = G - 2; g >= 0; g--)
+          one_back<false>(values[g], own[g].place, own[g].first + piece, w, gradients[g]);
       }
+    } else {
+      const int ends[2] = {list.first[first], list.first[last]};
+      one_back<FETCH>(values[0], list.place, ends, w, gradients[0]);
     }
     // The layer below takes it for padding.
     UNROLL for (int g = 0; g < G; g++) values[g][COUNT] = 0.0f;
   }
 
  private:
+  // One image's part of a list, all panels of its outputs.
+  template <bool FETCH>
+  static void one_back(float* value, const uint32_t* places, const int* ends, const Weights& w,
+                       const float* gradient) {
+    over_panels([&](int panel, auto vectors_) {
+      constexpr int V = decltype(vectors_)::value;
+      if (Rows::TAIL && panel == 0)
+        walk_back<V, Rows::TAIL, FETCH>(value, places, w, panel, ends[0], ends[1], gradient);
+      else walk_back<V, 0, FETCH>(value, places, w, panel, ends[0], ends[1], gradient);
+    });
+  }
+
+  // A piece begins where a vector of the list does: it may have some inputs of the piece before.
+  static NEVER_INLINE void list_pieces(const float* value, OwnList& list) {
+    int n = 0;
+    for (int piece = 0; piece < PIECES; piece++) {
+      list.first[piece] = n / LANES * LANES;
+      const int end = (piece + 1) * PIECE < PLACES ? (piece + 1) * PIECE : PLACES;
+      for (int p = piece * PIECE; p < end; p += LANES) {
+        if constexpr (From::GATED) n += append(list.place + n, p, not_zero(load_vec(value + p)));
+        else n += append(list.place + n, p, tables().inputs[p / LANES]);
+      }
+    }
+    while (n % LANES) list.place[n++] = COUNT;
+    list.first[PIECES] = n;
+  }
+
   template <class Body>
   static ALWAYS_INLINE void over_panels(Body&& body) {
     constexpr int LAST = Rows::PANELS - 1;
@@ -302,23 +344,23 @@ struct TileDense {
   }
 
   template <int V, int TAIL, bool FETCH>
-  static ALWAYS_INLINE void walk_back(float* value, const List& list, const Weights& w, int panel,
+  static ALWAYS_INLINE void walk_back(float* value, const uint32_t* list, const Weights& w, int panel,
                                       int from, int to, const float* g) {
     const float *rows = w.rows + Rows::panel(panel), *tails = w.rows + Rows::TAILS;
     const int32_t* row = tables().row;
     Vec d[V];
     UNROLL for (int v = 0; v < V; v++) d[v] = load_vec(g + panel * Rows::WIDTH + v * LANES);
-    const Quad rest = quad(g + Rows::MAIN - (TAIL ? 0 : Rows::MAIN));
+    const Vec rest = widened(quad(g + Rows::MAIN - (TAIL ? 0 : Rows::MAIN)));
     for (int i = to - LANES; i >= from; i -= LANES) {
       Vec sums[LANES];
-      const uint32_t* places = list.place + i;
+      const uint32_t* places = list + i;
       UNROLL for (int k = 0; k < LANES; k++) {
         const size_t r = (size_t)row[places[k]];
         const float* x = rows + r * V * LANES;
         if (FETCH && i >= AHEAD) fetch(rows + (size_t)row[places[k - AHEAD]] * V * LANES, V);
         sums[k] = d[0] * load_vec(x);
         UNROLL for (int v = 1; v < V; v++) sums[k] += d[v] * load_vec(x + v * LANES);
-        if constexpr (TAIL > 0) sums[k] += widened(rest * quad(tails + r * TAIL));
+        if constexpr (TAIL > 0) sums[k] += rest * widened(quad(tails + r * TAIL));
       }
       float all[LANES];
       store_vec(all, lane_sums(sums));
