@@ -237,6 +237,9 @@ struct TileWinograd {
           for (int i = 0; i < M; i++)
             for (int v = 0; v < TV; v++) {  // as they stand in memory
               Vec y[M];
+              // A line is fetched before it is written to: else the stores wait for each other's.
+              float* soon = out + ((size_t)(c * M + i) * M * TV + v + 8) * LANES;
+              UNROLL for (int j = 0; j < M; j++) __builtin_prefetch(soon + j * T, 1);
               pixels_of_row(c, i, v, b, y);
               UNROLL for (int j = 0; j < M; j++) {
                 const size_t at = ((size_t)(c * M + i) * M + j) * TV + v;
