@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.tables.statistics import Summary
 from plots.attack_benchmark.table import ATTACK, BASES, NAMES, TASKS, Benchmark, Cell
 from plots.shared.chart import Chart, Value
+from plots.shared.speedup import digits
 
 
 def describe(benchmark: Benchmark) -> str:
@@ -44,7 +45,7 @@ def _line(cell: Cell) -> str:
         f"{float(cell.rows[0]['first_call_seconds']):13.3g}"
     )
     if cell.ratio is not None:
-        text += f"  {cell.ratio.median:.3g} {interval(cell.ratio)}"
+        text += f"  {digits(cell.ratio.median)} {interval(cell.ratio)}"
     return f"{text}  ({cell.trouble})" if cell.trouble else text
 
 
@@ -52,7 +53,7 @@ def interval(summary: Summary) -> str:
     """An interval in words."""
     if summary.low is None or summary.high is None:
         return "(n too small)"
-    return f"({summary.low:.3g} to {summary.high:.3g})"
+    return f"[{digits(summary.low)}, {digits(summary.high)}]"
 
 
 def headlines(benchmark: Benchmark) -> list[str]:
@@ -73,7 +74,7 @@ def headlines(benchmark: Benchmark) -> list[str]:
             assert nearest.ratio is not None
             told.append(
                 f"{task} of {size} images, {panel.title}: {NAMES[benchmark.base]} is "
-                f"{nearest.ratio.median:.3g} times as fast {interval(nearest.ratio)} as the "
+                f"{digits(nearest.ratio.median)} times {interval(nearest.ratio)} as fast as the "
                 f"fastest other, {NAMES.get(nearest.competitor, nearest.competitor)}; measured"
             )
     return told

@@ -6,12 +6,15 @@ measured (docs/tables.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from harness.errors import InputError
 from harness.tables.table import read_cells
@@ -80,17 +83,31 @@ def draw(curves: Curves, width: float = style.TWO) -> Figure:
             if count == threads:
                 axis.plot([size], [rate], _LOOKS[kind][0], color=_LOOKS[kind][1], mfc="white", ms=5)
                 if kind == "read":
-                    axis.annotate(level, (size, rate), (0, 6), textcoords="offset points",
-                                  ha="center", fontsize=7)  # fmt: skip
+                    axis.annotate(
+                        level, (size, rate), (0, 6), textcoords="offset points", ha="center",
+                        fontsize=7, path_effects=[withStroke(linewidth=2, foreground="white")],
+                    )  # fmt: skip
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
+        axis.xaxis.set_major_locator(LogLocator(base=16))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: in_bytes(size)))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_title(f"{threads} thread{'' if threads == 1 else 's'}", loc="left")
         axis.grid(alpha=0.3, lw=0.4)
-    layout.outer(axes, "working set of all threads [bytes]", "GB/s")
+    layout.outer(axes, "working set of all threads", "GB/s")
     axes[0].legend(frameon=False)
     return layout.finish(figure)
 
 
+def in_bytes(size: float) -> str:
+    """A power of two as KiB, MiB or GiB."""
+    unit = max(0, min(3, int(math.log2(max(size, 1.0))) // 10))
+    return f"{size / 1024**unit:g} {('B', 'KiB', 'MiB', 'GiB')[unit]}"
+
+
 def caption(curves: Curves) -> str:
     """The machine, and what the marks are."""
-    return f"{curves.machine}. Lines: best sample; dots: median; open marks: the levels' roofs."
+    return (f"{curves.machine}. Lines: best sample; dots: median; open marks: what is taken as a "
+            "level's roof.")  # fmt: skip

@@ -8,6 +8,7 @@ from plots.openmp import random as openmp_random
 from plots.openmp.attack import Study
 from plots.openmp.gradient import gradients
 from plots.openmp.table import NAMES, Chain, OpenMP
+from plots.shared.speedup import digits
 
 
 def describe(found: OpenMP, study: Study | None = None) -> str:
@@ -76,7 +77,7 @@ def _attacks(found: OpenMP, study: Study | None) -> list[str]:
         for layout in layouts:
             bounds = "(n too small)" if layout.cores > 1 else ""
             if layout.low is not None and layout.high is not None:
-                bounds = f"({layout.low:.3g} to {layout.high:.3g})"
+                bounds = f"[{digits(layout.low)}, {digits(layout.high)}]"
             speedup = "" if layout.speedup is None else f"{layout.speedup:.3g}"
             lines.append(
                 f"{layout.processes:9} {layout.threads:7} {layout.rate.median:14,.0f}  "
@@ -94,8 +95,8 @@ def _attacks(found: OpenMP, study: Study | None) -> list[str]:
 def interval(summary: Summary) -> str:
     """A median and its interval in words."""
     if summary.low is None or summary.high is None:
-        return f"{summary.median:.3g} (n too small)"
-    return f"{summary.median:.3g} ({summary.low:.3g} to {summary.high:.3g})"
+        return f"{digits(summary.median)} (n too small)"
+    return f"{digits(summary.median)} [{digits(summary.low)}, {digits(summary.high)}]"
 
 
 def _middle(summary: Summary | None) -> str:
@@ -103,13 +104,19 @@ def _middle(summary: Summary | None) -> str:
 
 
 def headlines(found: OpenMP) -> list[str]:
-    """The best way to multiply each chain that is not random."""
-    told = []
+    """The best way to multiply each chain, and the chains where none is shown to be better."""
+    told, none = [], []
     for chain in found.chains:
         best = max(chain.ways, key=lambda way: way.speedup.median)
+        if best.speedup.median <= 1 or (best.speedup.low or 2.0) <= 1:
+            none.append(chain.name)
+            continue
         threads = f"{best.threads} thread{'' if best.threads == 1 else 's'}"
         told.append(
             f"chain {chain.name}: {NAMES[best.method]} with {threads} is "
             f"{interval(best.speedup)} times as fast as left to right on one; measured"
         )
+    if none:
+        told.append(f"chain{'' if len(none) == 1 else 's'} {', '.join(none)}: no way is shown to "
+                    "be faster than left to right on one thread; measured")  # fmt: skip
     return told

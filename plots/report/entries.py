@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ from plots.shared.plot import Grid, Plot
 
 #: How rows that count came to be, where a table does not say.
 UNSAID = "measured"
+
+#: Why rows were skipped or failed: so many reasons are told.
+REASONS = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Facts:
         began, ended: when its first and last row were begun; empty where it does not tell.
         machine: in words; empty where nobody tells.
         environment: dotted names and values of what is known of it.
-        failed: rows whose launch did not end well.
+        not_ok: how many rows are skipped or failed, and why; empty where none is.
         noise: how many launches were disturbed, and by what; empty where none was.
     """
 
@@ -59,7 +64,7 @@ class Facts:
     ended: str
     machine: str
     environment: tuple[tuple[str, str], ...]
-    failed: int
+    not_ok: str
     noise: str
 
 
@@ -165,7 +170,7 @@ def _facts(path: Path, rows: Sequence[Mapping[str, str]]) -> Facts:
     last = max(good, key=lambda row: row.get("started_at", ""), default={}).get("environment", "")
     machine = provenance.machine(known, last) if last in known else ""
     if not machine:
-        told = {row["cpu"]: None for row in good if row.get("cpu")}
+        told = {name: None for row in good if (name := row.get("cpu") or row.get("machine"))}
         machine = "; ".join(told)
     return Facts(
         rows=len(rows),
@@ -174,9 +179,21 @@ def _facts(path: Path, rows: Sequence[Mapping[str, str]]) -> Facts:
         ended=_day(started[-1:]),
         machine=machine,
         environment=tuple(provenance.flat(known[last])) if last in known else (),
-        failed=len(rows) - len(good),
+        not_ok=_not_ok(rows),
         noise=noise.disturbed(good),
     )
+
+
+def _not_ok(rows: Sequence[Mapping[str, str]]) -> str:
+    bad = [row for row in rows if row.get("status", "ok") != "ok"]
+    if not bad:
+        return ""
+    counts = Counter(row["status"] for row in bad)
+    reasons = list(dict.fromkeys(row.get("message", "") for row in bad if row.get("message")))
+    more = f"; and {len(reasons) - REASONS} more reasons" if len(reasons) > REASONS else ""
+    why = "; ".join(textwrap.shorten(reason, 100) for reason in reasons[:REASONS]) + more
+    each = ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
+    return f"{len(bad):,} of {len(rows):,} rows: {each}{f' ({why})' if why else ''}"
 
 
 def _day(moments: Sequence[str]) -> str:

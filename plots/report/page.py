@@ -14,10 +14,19 @@ from plots import registry
 from plots.report import charts
 from plots.report.entries import Entry, Other, read
 from plots.shared.plot import Plot
-from plots.shared.style import SOURCE_MEANINGS
 
 #: Tables that stand beside others and are no studies of their own.
 COMPANIONS = ("ranks", "points", "details", "environment")
+
+#: What each way of coming to a number is.
+MEANINGS = {
+    "measured": "real work, a core for each process",
+    "oversubscribed": "real work, more processes than cores",
+    "emulated": "real messages; processes sleep as long as they would have computed",
+    "simulated": "a discrete-event model, or simulated caches",
+    "predicted": "a bound, a fitted law, or a model of the core",
+    "reference": "another study's published number",
+}
 
 
 @dataclass(frozen=True)
@@ -59,14 +68,15 @@ def page(results: Path, place: Path | None = None) -> tuple[str, list[str]]:
     found = [read(path) for path in tables]
     entries = [entry for one in found if not isinstance(one, Other) for entry in one]
     home = (place or results / "report.html").resolve().parent
+    sections = _sections(entries)
+    ordered = [entry for section in sections for entry in section.entries]
     html = _environment(home).get_template("report.html.j2").render(
-        sections=_sections(entries),
+        sections=sections,
         others=[one for one in found if isinstance(one, Other)],
         missing=_missing({path.stem for path in tables}),
-        headlines=[entry for entry in entries if entry.headlines],
-        studies=[entry for entry in entries if not entry.plot.beside],
-        meanings={**SOURCE_MEANINGS, "reference": "reference (another study's published number)",
-                  "predicted": "predicted (a bound, or a fitted law)"},
+        headlines=[entry for entry in ordered if entry.headlines],
+        studies=[entry for entry in ordered if not entry.plot.beside],
+        meanings=MEANINGS,
         program=charts.program() if any(entry.chart for entry in entries) else "",
     )  # fmt: skip
     return html, [f"{entry.reason}" for entry in entries if entry.reason]
@@ -86,8 +96,15 @@ def _environment(home: Path) -> jinja2.Environment:
 
 def _sections(entries: Sequence[Entry]) -> list[Section]:
     plots = sorted(registry.declared(), key=lambda plot: (plot.place, plot.name))
-    found = [Section(plot, tuple(e for e in entries if e.plot is plot)) for plot in plots]
+    found = [Section(plot, tuple(_in_order(plot, entries))) for plot in plots]
     return [section for section in found if section.entries]
+
+
+def _in_order(plot: Plot, entries: Sequence[Entry]) -> list[Entry]:
+    """A plot's entries: the project's own studies first, in their order, then by name."""
+    rank = {name: number for number, name in enumerate(plot.makes)}
+    own = [entry for entry in entries if entry.plot is plot]
+    return sorted(own, key=lambda entry: (rank.get(entry.name, len(rank)), entry.name))
 
 
 def _missing(present: set[str]) -> list[Missing]:

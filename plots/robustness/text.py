@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.tables.table import format_csv
+from plots.robustness.equivalence import NOT_SHOWN
 from plots.robustness.table import Arm, Robustness, seeds_in_words, spread, target_seconds
 from plots.shared.chart import Chart, Value
 
@@ -117,16 +118,31 @@ def _target(study: Robustness, arm: Arm) -> str:
             f"under 10 steps of PGD{told}")  # fmt: skip
 
 
+#: What a verdict says, of a baseline and a margin.
+VERDICTS = {
+    "non-inferior, equivalent": "as robust as {} within {} (non-inferior, equivalent)",
+    "non-inferior": "less robust than {} by less than {}, if at all (non-inferior)",
+    "inferior": "less robust than {} by more than {} (inferior)",
+    NOT_SHOWN: "neither shown to be as robust as {} within {}, nor to be less robust",
+}
+
+
+def _points(margin: float) -> str:
+    """A margin, told as a fraction, in points."""
+    return f"{100 * margin:g} point{'' if math.isclose(margin, 0.01) else 's'}"
+
+
 def headlines(study: Robustness) -> list[str]:
     """The arms by verdict, and from which staleness on training is hurt."""
     by_verdict: dict[str, list[str]] = {}
     for arm in study.arms:
         if arm.verdict:
             name = f"{arm.name} {_difference(arm)}".strip()
-            by_verdict.setdefault(arm.verdict.partition(" with")[0], []).append(name)
+            known = arm.verdict if arm.verdict in VERDICTS else NOT_SHOWN
+            by_verdict.setdefault(known, []).append(name)
     simulated = any(arm.source == "simulated" for arm in study.arms)
     told = [
-        f"{verdict} to {study.baseline} (margin {100 * study.margin:g} points): "
+        f"{VERDICTS[verdict].format(study.baseline, _points(study.margin))}: "
         f"{'; '.join(names)} points"
         for verdict, names in by_verdict.items()
     ]

@@ -121,7 +121,7 @@ PLOT = Plot(
     ),
     without=("stage",),  # the stages of the engine are parts of each other
     makes={"roofline": "make roofline"},
-    title="Under the roofs",
+    title="Roofline: kernels, and what the machine allows",
     place=20,
     chart=lambda own: text.chart(own.study),
     headlines=lambda own: text.headlines(own.study),

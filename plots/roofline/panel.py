@@ -47,7 +47,8 @@ def draw(
     way = _trajectory(panel, path) if path in shown else []
     _limits(axis, panel, [*shown.values(), *way])
     figure.canvas.draw()  # axes know their pixels
-    texts, names = _draw_roofs(figure, axis, panel.roofs), list[Name]()
+    texts = _draw_roofs(figure, axis, panel.roofs, list(claims.values()))
+    names = list[Name]()
     for text in _draw_way(axis, way):
         names.append(text)
     marks = list[tuple[float, float]]()
@@ -93,14 +94,18 @@ def _limits(axis: Axes, panel: Panel, placed: Sequence[Placed]) -> None:
         ticks.set_minor_locator(LogLocator(subs=()))
 
 
-def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
-    """Lines with their names on them; the names. Main memory's is the one of the markers."""
+def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs, claims: Sequence[float]) -> list[Text]:
+    """Lines with their names on them; the names. Main memory's is the one of the markers.
+
+    Its name stands above the ``claims`` that lie on it.
+    """
     texts = []
     left, right = axis.get_xlim()
     bottom = axis.get_ylim()[0]
     origin, one = axis.transData.transform([(1.0, 1.0), (math.e, math.e)])
     angle = math.atan2(one[1] - origin[1], one[0] - origin[0])
-    apart = (one[1] - origin[1]) * math.cos(angle) / (figure.dpi / 72)  # points for a factor of e
+    across, up = (one - origin) / (figure.dpi / 72)  # points for a factor of e
+    apart = up * math.cos(angle)
     for level, value in roofs.bandwidth.items():
         axis.plot(
             [left, roofs.peak / value], [left * value, roofs.peak], color=_roof_colour(level),
@@ -108,8 +113,14 @@ def _draw_roofs(figure: Figure, axis: Axes, roofs: Roofs) -> list[Text]:
         )  # fmt: skip
     for crowd in crowds(roofs.bandwidth, apart):
         steepest = crowd[0][1]
-        here = max(left, bottom / steepest) * 1.5
         name = "\n".join(f"{level} {rate(value)} GB/s" for level, value in crowd)
+        lines = 1.4 * _CEILING_SIZE * len(crowd) * math.sin(angle)  # they go to the left
+        here = max(left * math.exp(lines / across), 1.5 * bottom / steepest)
+        if crowd[-1][0] == "DRAM":
+            long = math.exp(0.7 * _CEILING_SIZE * len(name) / math.hypot(across, up))
+            for claim in sorted(claims):
+                if here / 1.3 < claim < here * long * 1.3:
+                    here = 1.4 * claim
         texts.append(axis.text(
             here, here * steepest, name,
             color=_roof_colour(crowd[-1][0]), rotation=math.degrees(angle), rotation_mode="anchor",

@@ -136,8 +136,9 @@ def headlines(study: Study) -> list[str]:
         if reached:
             (percent, kernel), (middle, _) = reached[-1], reached[len(reached) // 2]
             told.append(
-                f"{panel.roofs.title}: half of the {len(reached)} kernels reach {middle:.0f} % of "
-                f"their bound or more, {kernel.replace('_', ' ')} {percent:.0f} %; measured"
+                f"{panel.roofs.title}: half of the {len(reached)} kernels reach at least "
+                f"{middle:.0f} % of their bound, {kernel.replace('_', ' ')} comes nearest with "
+                f"{percent:.0f} %; measured"
             )
     return told
 

@@ -60,7 +60,7 @@ PLOT = Plot(
             default="auto",
             show_default=True,
             help="auto: throughput if the study or --metric names a rate, weak if the table has a "
-            "column `definition`, else strong.",
+            "definition in its column `definition`, else strong.",
         ),
         click.Option(
             ["--metric"], default="",
@@ -82,7 +82,7 @@ PLOT = Plot(
         "strategies": "make strategies",
     },
     title="Speed-up and efficiency",
-    place=10,
+    place=5,
     chart=text.chart,
     headlines=text.headlines,
     grids=text.grids,

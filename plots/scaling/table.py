@@ -100,7 +100,7 @@ def analyse(
 
     Args:
         selection: the rows.
-        kind: strong, weak, throughput, or auto (weak if the table has a column ``definition``).
+        kind: strong, weak, throughput, or auto (weak if a row tells a ``definition``).
         folder: holds the reference points; None looks for it.
         metric: of throughput scaling, the rate (`plots.scaling.rates.costs`).
 
@@ -108,14 +108,16 @@ def analyse(
         UserError: if there is no baseline, or the table lacks what the kind needs.
     """
     columns = set(selection.rows[0])
+    # A table of simulated points has the column whatever they are of.
+    defined = any(row.get("definition") is not None for row in selection.rows)
     if kind == "auto":
-        kind = "weak" if "definition" in columns else "strong"
-    if kind == "weak" and "definition" in columns and "size" not in columns:
+        kind = "weak" if defined else "strong"
+    if kind == "weak" and defined and "size" not in columns:
         raise UserError(f"{selection.path}: weak scaling with a column 'definition' expects a "
                         "column 'size', the processes that a problem is sized for")  # fmt: skip
     facets, derived = split(selection, kind)
     ranks, notes = _read_ranks(selection)
-    if kind == "weak" and "definition" not in columns:
+    if kind == "weak" and not defined:
         notes.append("classical weak scaling assumed: S = p T(1) / T(p)")
     notes += lengths(selection.rows, kind)
     known = [Path(str(row["calibration"])) for row in selection.rows if row.get("calibration")]
@@ -123,7 +125,8 @@ def analyse(
     if calibrations:
         notes.append(f"emulated with the calibration {', '.join(calibrations)}")
     if derived and kind != "weak":
-        notes.append(f"taken to follow from strategy and processes: {', '.join(derived)}")
+        notes.append("settings that go with a strategy, and set no panels apart: "
+                     + ", ".join(derived))  # fmt: skip
     cells = [cell for facet in facets for cell in cells_of(facet.rows, kind == "weak")]
     largest = max(32, 2 ** int(np.ceil(np.log2(max(cell.cores for cell in cells)))))
     panels = tuple(_panel(facet, kind, ranks, largest) for facet in facets)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from harness.tables.table import format_csv, text_of
 from plots.scaling.fits import Fit, above_best
 from plots.scaling.table import Analysis, Panel
+from plots.shared import style
 from plots.shared.aligned import aligned
 from plots.shared.chart import Chart, Value
+from plots.shared.facets import DEFINITIONS
 from plots.shared.plot import Grid
-from plots.shared.speedup import TOO_SMALL, Point, interval
+from plots.shared.speedup import TOO_SMALL, Point, digits, interval, robust_accuracy
 
 FIT_COLUMNS = (
     "study", "configuration", "definition", "strategy", "source", "model", "parameter", "estimate",
@@ -147,7 +149,7 @@ def _point(point: Point, metric: str) -> tuple[str, ...]:
             *sorted((quantity(summary.low, metric), quantity(summary.high, metric)), key=float)
         ),
         quantity(point.factor * point.baseline.seconds.median, metric),
-        f"{point.speedup:.3g}",
+        digits(point.speedup),
         told,
         f"{point.efficiency:.3f}",
         "" if e is None else f"{e:.3f}",
@@ -200,20 +202,23 @@ def headlines(analysis: Analysis) -> list[str]:
                 by_source.setdefault(point.cell.source, []).append(point)
         for source, points in by_source.items():
             best = max(points, key=lambda point: point.speedup)
-            name = panel_name(panel)
+            defined = DEFINITIONS.get(panel.facet.definition or "", "").partition(":")[0]
+            lead = ", ".join(filter(None, (defined and f"weak scaling, {defined}",
+                                           panel.facet.name)))  # fmt: skip
             told.append(
-                f"{best.cell.processes} processes, {best.cell.series.replace('_', ' ')}: "
-                f"{best.speedup:.3g} times as fast as one {interval(best)}"
-                f"{_robust(best)}; {source}{f'; {name}' if name else ''}"
+                f"{f'{lead}: ' if lead else ''}{style.plain(best.cell.series)} on "
+                f"{best.cell.processes} processes is {digits(best.speedup)} times "
+                f"{interval(best)} as fast as one process{_robust(best)}; {source}"
             )
     return told
 
 
 def _robust(point: Point) -> str:
-    own, base = point.cell.mean("robust_accuracy"), point.baseline.mean("robust_accuracy")
+    own, base = robust_accuracy(point.cell), robust_accuracy(point.baseline)
     if own is None or base is None or point.cell is point.baseline:
         return ""
-    return f", robust accuracy {100 * own:.1f} % beside {100 * base:.1f} %"
+    return (f", robust accuracy {100 * own[0].median:.1f} % beside "
+            f"{100 * base[0].median:.1f} %")  # fmt: skip
 
 
 def chart(analysis: Analysis) -> Chart:

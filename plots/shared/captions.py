@@ -22,9 +22,9 @@ BREAKS = re.compile(r"(?<!=)[ \n]+(?!%|=|m?s\b)")
 def write(figure: Figure, words: str) -> Bbox:
     """Write a caption under a figure, and tell what to save: both, in the figure's inches."""
     width, height = figure.get_size_inches()
-    lines = wrapped(words, SIZE, width - 2 * SIDE)
-    if not lines:
+    if not words.strip():
         return Bbox([[0.0, 0.0], [width, height]])
+    lines = wrapped(words, SIZE, width - 2 * SIDE)
     figure.text(
         SIDE / width, -ABOVE / height, "\n".join(lines), fontsize=SIZE, color="#333333", va="top",
         linespacing=1.25, in_layout=False,

@@ -8,8 +8,9 @@ from typing import Any
 
 
 def disturbed(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many launches have which mark of a disturbance; empty if none has (docs/tables.md)."""
+    """How many launches were disturbed, and by what; empty if none was (docs/tables.md)."""
     launches = {(row.get("point"), row.get("launch")): str(row.get("marks") or "") for row in rows}
-    counts = Counter(mark for marks in launches.values() for mark in marks.split())
-    told = ", ".join(f"{number} {mark}" for mark, number in sorted(counts.items()))
-    return f"of {len(launches)} launches are marked: {told}" if told else ""
+    marked = [marks.split() for marks in launches.values() if marks]
+    counts = Counter(mark for marks in marked for mark in marks)
+    told = ", ".join(f"{mark} {number}" for mark, number in sorted(counts.items()))
+    return f"{len(marked)} of {len(launches)} launches were disturbed: {told}" if told else ""

@@ -35,7 +35,8 @@ METRICS = frozenset({
     "batches", "images_per_second", "staleness_mean", "staleness_max", "loss", "clean_accuracy",
     "robust_accuracy", "fill_seconds", "drain_seconds", "optimizer_seconds",
     "shard_images", "shard_generate_seconds", "shard_gradients_seconds",
-    "emulation_cpu_share", "emulation_limited",
+    "emulation_cpu_share", "emulation_limited", "limit", "trainer_utilisation",
+    "generator_utilisation", "simulating_seconds",
 })  # fmt: skip
 
 

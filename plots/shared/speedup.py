@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, median
+from statistics import median
 
 from harness.tables.statistics import (
     Summary,
@@ -23,6 +23,9 @@ from harness.tables.statistics import (
 )
 from plots.shared.bootstrap import generator, percentile_interval, resampled_medians
 from plots.shared.observations import SEQUENTIAL, Row, text
+
+#: Fraction of the evaluated test images that are still told right when attacked.
+ACCURACY = "robust_accuracy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +85,6 @@ class Cell:
         """Whether most launches were flagged: emulated ranks waited for this machine's cores."""
         flags = [str(row.get("emulation_limited")).lower() == "true" for row in self.rows]
         return 2 * sum(flags) > len(flags)
-
-    def mean(self, column: str) -> float | None:
-        """Mean of a column over the rows that have it, or None."""
-        known = [float(row[column]) for row in self.rows if row.get(column) is not None]
-        return fmean(known) if known else None
 
     @property
     def has_interval(self) -> bool:
@@ -206,6 +204,26 @@ def baseline_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
                 ):
                     return other
     return None
+
+
+def robust_accuracy(cell: Cell) -> tuple[Summary, int] | None:
+    """The median over seeds with its interval, and how many seeds; None where nothing is known.
+
+    Launches of one seed are no samples of training: each seed counts once. Of one seed alone, the
+    median is over its launches.
+    """
+    by_seed: dict[str, list[float]] = {}
+    for seed in sorted({str(row.get("seed")) for row in cell.rows}):
+        known = [
+            (row, float(row[ACCURACY])) for row in cell.rows
+            if str(row.get("seed")) == seed and row.get(ACCURACY) is not None
+        ]  # fmt: skip
+        if known:
+            by_seed[seed] = by_launch(known)
+    if not by_seed:
+        return None
+    values = list(by_seed.values())
+    return summarize(values[0] if len(values) == 1 else [median(v) for v in values]), len(values)
 
 
 #: What stands in the place of an interval.

@@ -6,7 +6,8 @@ a line style of its own, so that no reader needs the colours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plots.shared.observations import SEQUENTIAL
@@ -94,8 +95,14 @@ def looks(strategies: list[str]) -> dict[str, Look]:
     known = {name: _KNOWN.get(name.replace(" ", "_")) for name in strategies}
     free = [look for look in _OTHERS if look not in known.values()]
     unknown = [name for name, look in known.items() if look is None]
-    chosen = {name: free[i % len(free)] for i, name in enumerate(unknown)}
+    chosen = {name: _again(free, number) for number, name in enumerate(unknown)}
     return {name: look or chosen[name] for name, look in known.items()}
+
+
+def _again(free: Sequence[Look], number: int) -> Look:
+    """The look of that number; where they are used up, their colours come with other markers."""
+    own = free[number % len(free)]
+    return replace(own, marker=free[(number + number // len(free)) % len(free)].marker)
 
 
 def mark(look: Look, source: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ PLOT = Plot(
         REFERENCE,
     ),
     makes={"simulation": "make simulation"},
-    title="Simulated on described machines",
+    title="Scaling, simulated on described machines",
     place=70,
     chart=text.chart,
     headlines=text.headlines,

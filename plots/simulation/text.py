@@ -52,8 +52,8 @@ def headlines(study: Simulations) -> list[str]:
         if panel.definition == "strong" and marks:
             best, name = max(marks, key=lambda pair: pair[0].speedup)
             told.append(
-                f"{panel.machine}: {name.replace('_', ' ')} reaches {best.speedup:.4g} on "
-                f"{best.processes:,} processes, limited by {best.limit}; simulated"
+                f"{panel.machine}: {name.replace('_', ' ')} on {best.processes:,} processes is "
+                f"{best.speedup:.3g} times as fast as one, limited by {best.limit}; simulated"
             )
     return told
 

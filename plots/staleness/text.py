@@ -41,9 +41,10 @@ def headlines(study: Staleness) -> list[str]:
     oldest = max(study.configurations, key=lambda c: float(np.mean(c.staleness)))
     told = f"{oldest.name}: batches are {np.mean(oldest.staleness):.2f} updates old on average"
     if oldest.accuracy is not None:
-        bounds = f" [{oldest.interval[0]:.3f}, {oldest.interval[1]:.3f}]" if oldest.interval else ""
-        told += f", robust accuracy {oldest.accuracy:.3f}{bounds}"
+        bounds = "".join(f" [{100 * low:.1f}, {100 * high:.1f}]"
+                         for low, high in filter(None, [oldest.interval]))  # fmt: skip
+        told += f", robust accuracy {100 * oldest.accuracy:.1f} %{bounds}"
     fresh = next((c for c in study.configurations if c.strategy == "sequential"), None)
     if fresh is not None and fresh is not oldest and fresh.accuracy is not None:
-        told += f" beside {fresh.accuracy:.3f} of sequential training"
+        told += f" beside {100 * fresh.accuracy:.1f} % of sequential training"
     return [f"{told}; {oldest.source}"]

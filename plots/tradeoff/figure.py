@@ -135,8 +135,12 @@ def caption(study: Tradeoff) -> str:
         "each mark is a strategy on a number of processes; up is faster, right is more robust, "
         "and upper right is better in both",
         f"upright bars: {level} intervals of the speed-up, "
-        + ("of ratios within rounds" if paired else "by bootstrap over launches"),
-        f"level bars: {level} intervals of the median robust accuracy, {over}",
+        + ("of ratios within rounds" if paired else "by bootstrap over launches")
+        if any(mark.point.low is not None for mark in marks if not mark.is_baseline)
+        else f"n too small for {level} intervals of the speed-up",
+        f"level bars: {level} intervals of the median robust accuracy, {over}"
+        if any(mark.accuracy.low is not None for mark in marks)
+        else f"n too small for {level} intervals of the robust accuracy, {over}",
         *(_images(study, images) for images in sorted(study.images)),
         noise.disturbed(selection.rows),
         *dict.fromkeys(note for panel in study.panels for note in panel.notes),

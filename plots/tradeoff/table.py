@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
 from harness.errors import UserError
-from harness.tables.statistics import Summary, summarize
+from harness.tables.statistics import Summary
 from plots.shared.facets import Facet, split
 from plots.shared.observations import Selection
-from plots.shared.speedup import Cell, Point, baseline_of, by_launch, cells_of, compare
-
-#: Fraction of the evaluated test images that are still told right when attacked.
-ACCURACY = "robust_accuracy"
+from plots.shared.speedup import (
+    ACCURACY,
+    Point,
+    baseline_of,
+    cells_of,
+    compare,
+    robust_accuracy,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,7 @@ def _panel(facet: Facet) -> Panel:
     cells, marks, notes = cells_of(facet.rows), [], []
     unknown: dict[str, int] = {}
     for cell in cells:
-        baseline, found = baseline_of(cell, cells), _accuracy(cell)
+        baseline, found = baseline_of(cell, cells), robust_accuracy(cell)
         if found is None:
             unknown[cell.source] = unknown.get(cell.source, 0) + 1
         elif baseline is None:
@@ -130,22 +133,6 @@ def _panel(facet: Facet) -> Panel:
     own = {m.point.cell.strategy for m in marks if m.point.baseline.strategy != "sequential"}
     notes += [f"T₁ of {name} is its own run on 1 process" for name in sorted(own)]
     return Panel(facet, tuple(marks), tuple(notes))
-
-
-def _accuracy(cell: Cell) -> tuple[Summary, int] | None:
-    """Summary and number of seeds. Launches of one seed are no samples of training."""
-    by_seed: dict[str, list[float]] = {}
-    for seed in sorted({str(row.get("seed")) for row in cell.rows}):
-        known = [
-            (row, float(row[ACCURACY])) for row in cell.rows
-            if str(row.get("seed")) == seed and row[ACCURACY] is not None
-        ]  # fmt: skip
-        if known:
-            by_seed[seed] = by_launch(known)
-    if not by_seed:
-        return None
-    values = list(by_seed.values())
-    return summarize(values[0] if len(values) == 1 else [median(v) for v in values]), len(values)
 
 
 def _beats(one: Mark, other: Mark) -> bool:

@@ -61,20 +61,20 @@ def csv(study: Tradeoff) -> str:
 
 
 def headlines(study: Tradeoff) -> list[str]:
-    """Of each panel, the marks in parallel that no other surpasses."""
+    """Of each panel, the marks in parallel, faster than one core, that no other surpasses."""
     told = []
     for panel in study.panels:
         for mark in panel.front:
-            if mark.point.cell.cores == 1:
+            if mark.point.cell.cores == 1 or mark.point.speedup <= 1:
                 continue
             cell, base = mark.point.cell, panel.baseline_of(mark)
-            beside = f" beside {percent(base.accuracy.median)} %" if base else ""
-            configuration = f"; {panel.facet.name}" if panel.facet.name else ""
+            beside = f"; sequential: {percent(base.accuracy.median)} %" if base else ""
+            lead = f"{panel.facet.name}: " if panel.facet.name else ""
             told.append(
-                f"no other strategy is both as fast and as robust as {style.plain(cell.series)} on "
-                f"{cell.processes} processes: {digits(mark.point.speedup)} times as fast as one "
-                f"{interval(mark.point)}, robust accuracy {percent(mark.accuracy.median)} % "
-                f"{bounds(mark)}{beside}; {cell.source}{configuration}"
+                f"{lead}nothing else is both as fast as {style.plain(cell.series)} on "
+                f"{cell.processes} processes ({digits(mark.point.speedup)} times "
+                f"{interval(mark.point)} as fast as one) and as robust (accuracy "
+                f"{percent(mark.accuracy.median)} % {bounds(mark)}{beside}); {cell.source}"
             )
     return told
 

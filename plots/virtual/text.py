@@ -34,9 +34,10 @@ def headlines(study: Virtual) -> list[str]:
     most = max(groups, key=lambda group: group.processes)
     own = study.measured.get((most.processes, 1, 1))
     return [
-        f"an epoch on {most.processes} processes ends at a robust accuracy of {most.mean:.3f} "
-        f"({min(most.accuracies):.3f} to {max(most.accuracies):.3f} over {len(most.accuracies)} "
-        f"seeds), on one process at {one[0].mean:.3f}"
-        + (f"; the study measured {own:.3f}" if own is not None else "")
+        f"an epoch on {most.processes} processes ends at a robust accuracy of "
+        f"{100 * most.mean:.1f} % (from {100 * min(most.accuracies):.1f} to "
+        f"{100 * max(most.accuracies):.1f} % over {len(most.accuracies)} seeds), on one process "
+        f"at {100 * one[0].mean:.1f} %"
+        + (f"; the original study measured {100 * own:.1f} %" if own is not None else "")
         + "; simulated"
     ]

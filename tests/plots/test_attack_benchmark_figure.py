@@ -139,7 +139,7 @@ def test_the_command_prints_ratios_and_writes_figures(write, capsys):
     assert main(["attack-benchmark", str(path)]) == 0
     out = capsys.readouterr().out
     assert "time / Sparring, fused (95 %)" in out
-    assert "10 (10 to 10)" in out
+    assert "10.0 [10.0, 10.0]" in out
     assert "skipped: not installed: make peers" in out
     for ending in ("svg", "pdf", "png"):
         written = path.parent / "figures" / f"attack_benchmark.{ending}"
@@ -150,7 +150,7 @@ def test_the_command_prints_ratios_and_writes_figures(write, capsys):
 def test_few_rounds_have_no_interval(write, capsys):
     path = write(rows_of(rounds=5))
     assert main(["attack-benchmark", str(path)]) == 0
-    assert "4 (n too small)" in capsys.readouterr().out
+    assert "4.00 (n too small)" in capsys.readouterr().out
 
 
 def test_the_report_shows_it(write):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from plots.ceilings.figure import COLUMNS, ROOF_COLUMNS, draw, load
+from plots.ceilings.figure import COLUMNS, ROOF_COLUMNS, draw, in_bytes, load
 from plots.cli import main
 
 
@@ -36,6 +36,12 @@ def test_the_latest_run_is_drawn_a_panel_for_each_number_of_threads(tmp_path):
     assert curves.samples[2, "read"] == {2**14: [200, 200], 2**20: [100, 100], 2**26: [20, 20]}
     assert curves.roofs == {(1, "read", "L2"): (2**20, 55)}
     assert [axis.get_title("left") for axis in draw(curves).axes] == ["1 thread", "2 threads"]
+
+
+def test_working_sets_are_told_in_units_of_1024():
+    assert [in_bytes(2.0**n) for n in (4, 16, 20, 28, 33)] == [
+        "16 B", "64 KiB", "1 MiB", "256 MiB", "8 GiB",
+    ]  # fmt: skip
 
 
 def test_command_writes_the_figure(tmp_path, capsys):

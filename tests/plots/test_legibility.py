@@ -12,7 +12,7 @@ from matplotlib.textpath import text_to_path
 
 from harness.tables.table import details_path
 from plots import registry
-from plots.shared import layout, legends, style
+from plots.shared import captions, layout, legends, style
 from tests.plots.legibility import Page, flaws
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -46,6 +46,34 @@ def test_all_texts_of_a_published_table_s_figures_can_be_read(table, width, tmp_
         assert set(captions) == set(drawings)
         for suffix, draw in drawings.items():
             assert flaws(draw, tmp_path, style.WIDTHS[width], captions[suffix]) == []
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+@pytest.mark.parametrize("machine", [AMD, INTEL])
+def test_names_on_roofs_stand_inside_the_panel_and_on_no_claim(machine, width):
+    path = PUBLISHED / machine / "roofline" / "roofline.csv"
+    (plot,) = [plot for plot in registry.declared() if plot.name == "roofline"]
+    with mpl.rc_context(style.SETTINGS):
+        figure = next(iter(plot.drawings(plot.read(path)).values()))(style.WIDTHS[width])
+        figure.canvas.draw()
+    seen = 0
+    for axis in figure.axes:
+        for text in axis.texts:
+            if not text.get_rotation():
+                continue
+            box = text.get_window_extent()
+            assert box.x0 >= axis.get_window_extent().x0, text.get_text()
+            for line in axis.lines:
+                if line.get_marker() == "x":
+                    seen += 1
+                    assert not box.contains(*axis.transData.transform(line.get_xydata())[0])
+    assert seen
+
+
+def test_a_figure_without_a_caption_has_its_own_size_and_no_room_for_one():
+    figure = layout.figure(3.0, 2.0)
+    assert captions.write(figure, "").bounds == (0.0, 0.0, 3.0, 2.0)
+    assert captions.write(figure, "Words.").height > 2.0
 
 
 def crowded(width, *, says="a curve", points=((0, 0), (1, 1)), texts=()):

@@ -63,7 +63,7 @@ def test_one_page_with_everything(results, capsys):
     assert "<Sleep>" not in re.sub(r"<!--.*?-->", "", page)
     assert "Karp-Flatt" in page
     assert "fingerprint.cpu.model" in page
-    assert re.search(r"4 processes, data parallel: 3\.\d+ times as fast as one \[\d", page)
+    assert re.search(r"data parallel on 4 processes is 3\.\d+ times \[\d", page)
     for command in ("make strong-scaling", "make weak-scaling", "make robustness"):
         assert command in page
 
@@ -111,7 +111,7 @@ def test_bad_input(tmp_path, capsys):
 
 
 def test_disturbed_launches_are_told(results):
-    assert "Disturbed while" not in page_of(results)
+    assert "were disturbed" not in page_of(results)
     path = results / "sleep.csv"
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -122,11 +122,28 @@ def test_disturbed_launches_are_told(results):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    told = re.search(r"Disturbed while it was measured: of (\d+) launches are marked: (.*)\.</p>",
-                     page_of(results))  # fmt: skip
+    told = re.search(
+        r"(\d+) of (\d+) launches were disturbed: (.*) \(what the words", page_of(results)
+    )
     assert told is not None
-    assert int(told[1]) > 1
-    assert told[2] == "1 other-load"
+    assert int(told[1]) == 1 < int(told[2])
+    assert told[3] == "other-load 1"
+
+
+def test_rows_that_are_not_drawn_are_counted_with_their_reasons(tmp_path):
+    table = Table("strong_scaling", noise=0.02).training([2], strategies={"pipeline": pipeline()})
+    table.add(1.0, processes=4, strategy="pipeline", status="timeout",
+              metrics={"message": "too <slow>"})  # fmt: skip
+    table.write(tmp_path)
+    told = re.search(r"skipped or failed: (\d+) of (\d+) rows: (.*)\.</p>", page_of(tmp_path))
+    assert told is not None
+    assert 0 < int(told[1]) < int(told[2])
+    assert told[3] == f"timeout {told[1]} (too &lt;slow&gt;)"
+
+
+def test_the_projects_own_studies_come_before_others(results):
+    page = page_of(results)
+    assert page.index('id="strong_scaling"') < page.index('id="sleep"')
 
 
 def test_a_figure_in_the_page_holds_what_is_seen_only():

@@ -101,15 +101,33 @@ def test_the_command_writes_a_figure_and_a_table_beside_those_of_scaling(path, c
 def test_headlines_name_what_nothing_surpasses(path):
     told = headlines(PLOT.read(path))
     assert len(told) == 2
-    assert told[0].startswith("no other strategy is both as fast and as robust as data parallel on "
-                              "2 processes: 2.00 times")  # fmt: skip
-    assert told[0].endswith("robust accuracy 50.0 % [50.0, 50.0] beside 50.0 %; measured")
+    assert told[0].startswith("nothing else is both as fast as data parallel on 2 processes (2.00 "
+                              "times")  # fmt: skip
+    assert told[0].endswith(
+        "as robust (accuracy 50.0 % [50.0, 50.0]; sequential: 50.0 %); measured"
+    )
 
 
-def test_the_report_shows_it_before_the_scaling_of_the_same_table(path):
+def test_what_is_no_faster_than_one_core_is_no_headline(tmp_path):
+    table = Table("strategies").add(2.0, processes=1, strategy="sequential", robust_accuracy=0.5)
+    table.add(3.0, processes=2, strategy="pipeline", robust_accuracy=0.6)
+    assert headlines(PLOT.read(table.write(tmp_path))) == []
+
+
+def test_a_caption_speaks_of_bars_only_where_there_are_any(tmp_path, path):
+    assert "Upright bars: 95 %" in caption(PLOT.read(path))
+    table = Table("strong_scaling")
+    for p, strategy in ((1, "sequential"), (2, "pipeline")):
+        table.add(2.0 / p, processes=p, strategy=strategy, robust_accuracy=0.5, launches=1)
+    told = caption(PLOT.read(table.write(tmp_path)))
+    assert "bars" not in told
+    assert "N too small for 95 % intervals of the speed-up" in told
+
+
+def test_the_report_shows_it_behind_the_scaling_of_the_same_table(path):
     html, skipped = page(path.parent)
     assert skipped == []
-    assert html.index('id="section-tradeoff"') < html.index('id="section-scaling"')
+    assert html.index('id="section-scaling"') < html.index('id="section-tradeoff"')
     assert html.count('id="strategies"') == html.count('id="strategies-tradeoff"') == 1
     assert "1 study\nwith figures" in html
     ids = re.findall(r'\bid="([^"]+)"', html)

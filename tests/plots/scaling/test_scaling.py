@@ -90,7 +90,19 @@ def test_a_parameter_that_follows_from_p_makes_no_panels(tmp_path):
         table.add(3 / p, processes=p, share_ms=1000 // p)
     analysis = analysed(table, tmp_path)
     assert len(analysis.panels) == 1
-    assert analysis.notes == ("taken to follow from strategy and processes: share_ms",)
+    assert analysis.notes == (
+        "settings that go with a strategy, and set no panels apart: share_ms",
+    )
+
+
+def test_an_empty_column_of_definitions_makes_no_weak_scaling(tmp_path):
+    table = Table("strong_scaling.simulated")
+    for p, limit in ((1, "generation"), (2, "update")):
+        table.add(8.0 / p, processes=p, strategy="sequential" if p == 1 else "pipeline",
+                  source="simulated", asked=False, definition="", size="",
+                  limit=limit)  # fmt: skip
+    (panel,) = analysed(table, tmp_path).panels
+    assert [point.speedup for point in panel.points] == pytest.approx([1.0, 2.0])
 
 
 def test_an_empty_cell_belongs_to_every_panel(tmp_path):
@@ -199,8 +211,8 @@ def test_a_variant_is_a_series_of_its_own_in_the_same_panel(tmp_path):
 
 
 def test_many_series_look_different():
-    names = ["sequential", "pipeline", "data_parallel", "sharded", *"abcdef"]
-    assert len(set(looks(names).values())) == len(names)
+    names = ["sequential", "pipeline", "data_parallel", "sharded", *"abcdefghijklmnop"]
+    assert len({(look.colour, look.marker) for look in looks(names).values()}) == len(names)
 
 
 def rated(folder, **points):
