@@ -81,6 +81,10 @@ help:
 	@echo "make setup            only the virtual environment (.venv)"
 	@echo "Variables: PRESET, RESULTS, DATA, EMULATE, STUDY_ARGS, BENCH_ARGS, TORCH_INDEX (see the head of the Makefile)"
 
+# A mistyped target.
+.DEFAULT:
+	@echo "error: there is no target '$@'; \`make\` lists all" >&2; exit 2
+
 setup: $(READY)
 setup-dev: $(DEV)
 peers: $(PEERS)

@@ -137,14 +137,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
-        click.echo(error.format_message().replace("\n", " "), err=True)
+        told = error.format_message().replace("\n", " ")
+        if isinstance(error, click.UsageError) and error.ctx:
+            told += f" `{error.ctx.command_path} --help` tells more."
+        click.echo(f"error: {told}", err=True)
         return 2
     except UserError as error:
-        click.echo(str(error), err=True)
+        click.echo(f"error: {error}", err=True)
         return error.exit_code
     except OSError as error:
         place = error.filename or "output"
-        click.echo(f"{place}: cannot be read or written: {error.strerror}", err=True)
+        click.echo(f"error: {place}: cannot be read or written: {error.strerror}", err=True)
         return 2
     except click.Abort:
         return 130

@@ -86,7 +86,7 @@ def alone_on_host(session: Session) -> Iterator[None]:
     owner = job.owner if job else socket.gethostname()
     busy = UserError(
         f"{session.results}: another run measures on this host; expected one at a time, "
-        "since two would disturb each other's timings"
+        "since two would disturb each other's timings: wait until it ends, or stop it"
     )
     with contextlib.ExitStack() as held:
         # Of the folder: whoever holds it may tidy up what dead runs on this host left in it.
