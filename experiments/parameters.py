@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -114,8 +115,14 @@ def validated(kind: type[Kind], parameters: dict[str, Any]) -> Kind:
             known = ", ".join(sorted(kind.model_fields))
             near = did_you_mean(name, kind.model_fields)
             raise ValueError(f"unknown parameter '{name}'; parameters are {known}{near}") from None
-        told = detail["msg"].removeprefix("Input should be ")
-        raise ValueError(f"parameter '{name}': expected {told}, found {found!r}") from None
+        told = detail["msg"].removeprefix("Input should be ").partition(", unable to")[0]
+        told = told.replace("a valid integer", "a whole number").replace("a valid ", "a ")
+        if told.startswith(("greater", "less")):
+            told = f"a number {told}"
+        near = ""
+        if detail["type"] == "literal_error":
+            near = did_you_mean(found, re.findall(r"'([^']*)'", told))
+        raise ValueError(f"parameter '{name}': expected {told}, found {found!r}{near}") from None
 
 
 def build_strategy(chosen: BaseModel) -> Strategy:

@@ -133,10 +133,14 @@ def summarize(
     counts = Counter(state.state(measure) for state in states)
     told = ", ".join(f"{number} {name}" for name, number in counts.items())
     click.echo(f"{launches} launches run; {len(states)} points: {told}; {where}")
+    skipped = Counter(s.skipped for s in states if s.state(measure) == "skipped")
+    for reason, number in skipped.items():
+        click.echo(f"skipped: {number} point{'' if number == 1 else 's'}: {reason}")
     failed = [state for state in states if state.state(measure) == "failed"]
     for state in failed:
         told = _from_here(state.failures[-1].message, results)
         complain(f"failed: {state.point.id}: {told}")
     if failed:
-        complain(f"{len(failed)} points failed; --retry launches them again")
+        what, which = ("point", "it") if len(failed) == 1 else ("points", "them")
+        complain(f"{len(failed)} {what} failed; --retry launches {which} again")
         sys.exit(1)

@@ -23,7 +23,7 @@ class PointState:
         point: the point.
         launch_seconds: the median repetition of each launch that went well.
         failures: launches that failed or timed out; those interrupted from outside are none.
-        skipped: whether it was recorded as skipped.
+        skipped: why it was recorded as skipped; else empty.
         stop: why it was stopped early, if a record says so.
         marked: how many launches have which mark, and the hosts that they ran on.
         rounds: those of ``launch_seconds`` that were measured in a round, by its name; where points
@@ -37,7 +37,7 @@ class PointState:
     point: Point
     launch_seconds: list[float] = field(default_factory=list)
     failures: list[LaunchRecord] = field(default_factory=list)
-    skipped: bool = False
+    skipped: str = ""
     stop: str | None = None
     marked: Counter[str] = field(default_factory=Counter)
     hosts: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class PointState:
             if record.round and (not self.throughput or rates):
                 self.rounds[record.round] = cost
         elif record.status == "skipped":
-            self.skipped = True
+            self.skipped = record.message or "no reason was recorded"
         elif not record.interrupted:
             self.failures.append(record)
 

@@ -103,7 +103,7 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     torch.manual_seed(0)
     model = make()
     if not isinstance(model, nn.Module):
-        raise SparringError(f"{name}: expected a torch.nn.Module, got a {type(model).__name__}")
+        raise SparringError(f"{name}: expected a torch.nn.Module, got {model!r:.60}")
     count = sum(parameter.numel() for parameter in model.parameters())
     quiet = logging.getLogger("sparring.backends")
     level, quiet.level = quiet.level, logging.ERROR  # the table tells

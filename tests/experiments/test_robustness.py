@@ -149,7 +149,7 @@ def test_every_preset_pairs_its_arms_and_fixes_the_test(preset):
     ("wrong", "sentence"),
     [
         ({"arm": "A/B"}, "parameter 'arm'"),
-        ({"margin": 0}, "parameter 'margin': expected greater than 0, found 0"),
+        ({"margin": 0}, "parameter 'margin': expected a number greater than 0, found 0"),
         ({"updats": 3}, "unknown parameter 'updats'"),
         ({"calibration": "nowhere"}, "nowhere: cannot be read as a calibration"),
         ({"strategy": "pipeline", "virtual_processes": 1}, "needs 2 processes or more"),

@@ -102,9 +102,10 @@ def test_every_attack_trains(attack, normalize):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"strategy": "foo"}, "parameter 'strategy': expected 'sequential'.*found 'foo'"),
+        ({"strategy": "foo"}, "parameter 'strategy': expected 'sequential'.*found 'foo'$"),
+        ({"strategy": "pipelin"}, "found 'pipelin'; did you mean 'pipeline'."),
         ({"btach_size": 3}, "unknown parameter 'btach_size'; parameters are .*batch_size"),
-        ({"batch_size": "big"}, "parameter 'batch_size': expected .*integer.*found 'big'"),
+        ({"batch_size": "big"}, "parameter 'batch_size': expected a whole number, found 'big'"),
         ({"strategy": "pipeline"}, "strategy 'pipeline' needs 2 processes or more.*not 1"),
         ({"dataset": "imagenet"}, "imagenet"),
     ],

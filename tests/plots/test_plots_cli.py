@@ -152,7 +152,7 @@ def test_output_that_is_full_is_a_sentence(tmp_path):
             [sys.executable, "-m", "plots", "scaling", str(path)],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    told = "output: cannot be read or written: No space left on device\n"
+    told = "error: output: cannot be read or written: No space left on device\n"
     assert (result.returncode, result.stderr) == (2, told)
 
 

@@ -42,13 +42,13 @@ def test_stopped_by(seconds, measure, stop, expected):
     ("given", "expected"),
     [
         (state(), "missing"),
-        (state(skipped=True), "skipped"),
+        (state(skipped="too few cores"), "skipped"),
         (state([1.0]), "partial"),
         (state([1.0, 1.0]), "done"),
         (state(failures=[record(status="failed")]), "failed"),
         (state([1.0], failures=[record(status="timeout")]), "failed"),
         (state([1.0, 1.0], failures=[record(status="failed")]), "done"),
-        (state([1.0], skipped=True), "partial"),
+        (state([1.0], skipped="too few cores"), "partial"),
     ],
 )
 def test_state_in_a_word(given, expected):
