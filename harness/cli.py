@@ -95,10 +95,12 @@ class _Group(click.Group):
             )
             sys.exit(2)
         except Terminated as error:
-            complain("terminated; what was finished is in the tables")
+            complain("terminated; what was finished is in the tables, and the same command goes on")
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            complain("interrupted; what was finished is in the tables")
+            complain(
+                "interrupted; what was finished is in the tables, and the same command goes on"
+            )
             sys.exit(130)
 
 

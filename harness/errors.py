@@ -61,6 +61,8 @@ def absent(error: ImportError, modules: Collection[str], extra: str) -> str | No
         told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
     elif error.name in _OWN:
         told = f"{error.name} is not installed for {sys.executable}"
+        if sys.prefix != sys.base_prefix:  # a virtual environment, ours perhaps
+            return f"{told}; expected it there: {sys.executable} -m pip install {error.name}"
     else:
         return None
     return f"{told}; expected .venv/bin/python, which `make setup` makes"

@@ -40,6 +40,8 @@ def absent(error: ImportError) -> str | None:
         told = f"this is Python {platform.python_version()}, and Sparring needs 3.11 or newer"
     elif name in _OWN:
         told = f"{name} is not installed for {sys.executable}"
+        if sys.prefix != sys.base_prefix:  # a virtual environment, ours perhaps
+            return f"{told}; expected it there: {sys.executable} -m pip install {name}"
     else:
         return None
     return f"{told}; expected .venv/bin/python, which `make setup` makes"

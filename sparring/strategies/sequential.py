@@ -15,7 +15,10 @@ class Sequential(Strategy):
     def check(self, processes: int) -> None:
         """See `Strategy`."""
         if processes != 1:
-            raise SparringError(f"strategy 'sequential' needs 1 process, not {processes}")
+            raise SparringError(
+                f"strategy 'sequential' needs 1 process, not {processes}; expected another: "
+                "'data_parallel' trains the same weights on several"
+            )
 
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""

@@ -25,6 +25,7 @@ from harness.launch.launcher import find_launcher
 from sparring import errors
 from sparring.commands.cli import main as command_line
 from sparring.errors import SparringError
+from sparring.strategies import Sequential
 from sparring.trainer import _choose
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text().split())
@@ -61,10 +62,19 @@ def nothing_on_path(tmp_path, monkeypatch):
 
 def test_a_python_without_packages(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     lacking = ModuleNotFoundError("No module named 'click'", name="click")
     assert stands(f"error: {errors.absent(lacking)}")
     assert errors.absent(lacking) == harness_errors.absent(lacking, (), "")
     assert errors.absent(ModuleNotFoundError("No module named 'mine'", name="mine")) is None
+
+
+@pytest.mark.parametrize("absent", [errors.absent, lambda e: harness_errors.absent(e, (), "")])
+def test_an_environment_that_lost_a_package(monkeypatch, absent):
+    monkeypatch.setattr(sys, "executable", ".venv/bin/python")
+    monkeypatch.setattr(sys, "prefix", "/home/you/sparring/.venv")
+    lacking = ModuleNotFoundError("No module named 'mpi4py'", name="mpi4py")
+    assert stands(f"error: {absent(lacking)}")
 
 
 @pytest.mark.parametrize("absent", [errors.absent, lambda e: harness_errors.absent(e, (), "")])
@@ -131,6 +141,12 @@ def test_mnist_that_is_absent(tmp_path, monkeypatch):
 
 def test_a_strategy_that_is_not_known():
     assert stands(printed(command_line, "train", "--strategy", "data-parallel"))
+
+
+def test_a_sequence_of_two_processes():
+    with pytest.raises(errors.SparringError) as caught:
+        Sequential().check(2)
+    assert stands(f"error: {caught.value}")
 
 
 def test_a_pipeline_of_one_process(caplog):
@@ -227,4 +243,4 @@ def test_nothing_else_is_shown_as_printed():
     text = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
     blocks = "".join(re.findall(r"^```\n(.*?)^```", text, re.M | re.S))
     heads = re.findall(r"^(?:error|Error|WARNING|sparring\.errors\.SparringError): ", blocks, re.M)
-    assert len(heads) == 17
+    assert len(heads) == 19
