@@ -134,9 +134,10 @@ def _attacks(axis: Axes, layouts: Sequence[Layout], study: Study | None) -> None
     counts = [1]
     while counts[-1] < most:
         counts.append(2 * counts[-1])
+    slower = [2.0**-n for n in range(6, 0, -1)]  # shown where anything is slower than one core
     for set_scale, part in ((axis.set_xscale, axis.xaxis), (axis.set_yscale, axis.yaxis)):
         set_scale("log", base=2)
-        part.set_major_locator(FixedLocator(counts))
+        part.set_major_locator(FixedLocator([*slower, *counts]))
         part.set_minor_locator(NullLocator())
         part.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_xlabel("cores")

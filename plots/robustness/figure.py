@@ -193,7 +193,7 @@ def caption(study: Robustness) -> str:
             (
                 f"{machine}." if machine else "",
                 problem[:1].upper() + problem[1:] + ".",
-                f"In brackets: seeds. Non-inferior: worse by {100 * study.margin:g} points or more "
+                f"In brackets: seeds. Non-inferior: worse by {study.margin_in_words} or more "
                 f"is rejected at alpha {study.alpha:g} (one-sided t-test of paired differences); "
                 "equivalent: better by as much is rejected, too.",
                 "* trained on one process in the order in which batches would have arrived on "

@@ -98,6 +98,11 @@ class Robustness:
     target: float
 
     @property
+    def margin_in_words(self) -> str:
+        """The margin in points of accuracy."""
+        return f"{100 * self.margin:g} point{'' if math.isclose(self.margin, 0.01) else 's'}"
+
+    @property
     def hurts_from(self) -> float | None:
         """Mean staleness from which on every arm is worse than the baseline, beyond doubt.
 

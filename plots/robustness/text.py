@@ -63,7 +63,7 @@ def describe(study: Robustness) -> str:
         f"{study.selection.study}: {len(study.selection.rows)} of {study.selection.total} rows, "
         f"environment {study.selection.environment}",
         *(f"  left out: {gone.count} rows, {gone.reason}" for gone in study.selection.left_out),
-        f"endpoint {study.endpoint}; margin {100 * study.margin:g} points, alpha {study.alpha:g}; "
+        f"endpoint {study.endpoint}; margin {study.margin_in_words}, alpha {study.alpha:g}; "
         f"paired by seed with '{study.baseline}'; tests are not corrected for the number of arms",
         "",
         f"{'arm':{width}} {'source':10} {'seeds':>5} {'stale':>6} {'clean':>6} {'endpoint':>13} "
@@ -127,11 +127,6 @@ VERDICTS = {
 }
 
 
-def _points(margin: float) -> str:
-    """A margin, told as a fraction, in points."""
-    return f"{100 * margin:g} point{'' if math.isclose(margin, 0.01) else 's'}"
-
-
 def headlines(study: Robustness) -> list[str]:
     """The arms by verdict, and from which staleness on training is hurt."""
     by_verdict: dict[str, list[str]] = {}
@@ -142,7 +137,7 @@ def headlines(study: Robustness) -> list[str]:
             by_verdict.setdefault(known, []).append(name)
     simulated = any(arm.source == "simulated" for arm in study.arms)
     told = [
-        f"{VERDICTS[verdict].format(study.baseline, _points(study.margin))}: "
+        f"{VERDICTS[verdict].format(study.baseline, study.margin_in_words)}: "
         f"{'; '.join(names)} points"
         for verdict, names in by_verdict.items()
     ]
