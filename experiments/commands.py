@@ -13,10 +13,11 @@ def run_command(command: click.Command, name: str) -> int:
     try:
         command.main(prog_name=f"python -m {name}", standalone_mode=False)
     except click.ClickException as error:
-        click.echo(error.format_message().replace("\n", " "), err=True)
+        wrong = error.format_message().replace("\n", " ").removesuffix(".")
+        click.echo(f"error: {wrong}; `python -m {name} --help` tells more", err=True)
         return 2
     except (UserError, SparringError, ValueError) as error:
-        click.echo(str(error), err=True)
+        click.echo(f"error: {error}", err=True)
         return 2
     except ModuleNotFoundError as error:
         if (told := absent(error)) is None:
@@ -25,7 +26,7 @@ def run_command(command: click.Command, name: str) -> int:
         return 2
     except OSError as error:
         place = error.filename or "output"
-        click.echo(f"{place}: cannot be read or written: {error.strerror}", err=True)
+        click.echo(f"error: {place}: cannot be read or written: {error.strerror}", err=True)
         return 2
     except click.Abort:
         return 130

@@ -175,7 +175,7 @@ def _class_definition(study: Study, module: str, name: str) -> tuple[Path, ast.C
         module, name = _imported_as(tree, module, origin, name) or (module, name)
     raise study.source.error(
         ("workload",),
-        f"'workload': {first.name} has no class '{study.workload.partition(':')[2]}' at its top "
+        f"'workload': {first} has no class '{study.workload.partition(':')[2]}' at its top "
         "level",
     )  # fmt: skip
 

@@ -35,9 +35,10 @@ class Declared(click.Group):
         known = self.list_commands(ctx)
         if args[0] not in known and not ctx.resilient_parsing:
             if args[0].endswith(".csv") or Path(args[0]).is_dir():
-                told = registry.drawn_by(Path(args[0]))
-                ctx.fail(f"{args[0]} is no command; "
-                         f"{told or 'and no table that a plot is for'}")  # fmt: skip
+                if not Path(args[0]).exists():
+                    ctx.fail(f"{args[0]}: no such table; run the study first")
+                told = registry.drawn_by(Path(args[0])) or "no plot is for such a table"
+                ctx.fail(f"{args[0]} is no command; {told}")
             ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], known) or '.'}")
         return super().resolve_command(ctx, args)
 
@@ -139,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         told = error.format_message().replace("\n", " ")
         if isinstance(error, click.UsageError) and error.ctx:
-            told += f" `{error.ctx.command_path} --help` tells more."
+            told = f"{told.removesuffix('.')}; `{error.ctx.command_path} --help` tells more"
         click.echo(f"error: {told}", err=True)
         return 2
     except UserError as error:

@@ -126,3 +126,9 @@ def test_the_readmes_own_workload(tmp_path):
     assert result.exit_code == 0, result.output
     table = (tmp_path / "sums.csv").read_text("utf-8")
     assert table.count(",ok,") == 4  # two points, each with its warm-up
+
+
+def test_the_site_s_contents_name_every_page_once():
+    listed = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1])
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted([*pages, "index.md", "reference.md"])

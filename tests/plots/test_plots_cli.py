@@ -178,7 +178,7 @@ def test_a_table_without_a_command_is_answered_with_the_command(tmp_path, capsys
     path = strong(tmp_path)
     assert f"; `python -m plots scaling {path}` draws it" in fails(capsys, path)
     assert f"`python -m plots report {tmp_path}` makes a page" in fails(capsys, tmp_path)
-    assert "no table that a plot is for" in fails(capsys, tmp_path / "no.csv")
+    assert "no such table; run the study first" in fails(capsys, tmp_path / "no.csv")
 
 
 def test_a_table_whose_environments_have_no_name_is_drawn(tmp_path, capsys):
