@@ -101,10 +101,24 @@ def draw(curves: Curves, width: float = style.TWO) -> Figure:
     return layout.finish(figure)
 
 
+def describe(curves: Curves) -> str:
+    """The roof of each level, and where it was measured."""
+    lines = [f"{curves.machine}: {len(curves.samples)} curves over the working set"]
+    if curves.roofs:
+        lines += ["", "threads  level  kind   working set      GB/s"]
+    lines += [
+        f"{threads:7}  {level:5}  {kind:5}  {in_bytes(size):>11}  {rate:8.1f}"
+        for (threads, kind, level), (size, rate) in sorted(
+            curves.roofs.items(), key=lambda roof: (roof[0][0], roof[0][1], roof[1][0])
+        )
+    ]
+    return "\n".join(lines)
+
+
 def in_bytes(size: float) -> str:
     """A power of two as KiB, MiB or GiB."""
     unit = max(0, min(3, int(math.log2(max(size, 1.0))) // 10))
-    return f"{size / 1024**unit:g} {('B', 'KiB', 'MiB', 'GiB')[unit]}"
+    return f"{size / 1024**unit:.4g} {('B', 'KiB', 'MiB', 'GiB')[unit]}"
 
 
 def caption(curves: Curves) -> str:

@@ -23,6 +23,12 @@ SHAPES = {
 }  # fmt: skip
 HEIGHT = 320  # pixels
 DIGITS = 5
+NUMBER = ",~g"  # on the abscissa
+MARGIN = 12  # pixels between the axes and the outermost marks
+#: With so few places on the abscissa each has a tick.
+FEW = 12
+#: Names of less letters stand side by side in a legend.
+SHORT = 20
 
 
 def program() -> Markup:
@@ -32,7 +38,10 @@ def program() -> Markup:
 
 def specification(chart: Chart) -> Markup:
     """A chart as JSON that may stand in a script element."""
-    text = json.dumps(_drawn(chart).to_dict(), separators=(",", ":"), sort_keys=True)
+    drawn = _drawn(chart).to_dict()
+    # Vega's own: legends stand below each other. Altair's schema has no name for it.
+    drawn["config"]["legend"] = {"layout": {"bottom": {"anchor": "start", "direction": "vertical"}}}
+    text = json.dumps(drawn, separators=(",", ":"), sort_keys=True)
     return Markup(text.replace("<", "\\u003c"))
 
 
@@ -42,12 +51,20 @@ def _drawn(chart: Chart) -> Any:
     panels = list(dict.fromkeys(value.panel for value in chart.values))
     series = list(dict.fromkeys(value.series for value in chart.values))
     sources = [s for s in SHAPES if any(value.source == s for value in chart.values)]
+    places = sorted({float(value.x) for value in chart.values}) if not words else []
     x_scale = alt.Undefined if words else alt.Scale(type="log" if chart.x_log else "linear",
-                                                   zero=False)  # fmt: skip
+                                                   zero=False, padding=MARGIN)  # fmt: skip
     x: Any = (
         alt.X("x:N", title=chart.x_title, sort=None, axis=alt.Axis(labelAngle=-30))
         if words
-        else alt.X("x:Q", title=chart.x_title, scale=x_scale)
+        else alt.X(
+            "x:Q",
+            title=chart.x_title,
+            scale=x_scale,
+            axis=alt.Axis(format=NUMBER, values=places)
+            if len(places) <= FEW
+            else alt.Axis(format=NUMBER),
+        )
     )
     y_scale = alt.Scale(type="log" if chart.y_log else "linear", zero=False)
     y = alt.Y("y:Q", title=chart.y_title, scale=y_scale)
@@ -55,7 +72,8 @@ def _drawn(chart: Chart) -> Any:
     colour = alt.Color(
         "series:N", title=None, sort=series,
         scale=alt.Scale(domain=series, range=[looks[name].colour for name in series]),
-        legend=alt.Legend(orient="bottom", columns=2, labelLimit=300),
+        legend=alt.Legend(orient="bottom", labelLimit=300,
+                          columns=2 if max(map(len, series)) < SHORT else 1),
     )  # fmt: skip
     shape = alt.Shape(
         "source:N", title=None,

@@ -8,6 +8,9 @@ from typing import Any
 
 from harness.tables.table import environment_path
 
+#: More plain values than these stand in one line.
+MANY = 12
+
 
 def load(table: Path) -> dict[str, Any]:
     """Environments by id; empty if the file is absent, no regular file, or no JSON object."""
@@ -32,13 +35,22 @@ def machine(environments: dict[str, Any], environment: str) -> str:
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested JSON as pairs of dotted name and text."""
+    """Nested JSON as pairs of dotted name and text.
+
+    Of several objects in a row (a study's sessions) the last is told, and how many there are; an
+    object of many plain values (packages and their versions) is one text.
+    """
     if isinstance(value, dict):
+        plain = not any(isinstance(inner, dict | list) for inner in value.values())
+        if plain and len(value) > MANY:
+            return [(prefix, ", ".join(f"{key} {inner}" for key, inner in value.items()))]
         return [
             pair
             for key, inner in value.items()
             for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))
         ]
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return [(prefix, str(len(value))), *flat(value[-1], f"{prefix}: the last")]
     if isinstance(value, list):
         return [(prefix, ", ".join(str(item) for item in value))]
     return [(prefix, "" if value is None else str(value))]

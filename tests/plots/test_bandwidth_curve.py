@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 from plots.ceilings.figure import COLUMNS, ROOF_COLUMNS, draw, in_bytes, load
 from plots.cli import main
@@ -47,5 +48,6 @@ def test_working_sets_are_told_in_units_of_1024():
 def test_command_writes_the_figure(tmp_path, capsys):
     assert main(["ceilings", str(tables(tmp_path))]) == 0
     assert (tmp_path / "figures" / "bandwidth_curve.svg").is_file()
+    assert re.search(r"^ +1 +L2 +read +1 MiB +55\.0$", capsys.readouterr().out, re.MULTILINE)
     (tmp_path / "bandwidth_curve.csv").write_text("a,b\n1,2\n")
     assert main(["ceilings", str(tmp_path / "bandwidth_curve.csv")]) == 2

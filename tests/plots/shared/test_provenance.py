@@ -29,3 +29,14 @@ def test_environments_by_id(tmp_path):
     found = provenance.load(tmp_path / "study.csv")
     assert provenance.machine(found, "e1") == "A CPU, 2 cores"
     assert provenance.machine(found, "e2") == "CPU not recorded"
+
+
+def test_of_several_sessions_the_last_is_told_and_many_packages_are_one_text():
+    packages = {f"p{n}": "1.0" for n in range(provenance.MANY + 1)}
+    sessions = [{"host": "old"}, {"host": "new", "packages": packages, "threads": [1, 2]}]
+    told = dict(provenance.flat({"sessions": sessions, "cpu": {"cores": 2}, "none": None}))
+    assert told.pop("sessions: the last.packages").startswith("p0 1.0, p1 1.0, ")
+    assert told == {
+        "sessions": "2", "sessions: the last.host": "new", "sessions: the last.threads": "1, 2",
+        "cpu.cores": "2", "none": "",
+    }  # fmt: skip
