@@ -2,6 +2,7 @@
 
 import csv
 import re
+import zlib
 from html.parser import HTMLParser
 
 import pytest
@@ -84,7 +85,7 @@ def test_figures_do_not_share_identifiers(results):
     assert not first & second
     for figure in figures:
         used = set(re.findall(r"url\(#([^)]+)\)", figure)) | set(
-            re.findall(r'xlink:href="#([^"]+)"', figure)
+            re.findall(r'<use href="#([^"]+)"', figure)
         )
         assert used <= set(re.findall(r'\bid="([^"]+)"', figure))
 
@@ -149,11 +150,14 @@ def test_the_projects_own_studies_come_before_others(results):
 def test_a_figure_in_the_page_holds_what_is_seen_only():
     svg = (
         '<?xml version="1.0"?>\n<svg>\n <!-- a -->\n <defs>\n'
-        '  <path id="m1" d="M 0 0 \nL 1 1 \n"/>\n'
-        ' </defs>\n <g id="axes_1">\n  <use xlink:href="#m1" clip-path="url(#p2)"/>\n </g>\n'
+        '  <path id="m1" d="M 0 0.1234 \nL -0.999999 1 \n"/>\n'
+        ' </defs>\n <g id="axes_1">\n  <use xlink:href="#m1" clip-path="url(#p2)"'
+        ' transform="scale(0.015625)"/>\n </g>\n'
         ' <clipPath id="p2"/>\n</svg>\n'
     )
+    own = f"f{zlib.crc32(b'own'):x}"
     assert inline(svg, "own").strip() == (
-        '<svg><defs><path id="own-m1" d="M 0 0 L 1 1 "/></defs><g>'
-        '<use xlink:href="#own-m1" clip-path="url(#own-p2)"/></g><clipPath id="own-p2"/></svg>'
+        f'<svg><defs><path id="{own}-0" d="M 0 0.12 L -1.00 1 "/></defs><g>'
+        f'<use href="#{own}-0" clip-path="url(#{own}-1)" transform="scale(0.015625)"/></g>'
+        f'<clipPath id="{own}-1"/></svg>'
     )
