@@ -15,5 +15,5 @@ history = trainer.fit(updates=100)
 clean = trainer.accuracy(images=500)
 robust = trainer.accuracy(attack, images=500)
 if trainer.comm.rank == 0:
-    print(f"{trainer.comm.size} processes, {history.seconds:.1f} s")
+    print(f"processes: {trainer.comm.size}, seconds: {history.seconds:.1f}")
     print(f"clean accuracy {clean:.3f}, robust accuracy {robust:.3f}")
