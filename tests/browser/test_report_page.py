@@ -160,3 +160,20 @@ def test_a_reader_without_scripts_sees_figures_and_tables(chromium, report):
     assert page.locator("details:not(.explore) table").first.is_visible()
     assert not page.locator("details.explore").first.is_visible()
     context.close()
+
+
+def test_paper_cuts_nothing_off(chromium, report):
+    """A4 has 180 mm between margins of 15 mm; what scrolls on a screen is cut off there."""
+    page = chromium.new_page(viewport={"width": round(180 / 25.4 * 96), "height": 1000})
+    page.goto(report)
+    page.emulate_media(media="print")
+    assert page.evaluate(TOO_WIDE) == [0, []]
+    cut = "e => e.checkVisibility() && e.scrollWidth > e.clientWidth"
+    boxes = page.locator(".wide")
+    assert boxes.count() > 1
+    assert [b.get_attribute("aria-label") for b in boxes.all() if b.evaluate(cut)] == []
+    longest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure')].map(e => e.offsetHeight))"
+    )
+    assert 0 < longest < 267 / 25.4 * 96  # a page's height between its margins
+    page.close()
