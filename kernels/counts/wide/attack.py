@@ -79,7 +79,7 @@ def _winograd(conv: Convolution, layer: int, direction: str, shape: Shape) -> li
     between = tiles * points**2 * (conv.in_channels + conv.out_channels) * vec
     outside = (conv.height * conv.width * conv.in_channels + pixels) * vec
     if whole:
-        some, kept = _whole_numbers(conv, direction, shape)
+        some, kept = _whole_numbers(conv, direction)
     else:
         some, kept = _row_numbers(conv, direction, lanes)
     return [
@@ -91,15 +91,17 @@ def _winograd(conv: Convolution, layer: int, direction: str, shape: Shape) -> li
 
 
 def whole_tiles(conv: Convolution, shape: Shape) -> bool:
-    """Whether attacks go through whole tiles: those of few channels, without pooling."""
-    return not conv.pool and FLOAT * shape.lanes * _whole_tile(conv, shape) <= 40 * 1024
+    """Whether attacks go through whole tiles, of a kernel that computes updates as well.
+
+    Those of few channels, without pooling, whose products take the place of what they are made of.
+    """
+    fits = max(conv.in_channels, conv.out_channels) + 2 <= shape.registers
+    return not conv.pool and fits and FLOAT * shape.lanes * _whole_tile(conv) <= 40 * 1024
 
 
-def _whole_tile(conv: Convolution, shape: Shape) -> int:
-    """Numbers of a whole tile, and of its products where they do not take their place."""
-    widest = max(conv.in_channels, conv.out_channels)
-    apart = 1 if widest + 2 <= shape.registers else 2
-    return winograd_points(conv) ** 2 * (widest | 1) * apart
+def _whole_tile(conv: Convolution) -> int:
+    """Numbers of a whole tile."""
+    return winograd_points(conv) ** 2 * (max(conv.in_channels, conv.out_channels) | 1)
 
 
 def transforms(conv: Convolution, direction: str, whole: bool) -> int:
@@ -149,14 +151,14 @@ def _row_numbers(conv: Convolution, direction: str, lanes: int) -> tuple[int, in
     return some, kept
 
 
-def _whole_numbers(conv: Convolution, direction: str, shape: Shape) -> tuple[int, int]:
+def _whole_numbers(conv: Convolution, direction: str) -> tuple[int, int]:
     """The same of whole tiles."""
     points, side, overlap = winograd_points(conv), winograd_outputs(conv), conv.kernel - 1
     across = -(-conv.conv_width // side) * side
     row_in, row_out = (across + overlap) * conv.in_channels, across * conv.out_channels
     if direction == "forward":  # `ring`, `waiting`, and the row that goes on
-        return _whole_tile(conv, shape), points * row_in + side * row_out
-    return _whole_tile(conv, shape), side * row_out + points * row_in  # `gradient`, `rows`, `carry`
+        return _whole_tile(conv), points * row_in + side * row_out
+    return _whole_tile(conv), side * row_out + points * row_in  # `gradient`, `rows`, `carry`
 
 
 def _together(conv: Convolution, lanes: int) -> int:

@@ -20,6 +20,7 @@
 #include "layers.hpp"
 #include "padding_layer.hpp"
 #include "pooling_layer.hpp"
+#include "strided_tiles.hpp"
 #include "winograd_convolution.hpp"
 
 // What computes a layer of `Convolutions`.
@@ -31,7 +32,8 @@ template <int CI, int HI, int WI, int CO, int K, int P, bool RELU, bool POOL, Al
 struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
   using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
   using Plain = std::conditional_t<STRIDE == 1, DirectConvolution<S>, GeneralConvolution<S>>;
-  using type = std::conditional_t<S::TILED, WinogradConvolution<S>, Plain>;
+  using Tiles = std::conditional_t<STRIDE == 1, WinogradConvolution<S>, StridedTiles<S>>;
+  using type = std::conditional_t<S::TILED, Tiles, Plain>;
 };
 template <class CURVE, int C, int HI, int WI>
 struct RowLayer<Activation<CURVE, C, HI, WI>> {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "blocks.hpp"
+#include "direct_gradient.hpp"
 #include "gate.hpp"
 #include "shapes.hpp"
 #include "stages.hpp"
@@ -41,10 +42,12 @@ struct WinogradConvolution {
   static constexpr int CHUNK = FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
   // Whether attacks go through whole tiles, each of which the first-level cache holds (WholeTiles);
   // products stand in the place of what they are made of where registers hold those of all channels.
+  // Where they do not, updates would lose what attacks gain: they read the weights in the same order.
   static constexpr int WHOLE_WIDTH = CHANNELS | 1;
   static constexpr bool IN_PLACE = CHANNELS + 2 <= REGISTERS;
   static constexpr bool WHOLE =
-      !S::POOL && D == 1 && (int)sizeof(Vec) * F * F * WHOLE_WIDTH * (IN_PLACE ? 1 : 2) <= WHOLE_CACHE;
+      !S::POOL && D == 1 && (IN_PLACE || !UPDATES) &&
+      (int)sizeof(Vec) * F * F * WHOLE_WIDTH * (IN_PLACE ? 1 : 2) <= WHOLE_CACHE;
   static constexpr Blocking FORWARD = best_blocking(WHOLE ? 1 : CHUNK, S::CO);
   static constexpr Blocking BACKWARD = best_blocking(WHOLE ? 1 : CHUNK, CI);
   // Channels that are multiplied and transformed back together: one register block, so that its
@@ -53,7 +56,8 @@ struct WinogradConvolution {
   static constexpr int GROUP = fits(CI) ? FORWARD.channels : S::CO;
   static constexpr int GROUP_BACK = fits(S::CO) ? BACKWARD.channels : CI;
 
-  using Gradient = WinogradGradient<S>;
+  // Updates have no strides here (`strided_tiles.hpp`).
+  using Gradient = std::conditional_t<D == 1, WinogradGradient<S>, DirectGradient<S>>;
 
   using Weights = WinogradWeights<S, FORWARD.channels, BACKWARD.channels>;
 
@@ -270,7 +274,7 @@ struct WinogradConvolution {
         // The ring is free again, and the inputs are kept: their transforms are made once more.
         Stage stage(STAGE_WEIGHTS);
         for (int v = ty ? (ty - 1) * M + F : TOP; v <= ty * M + F - 1 && v <= BOTTOM; v++)
-          for (int phase = 0; phase < D; phase++) to_ring(v, phase);
+          to_ring(v, 0);
       }
       for (int f = 0; f < F; f++) over_blocks<TX, TOGETHER>([&](int t, auto tiles_) {
         constexpr int tiles = decltype(tiles_)::value;

@@ -8,19 +8,19 @@
 #include "blocks.hpp"
 #include "shapes.hpp"
 #include "winograd.hpp"
-#include "winograd_weights.hpp"
 
 // Writes the weights (CO, CI, K, K) whose transforms are sums(f, q, pair): those of the pairs of
 // channels from `pair`, ci * CO + co, at x frequency f and y frequency q.
 template <class S, class Sums>
 ALWAYS_INLINE void write_filters(float* weight, Sums&& sums) {
-  constexpr int N = winograd::FILTERS, D = S::STRIDE, R = S::K / D, PAIRS = D * D * S::CI * S::CO;
+  constexpr int N = winograd::FILTERS, R = S::K, PAIRS = S::CI * S::CO;
   for (int first = 0; first < PAIRS; first += N) {
     winograd::Filters g[R][R];
     winograd::adjoint_filters<S::POINTS, R>([&](int f, int q) { return sums(f, q, first); }, g);
     for (int i = 0; i < N && first + i < PAIRS; i++) {
-      float* to = weight + first_tap<S>((first + i) / S::CO, (first + i) % S::CO);
-      for (int k = 0; k < R * R; k++) to[tap<S>(k)] = (float)g[k / R][k % R][i];
+      int ci = (first + i) / S::CO, co = (first + i) % S::CO;
+      float* to = weight + (co * S::CI + ci) * R * R;
+      for (int k = 0; k < R * R; k++) to[k] = (float)g[k / R][k % R][i];
     }
   }
 }
@@ -28,7 +28,7 @@ ALWAYS_INLINE void write_filters(float* weight, Sums&& sums) {
 template <class S>
 class WinogradGradient {
  public:
-  static constexpr int F = S::POINTS, CI = S::STRIDE * S::STRIDE * S::CI;
+  static constexpr int F = S::POINTS;
 
   // The sums of what follows go to the weights (CO, CI, K, K) and the biases (CO).
   void begin(float* weight, float* bias) {
@@ -46,11 +46,11 @@ class WinogradGradient {
   // A row of TX tiles at one frequency: in[tile][CI] and g[tile][CO].
   template <int TX>
   ALWAYS_INLINE void tiles_arrived(int frequency, const Vec* in, const Vec* g) {
-    constexpr Blocking B = best_blocking(CI, S::CO);
+    constexpr Blocking B = best_blocking(S::CI, S::CO);
     Vec* sums = sums_ + (size_t)frequency * PAIRS;
     const bool begun = begun_[frequency];
     begun_[frequency] = true;
-    over_blocks<CI, B.tiles>([&](int ci, auto ib_) {
+    over_blocks<S::CI, B.tiles>([&](int ci, auto ib_) {
       constexpr int ib = decltype(ib_)::value;
       over_blocks<S::CO, B.channels>([&](int co, auto ob_) {
         constexpr int ob = decltype(ob_)::value;
@@ -59,7 +59,7 @@ class WinogradGradient {
           UNROLL for (int o = 0; o < ob; o++) s[i][o] = begun ? sums[(ci + i) * S::CO + co + o] : Vec{};
         for (int t = 0; t < TX; t++) {
           Vec v[ib];
-          UNROLL for (int i = 0; i < ib; i++) v[i] = in[t * CI + ci + i];
+          UNROLL for (int i = 0; i < ib; i++) v[i] = in[t * S::CI + ci + i];
           UNROLL for (int o = 0; o < ob; o++) {
             Vec d = g[t * S::CO + co + o];
             UNROLL for (int i = 0; i < ib; i++) s[i][o] += v[i] * d;
@@ -83,7 +83,7 @@ class WinogradGradient {
   }
 
  private:
-  static constexpr int PAIRS = CI * S::CO;
+  static constexpr int PAIRS = S::CI * S::CO;
   float *weight_, *bias_;
   bool begun_[F * F];  // whether a frequency has sums: the first row of tiles writes them
   // [x frequency][y frequency][CI][CO], and what the last whole vector of filters takes beyond.
