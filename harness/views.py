@@ -126,16 +126,23 @@ def _from_here(message: str, results: Path) -> str:
     return message.replace("; log: logs/", f"; log: {os.path.relpath(results)}/logs/")
 
 
+def _counted(number: int, thing: str) -> str:
+    plural = "es" if thing.endswith("ch") else "s"
+    return f"{number} {thing}{'' if number == 1 else plural}"
+
+
 def summarize(
     launches: int, states: Sequence[PointState], measure: Measure, where: str, results: Path
 ) -> None:
     """Say in a line how the points stand; end with 1 if one failed."""
     counts = Counter(state.state(measure) for state in states)
     told = ", ".join(f"{number} {name}" for name, number in counts.items())
-    click.echo(f"{launches} launches run; {len(states)} points: {told}; {where}")
+    click.echo(
+        f"{_counted(launches, 'launch')} run; {_counted(len(states), 'point')}: {told}; {where}"
+    )
     skipped = Counter(s.skipped for s in states if s.state(measure) == "skipped")
     for reason, number in skipped.items():
-        click.echo(f"skipped: {number} point{'' if number == 1 else 's'}: {reason}")
+        click.echo(f"skipped: {_counted(number, 'point')}: {reason}")
     failed = [state for state in states if state.state(measure) == "failed"]
     for state in failed:
         told = _from_here(state.failures[-1].message, results)

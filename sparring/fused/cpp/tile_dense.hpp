@@ -350,7 +350,7 @@ struct TileDense {
     const int32_t* row = tables().row;
     Vec d[V];
     UNROLL for (int v = 0; v < V; v++) d[v] = load_vec(g + panel * Rows::WIDTH + v * LANES);
-    const Vec rest = widened(quad(g + Rows::MAIN - (TAIL ? 0 : Rows::MAIN)));
+    const Quad rest = quad(g + Rows::MAIN - (TAIL ? 0 : Rows::MAIN));
     for (int i = to - LANES; i >= from; i -= LANES) {
       Vec sums[LANES];
       const uint32_t* places = list + i;
@@ -360,7 +360,7 @@ struct TileDense {
         if (FETCH && i >= AHEAD) fetch(rows + (size_t)row[places[k - AHEAD]] * V * LANES, V);
         sums[k] = d[0] * load_vec(x);
         UNROLL for (int v = 1; v < V; v++) sums[k] += d[v] * load_vec(x + v * LANES);
-        if constexpr (TAIL > 0) sums[k] += rest * widened(quad(tails + r * TAIL));
+        if constexpr (TAIL > 0) sums[k] += widened(rest * quad(tails + r * TAIL));
       }
       float all[LANES];
       store_vec(all, lane_sums(sums));

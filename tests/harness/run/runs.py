@@ -13,7 +13,7 @@ GOOD = "[parameters]\nmode = 'good'\n"
 
 def launched(result):
     """How many launches the run's last line tells of."""
-    line = next(line for line in result.stdout.splitlines() if " launches run; " in line)
+    line = next(line for line in result.stdout.splitlines() if " run; " in line)
     return int(line.split()[0])
 
 

@@ -147,4 +147,4 @@ def test_host_that_has_no_place_for_a_lock_is_told(tmp_path):
     result = harness("run", study, "--results", results, cwd=tmp_path, HARNESS_LOCKS="/proc/none")
     assert result.returncode == 0
     assert "WARNING: no lock for this host (" in result.stderr
-    assert "1 points: 1 skipped" in result.stdout
+    assert "1 point: 1 skipped" in result.stdout

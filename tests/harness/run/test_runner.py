@@ -91,7 +91,7 @@ def test_too_many_cores_are_skipped_once_and_oversubscribed_on_demand(tmp_path):
     for _ in range(2):
         result = harness("run", study, "--results", results, cwd=tmp_path)
         assert (result.returncode, launched(result)) == (0, 0)
-        assert "1 points: 1 skipped" in result.stdout
+        assert "1 point: 1 skipped" in result.stdout
         assert f"skipped: 1 point: needs {machine_cores() + 1} cores and" in result.stdout
         (row,) = rows_of_table(results)
         assert (row["status"], row["source"], row["seconds"]) == ("skipped", "oversubscribed", "")

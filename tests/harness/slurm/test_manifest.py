@@ -158,12 +158,12 @@ def test_points_of_a_plain_array(tmp_path):
                        cwd=tmp_path, HARNESS_MPI="mpiexec", SLURM_JOB_ID=f"{array}{index}",
                        SLURM_ARRAY_JOB_ID=f"{array}", SLURM_ARRAY_TASK_MAX="1")  # fmt: skip
 
-    assert "2 launches run; 1 points: 1 done" in task(7, 0).stdout
-    assert "1 launches run; 1 points: 1 failed" in task(7, 1).stdout
+    assert "2 launches run; 1 point: 1 done" in task(7, 0).stdout
+    assert "1 launch run; 1 point: 1 failed" in task(7, 1).stdout
     assert not list((tmp_path / "results").glob("*.csv"))
-    assert "0 launches run; 1 points: 1 done" in task(8, 0).stdout
-    assert "0 launches run; 1 points: 1 failed" in task(8, 1).stdout
-    assert "1 launches run; 1 points: 1 failed" in task(9, 1, "--retry").stdout
+    assert "0 launches run; 1 point: 1 done" in task(8, 0).stdout
+    assert "0 launches run; 1 point: 1 failed" in task(8, 1).stdout
+    assert "1 launch run; 1 point: 1 failed" in task(9, 1, "--retry").stdout
 
 
 def leftover(results):
