@@ -31,11 +31,11 @@ def script_told(*launching):
 
 
 def test_the_readmes_script_runs_unchanged():
-    assert "1 processes" in script_told()
+    assert "processes: 1," in script_told()
 
 
 def test_the_readmes_script_runs_unchanged_on_two_ranks():
-    assert "2 processes" in script_told(find_launcher().path, "-n", "2")
+    assert "processes: 2," in script_told(find_launcher().path, "-n", "2")
 
 
 def test_the_command_line_tells_how_many_images_there_were():
