@@ -64,9 +64,8 @@ class FusedCompute(TorchCompute):
         self._places = [place.get(id(p)) for p in engine.parameters]
         self._packed: Tensor | None = None  # gradients, where they are not wanted so
         self._torch_attacks = self._divided = False
-        self._added: tuple[Sequence[Array], Pointers] | None = (
-            None  # ranks' rows, and where they are
-        )
+        #: Ranks' rows, and where they are.
+        self._added: tuple[Sequence[Array], Pointers] | None = None
 
     _place: Place | None
 

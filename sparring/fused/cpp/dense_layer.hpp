@@ -192,10 +192,8 @@ struct DenseLayer {
     // Of each image its inputs of row y, in the order of the packed rows, and once its gradient.
     void keep_factors(int y, const Vec* row, const FactorPlace& place) const {
       using F = Factors<S>;
-      for (int i = 0; i < place.images; i++) {
-        float* to = place.factors + i * F::SIZE;
-        if (y == 0) std::memcpy(to + F::INPUTS, by_image_[i], sizeof(float) * F::OUT);
-      }
+      for (int i = 0; y == 0 && i < place.images; i++)
+        std::memcpy(place.factors + i * F::SIZE + F::INPUTS, by_image_[i], sizeof(float) * F::OUT);
       // A line of each image at a time.
       over_blocks<S::ROW, LINE>([&](int r, auto count_) {
         constexpr int count = decltype(count_)::value;

@@ -42,9 +42,8 @@ struct TileDense {
   // in the first-level cache until the last of them has walked it.
   static constexpr int APART = 3;
   static constexpr size_t NEAR = 40 * 1024;
-  static constexpr int PIECE = (int)(NEAR / (sizeof(float) * Rows::MAIN)) / LANES * LANES < LANES
-                                   ? LANES
-                                   : (int)(NEAR / (sizeof(float) * Rows::MAIN)) / LANES * LANES;
+  static constexpr int NEAR_ROWS = (int)(NEAR / (sizeof(float) * Rows::MAIN));
+  static constexpr int PIECE = NEAR_ROWS < LANES ? LANES : NEAR_ROWS / LANES * LANES;
   static constexpr int PIECES = (PLACES + PIECE - 1) / PIECE;
 
   struct Tables {
