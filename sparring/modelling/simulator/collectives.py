@@ -61,6 +61,22 @@ def factor_exchange_seconds(machine: Machine, images: int) -> float:
     return float(seconds)
 
 
+def divided_exchange(machine: Machine, images: int, whole: float) -> tuple[str, float]:
+    """Of an update on so many images, by ranks that step on a part each of one copy of the weights.
+
+    Args:
+        machine: with their number.
+        images: of all ranks, in shares of nearly one size.
+        whole: seconds to add up gradients.
+
+    Returns:
+        the name of what each computes, in `Work`; seconds to add that up.
+    """
+    if -(-images // machine.processes) <= machine.calibration.factor_room:
+        return "gradients_to_add", factor_exchange_seconds(machine, images)
+    return "gradients", whole
+
+
 def shared_broadcast_seconds(machine: Machine, size: float) -> float:
     """All ranks may read what rank 0 wrote: a meeting in each node, a broadcast between nodes."""
     calibration, within = machine.calibration, machine.ranks_on(0)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
     broadcast_seconds,
-    factor_exchange_seconds,
+    divided_exchange,
     shared_broadcast_seconds,
     shared_reduction_seconds,
     taken_in_turn,
@@ -101,18 +101,18 @@ def data_parallel(strategy: DataParallel, machine: Machine, job: Job) -> Result:
         pieces.append(float(lost))
     whole = sum(reduce(machine, size) for size in pieces) if processes > 1 else 0.0
     seconds = dict.fromkeys(("generation", "update", "communication", "imbalance"), 0.0)
-    cache: dict[int, tuple[Groups, Floats, float, str]] = {}
+    cache: dict[int, tuple[Groups, Floats, str, float]] = {}
     batches = np.zeros(processes, np.int64)
     everybody = machine.factor(machine.ranks_on(0))
     for number in range(job.updates):
         rows = job.rows(number)
         if rows not in cache:
             parts = [_length(shard(rows, processes, r)) for r in range(processes)]
-            exchange, written = whole, "gradients"
-            if divided and max(parts) <= calibration.factor_room:
-                exchange, written = factor_exchange_seconds(machine, rows), "gradients_to_add"
-            cache[rows] = shares.groups(parts), shares.factors(parts), exchange, written
-        groups, factors, exchange, written = cache[rows]
+            written, exchange = "gradients", whole
+            if divided:
+                written, exchange = divided_exchange(machine, rows, whole)
+            cache[rows] = shares.groups(parts), shares.factors(parts), written, exchange
+        groups, factors, written, exchange = cache[rows]
         generate = factors * (shares.draw(groups, "prepare", 1)
                               + shares.draw(groups, "step", job.steps))  # fmt: skip
         gradients = factors * shares.draw(groups, written, 1)

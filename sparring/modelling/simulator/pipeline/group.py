@@ -8,7 +8,7 @@ import numpy as np
 
 from sparring.modelling.simulator.collectives import (
     allreduce_seconds,
-    factor_exchange_seconds,
+    divided_exchange,
     shared_broadcast_seconds,
     shared_reduction_seconds,
 )
@@ -36,20 +36,14 @@ class Together:
         lost = 2 * np.dtype(calibration.dtype).itemsize  # the losses travel with the gradients
         size = float(calibration.gradient_bytes + lost)
         self._whole = reduce(self.machine, size) if trainers > 1 else 0.0
-        divided = shared and in_place(calibration) and trainers > 1
-        self.stepping = self.machine.ranks_on(0) if divided else 1
-        self._factor_room = calibration.factor_room if divided else 0
+        self._divided = shared and in_place(calibration) and trainers > 1
+        self.stepping = self.machine.ranks_on(0) if self._divided else 1
 
-    def written(self, rows: int) -> str:
-        """What each trainer computes for an update on so many images: the name of its duration."""
-        share = shard(rows, self.machine.processes, 0).stop
-        return "gradients_to_add" if share <= self._factor_room else "gradients"
-
-    def exchange(self, rows: int) -> float:
-        """Seconds to add that up."""
-        if self.written(rows) == "gradients":
-            return self._whole
-        return factor_exchange_seconds(self.machine, rows)
+    def exchange(self, rows: int) -> tuple[str, float]:
+        """What each computes for an update on so many images, in `Work`; seconds to add it up."""
+        if not self._divided:
+            return "gradients", self._whole
+        return divided_exchange(self.machine, rows, self._whole)
 
     def giving(self, size: float) -> float:
         """Seconds in which rank 0 gives the others a batch of so many bytes."""
@@ -74,12 +68,12 @@ def choose_trainers(options: Pipeline, machine: Machine, job: Job) -> int:
     def period(trainers: int) -> float:
         rows = shard(job.batch_size, trainers, 0).stop
         times, together = machine.times(rows), Together(machine, trainers)
-        gradients = getattr(times, together.written(job.batch_size))
-        update = gradients.mean + calibration.apply.mean / together.stepping
+        written, exchange = together.exchange(job.batch_size)
+        update = getattr(times, written).mean + calibration.apply.mean / together.stepping
         if refresh:
             update += times.prepare.mean + refresh * times.step.mean
         if trainers > 1:
-            update += together.giving(size) + together.exchange(job.batch_size)
+            update += together.giving(size) + exchange
         return float(max(update + messages, attack / (machine.processes - trainers)))
 
     most = min(machine.processes - 1, job.batch_size)
@@ -115,7 +109,7 @@ class Group:
         yield world.clock.timeout(longest)
         for node in nodes:
             machine.active[node] -= 1
-        exchange = self.together.exchange(rows)
+        exchange = self.together.exchange(rows)[1]
         world.joint_seconds += exchange
         yield from self._all("wait", exchange)
         apply = machine.calibration.apply.draws(machine.random, world.trainers).max()
@@ -130,7 +124,7 @@ class Group:
         """Seconds of refresh and gradients of each trainer's share."""
         machine, steps = self.world.machine, self.world.options.refresh_steps
         parts = [shard(rows, self.world.trainers, rank) for rank in range(self.world.trainers)]
-        found, written = [], self.together.written(rows)
+        found, written = [], self.together.exchange(rows)[0]
         for size, count in Counter(part.stop - part.start for part in parts).items():
             seconds = np.zeros(count)
             if size:
