@@ -74,7 +74,7 @@ def smoke(package: Path, folder: Path) -> None:
     assert "measure" in call(bin_folder / "python", "-m", "kernels", "--help")
     (folder / "train.py").write_text((ROOT / "examples" / "train.py").read_text(encoding="utf-8"))
     told = call(bin_folder / "mpiexec", "-n", "2", bin_folder / "python", "train.py")
-    assert told.startswith("2 processes"), told
+    assert told.startswith("processes: 2,"), told
 
 
 def main() -> None:
