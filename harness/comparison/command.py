@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from harness.comparison.arms import checked_out
-from harness.comparison.measure import Plan, Told, run
+from harness.comparison.measure import Told, run
+from harness.comparison.plan import MOST_ROUNDS, PRECISION, ROUNDS, planned
 from harness.comparison.verdicts import rounds_needed
 from harness.errors import UserError
 from harness.files import write_whole
@@ -33,12 +34,15 @@ COLUMNS = ("point", "label", "rounds", "ratio", "low", "high", "p_value", "null_
                 type=click.Path(path_type=Path))  # fmt: skip
 @click.option("--against", metavar="REVISION",
               help="Measure STUDY under this older code, of git, and the present one.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(6), default=10, show_default=True,
-              help="Launches of each point in each arm, at least.")  # fmt: skip
-@click.option("--max-rounds", type=click.IntRange(6), default=30, show_default=True,
-              help="At most, where intervals are still wide.")  # fmt: skip
-@click.option("--precision", type=click.FloatRange(0, 1, min_open=True), default=0.02,
-              show_default=True, help="Relative half width of intervals to reach.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(6),
+              help="Launches of each point in each arm, at least "
+                   f"[default: {ROUNDS}].")  # fmt: skip
+@click.option("--max-rounds", type=click.IntRange(6),
+              help="At most, where intervals are still wide "
+                   f"[default: {MOST_ROUNDS}].")  # fmt: skip
+@click.option("--precision", type=click.FloatRange(0, 1, min_open=True),
+              help="Relative half width of intervals to reach "
+                   f"[default: {PRECISION}].")  # fmt: skip
 @click.option("--tolerance", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Tell only of changes whose interval is beyond this, as a share.")  # fmt: skip
 @click.option("--duet", is_flag=True,
@@ -48,8 +52,9 @@ COLUMNS = ("point", "label", "rounds", "ratio", "low", "high", "p_value", "null_
               help="Shell command that builds what is to be built, in each checkout.")  # fmt: skip
 @study_settings
 def compare_command(
-    first: Path, second: Path | None, against: str | None, rounds: int, max_rounds: int,
-    precision: float, tolerance: float, duet: bool, build: str, results: Path, **named: Any,
+    first: Path, second: Path | None, against: str | None, rounds: int | None,
+    max_rounds: int | None, precision: float | None, tolerance: float, duet: bool, build: str,
+    results: Path, **named: Any,
 ) -> None:  # fmt: skip
     """Put two tables side by side, or measure two states of the code.
 
@@ -59,6 +64,10 @@ def compare_command(
     Of a study, --against an older REVISION: both codes, and the newer one once more as the null
     arm, launched in turns; ratios within rounds, with intervals, adjusted for the number of
     points. Where the null arm shows a difference every verdict is withdrawn.
+
+    A preset whose points get too few launches for an interval, such as smoke, asks for no
+    precision: there are as many rounds as verdicts need, unless --rounds, --max-rounds or
+    --precision says otherwise.
 
     Exit code of --against: 0 if nothing is slower, 1 if something is or a launch failed, 3 if
     nothing can be said.
@@ -78,10 +87,15 @@ def compare_command(
     if study.measure.emulate:
         raise UserError("--emulate and --against are given; expected one of them")
     overrides = settings(named["overrides"], named["oversubscribe"], named["emulate"])
-    plan = Plan(rounds, max(rounds, max_rounds), precision, tolerance, duet)
+    plan = planned(study.measure, rounds, max_rounds, precision, tolerance, duet)
     folder = (results / "comparisons" / f"{study.name}-{new_identity()}").resolve()
     with terminable(), checked_out(first, against, build) as arms:
         click.echo(f"older: {arms[0].commit[:12]}; newer and null arm: {arms[1].commit[:12]}")
+        if plan.rounds is None:
+            click.echo(
+                "the study asks for too few launches for an interval: as many rounds as verdicts "
+                f"need; --precision {PRECISION} goes on until intervals are that narrow"
+            )
         told = run(arms, study, overrides, folder, reporter(), plan)
     _print(told, folder)
     sys.exit(1 if told.failed else told.judgement.exit_code)

@@ -2,8 +2,8 @@
 
 Within a round the launches of a point follow one another, in turns forwards and backwards, so that
 a host that becomes slower is no arm's fault (the ABBA order). In duets two arms are launched at the
-same time: older and newer, then newer and again. Rounds end when the intervals are
-narrow or the rounds are spent; never because of what they show.
+same time: older and newer, then newer and again. Rounds end when the intervals are narrow or the
+rounds are spent; never because of what they show.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from harness.comparison import duet
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
-from harness.comparison.verdicts import Judgement, Times, judge
+from harness.comparison.plan import Plan
+from harness.comparison.verdicts import Judgement, Times, judge, rounds_needed
 from harness.errors import UserError
 from harness.run.launches import Launches, lacking
 from harness.run.progress import Reporter
@@ -24,25 +25,6 @@ from harness.run.schedule import PointState
 from harness.run.session import Session
 from harness.study.study import Study, study_of
 from harness.study.toml_source import TomlSource
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a comparison goes on.
-
-    Attributes:
-        rounds: at least so many.
-        most_rounds: at most so many.
-        precision: the relative half width of every ratio's interval at which it ends.
-        tolerance: a change is told only if its whole interval is beyond this, as a share.
-        duets: whether two arms are launched at the same time, where both have cores.
-    """
-
-    rounds: int
-    most_rounds: int
-    precision: float
-    tolerance: float = 0.0
-    duets: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,21 +111,22 @@ def run(
     known = {point.id: point for point in first.points}
     duets = frozenset(id_ for id_ in points if plan.duets and duet.fits(first, known[id_]))
     launches = len(points) * len(arms) + len(duets)  # of a round: a duet's newer arm has two
+    least = plan.rounds or rounds_needed(len(points))
     number, stopped_by = 0, "rounds"
     with alone_on_host(first):
-        reporter.begin(plan.rounds * launches)
+        reporter.begin(least * launches)
         try:
             for each in running.values():
                 each.session.folder.mkdir(parents=True, exist_ok=True)
                 each.launches.note_session()
-            while number < plan.most_rounds:
-                if number >= plan.rounds:
+            while number < max(least, plan.most_rounds):
+                if number >= least:
                     reporter.more(launches)
                 reporter.round(number + 1)
                 _round(running, points, duets, number)
                 number += 1
                 told = _judged(running, plan)
-                if number >= plan.rounds and _narrow(told, plan.precision):
+                if number >= least and _narrow(told, plan.precision):
                     stopped_by = "precision"
                     break
         finally:
@@ -188,7 +171,9 @@ def _judged(running: dict[str, _Running], plan: Plan) -> Judgement:
     return judge(older, newer, again, plan.tolerance)
 
 
-def _narrow(judgement: Judgement, precision: float) -> bool:
+def _narrow(judgement: Judgement, precision: float | None) -> bool:
+    if precision is None:
+        return False
     widths = [
         ratio.relative_half_width
         for compared in judgement.points

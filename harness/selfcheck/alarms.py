@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
-from harness.comparison.measure import Plan, names_of, run
+from harness.comparison.measure import names_of, run
+from harness.comparison.plan import Plan
 from harness.comparison.verdicts import ALPHA, Times, judge
 from harness.launch.interruption import terminable
 from harness.run.progress import Reporter

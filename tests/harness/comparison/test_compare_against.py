@@ -30,7 +30,14 @@ class Pause:
         pass
 """
 PAUSE = "import time\n\ndef pause():\n    time.sleep({seconds})\n"
-STUDY = 'name = "pauses"\nworkload = "lab.workload:Pause"\n[measure]\nwarmups = 0\n'
+STUDY = """
+name = "pauses"
+workload = "lab.workload:Pause"
+[measure]
+warmups = 0
+[presets.smoke.measure]
+launches = 1
+"""
 
 
 def git(folder, *arguments):
@@ -63,9 +70,11 @@ def repository(tmp_path):
 def test_a_slow_down_that_is_not_even_committed_is_found(repository):
     (repository / "lab" / "pause.py").write_text(PAUSE.format(seconds=0.3))
     changes = git(repository, "status", "--porcelain")
-    told = harness("compare", "--against", "HEAD", "lab/study.toml", "--rounds", 6,
-                   "--max-rounds", 6, cwd=repository)  # fmt: skip
+    told = harness("compare", "--against", "HEAD", "lab/study.toml", "--preset", "smoke",
+                   cwd=repository)  # fmt: skip
     assert told.returncode == 1, told.stderr
+    assert "as many rounds as verdicts need" in told.stdout
+    assert "6 rounds, ended by rounds" in told.stdout
     (folder,) = (repository / "results" / "comparisons").iterdir()
     _, (verdict,) = read_cells(folder / "verdicts.csv", ())
     assert verdict["verdict"] == "slower"

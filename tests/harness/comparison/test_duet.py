@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.arms import AGAIN, NEWER, OLDER, Arm
-from harness.comparison.measure import Plan, run
+from harness.comparison.measure import run
+from harness.comparison.plan import Plan
 from harness.machine import node_cores
 from harness.run.progress import Lines
 from harness.study.study import load_study
