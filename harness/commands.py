@@ -67,7 +67,8 @@ def run(
     """Run what STUDY lacks, then write its tables.
 
     Every launch leaves a file as soon as it ends, so a run that is stopped at any moment goes on
-    where it was. Exit code 1 if a point failed: its row tells why and names a log.
+    where it was. Exit code 1 if a point failed: its row tells why and names a log; also if this
+    machine can hold none of the points, so that nothing was measured.
 
     A task of a Slurm array (--index $SLURM_ARRAY_TASK_ID, or --manifest with it) leaves launch
     files only; `collect` merges them into the tables.
@@ -81,14 +82,14 @@ def run(
             raise UserError("--manifest: expected --index with it, the number of the array task")
         told = run_task(manifest, array, index, reporter())
         results = results_of(manifest)
-        summarize(told.launches, told.states, told.measure, "`collect` writes the tables", results)
+        summarize(told, "`collect` writes the tables", results)
         return
     session = open_session(**options)
     told = run_session(session, reporter(), index=index, retry=retry)
     print_states(told.states, told.measure)
     print_disturbances(told.states, settings_of_host())
     table = rows_path(session.results, session.study.name)
-    summarize(told.launches, told.states, told.measure, f"table: {table}", session.results)
+    summarize(told, f"table: {table}", session.results)
 
 
 def _adopted(by: By, index: int | None, retry: bool, results: Path, **named: Any) -> Path | None:

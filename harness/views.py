@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from harness.noise.kinds import KINDS, Kind
+from harness.run.launches import Ran
 from harness.run.schedule import PointState
 from harness.streams import complain
 from harness.study.points import varying_parameters
@@ -131,14 +132,13 @@ def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else plural}"
 
 
-def summarize(
-    launches: int, states: Sequence[PointState], measure: Measure, where: str, results: Path
-) -> None:
-    """Say in a line how the points stand; end with 1 if one failed."""
+def summarize(ran: Ran, where: str, results: Path) -> None:
+    """Say in a line how the points stand; end with 1 if one failed, or nothing was measured."""
+    states, measure = ran.states, ran.measure
     counts = Counter(state.state(measure) for state in states)
     told = ", ".join(f"{number} {name}" for name, number in counts.items())
     click.echo(
-        f"{_counted(launches, 'launch')} run; {_counted(len(states), 'point')}: {told}; {where}"
+        f"{_counted(ran.launches, 'launch')} run; {_counted(len(states), 'point')}: {told}; {where}"
     )
     skipped = Counter(s.skipped for s in states if s.state(measure) == "skipped")
     for reason, number in skipped.items():
@@ -150,4 +150,7 @@ def summarize(
     if failed:
         what, which = ("point", "it") if len(failed) == 1 else ("points", "them")
         complain(f"{len(failed)} {what} failed; --retry launches {which} again")
+    if ran.measured_nothing:
+        complain("nothing was measured: this machine can hold no point that was asked for")
+    if failed or ran.measured_nothing:
         sys.exit(1)

@@ -35,11 +35,25 @@ _COLLECTIONS_APART = 100
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run did: how many launches ended, and how the points stand under its measure."""
+    """What a run did.
+
+    Attributes:
+        launches: how many ended.
+        states: how the points stand now.
+        measure: under which they stand so.
+        asked: the points that were to be measured, by id.
+    """
 
     launches: int
     states: list[PointState]
     measure: Measure
+    asked: frozenset[str]
+
+    @property
+    def measured_nothing(self) -> bool:
+        """Whether each point that was to be measured is one that this machine cannot hold."""
+        asked = [state for state in self.states if state.point.id in self.asked]
+        return all(state.state(self.measure) == "skipped" for state in asked)
 
 
 class Launches:
@@ -128,7 +142,8 @@ class Launches:
     def summary(self) -> Ran:
         """What was run, and how its points stand."""
         states = list(self.states.values() if self.task else self.session.states().values())
-        return Ran(self.order, states, self.measure)
+        asked = frozenset(state.point.id for state in self.chosen)
+        return Ran(self.order, states, self.measure, asked)
 
     def _rounds(self) -> None:
         for number in itertools.count():

@@ -90,7 +90,8 @@ def test_too_many_cores_are_skipped_once_and_oversubscribed_on_demand(tmp_path):
     )
     for _ in range(2):
         result = harness("run", study, "--results", results, cwd=tmp_path)
-        assert (result.returncode, launched(result)) == (0, 0)
+        assert (result.returncode, launched(result)) == (1, 0)
+        assert "nothing was measured: this machine can hold no point" in result.stderr
         assert "1 point: 1 skipped" in result.stdout
         assert f"skipped: 1 point: needs {machine_cores() + 1} cores and" in result.stdout
         (row,) = rows_of_table(results)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.run.launches import Ran
 from harness.run.schedule import PointState, launches_missing, states_of
 from harness.study.points import Point
 from harness.study.values import Measure
@@ -160,3 +161,12 @@ def test_points_are_compared_by_a_rate_where_the_study_names_one():
     missing = states_of(points, records, "eeeeeeeeeeee", {"kind": "base"}, "absent")["p1"]
     assert missing.speedup is None
     assert states_of(points, records, "eeeeeeeeeeee", {"kind": "base"})["p1"].speedup.value == 1.0
+
+
+def test_a_run_is_well_where_it_could_measure_some_of_its_points():
+    one = PointState(Point(0, "a", {}), [0.5])
+    other = PointState(Point(1, "b", {}), skipped="needs 99 cores")
+    ran = [
+        Ran(0, [one, other], Measure(launches=1), frozenset(asked)) for asked in ("ab", "a", "b")
+    ]
+    assert [each.measured_nothing for each in ran] == [False, False, True]
