@@ -22,11 +22,12 @@ from sparring.backends import BACKENDS
 from sparring.batches import Batches
 from sparring.compute.batch_norm import problem_of_splitting
 from sparring.compute.fused import compute_for
+from sparring.compute.misfit import as_written, refused_shape
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
 from sparring.errors import SparringError, did_you_mean
 from sparring.evaluation import count_correct
-from sparring.modes import mode, training_modes
+from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
@@ -264,21 +265,13 @@ class Trainer:
             self._write(path, trace, spans, arrived, run.log.records)
         return History(run.log.records, run.log, seconds)
 
-    def _misfit(self) -> str | None:
+    def _misfit(self) -> str:
         """Whether the model cannot take the data's images at all: what failed training comes of."""
         data = self.data.train if isinstance(self.data, Dataset) else self.data
         image = torch.as_tensor(as_split(data).images(slice(0, 1)))
-        image = image.to(next(self.model.parameters()))
-        try:
-            with mode(self.model, False), torch.no_grad():
-                self.model(image)
-        except Exception as error:
-            shape = ", ".join(map(str, image.shape[1:]))
-            return (
-                f"the model cannot take the data's images, of shape ({shape}): "
-                f"{' '.join(str(error).split())}"
-            )
-        return None
+        reason = refused_shape(self.model, image)
+        shape = as_written(image.shape[1:])
+        return reason and f"the model cannot take the data's images, of shape {shape}: {reason}"
 
     def _write(
         self,

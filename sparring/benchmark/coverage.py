@@ -19,6 +19,7 @@ from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.worker import AbsentError
+from sparring.compute.misfit import as_written, refused_shape
 from sparring.errors import SparringError
 from sparring.fused import precision
 from sparring.fused.engine import Engine
@@ -97,7 +98,7 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     """Ask the engine about a network; also the model that it was asked about, in train mode.
 
     Raises:
-        SparringError: if what makes it makes no module.
+        SparringError: if what makes it makes no module, or one that cannot take such images.
     """
     name, shape, make = network
     torch.manual_seed(0)
@@ -112,6 +113,11 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     finally:
         quiet.setLevel(level)
     if isinstance(engine, str):
+        if reason := refused_shape(model, torch.zeros(2, *shape)):
+            raise SparringError(
+                f"{name}: the model cannot take images of shape {as_written(shape)}: {reason}; "
+                "expected one that can, or another --input-shape"
+            )
         return Served(count, "PyTorch", "PyTorch", engine), model
     reason = engine.only_attacks
     return Served(count, "engine", "PyTorch" if reason else "engine", reason), model

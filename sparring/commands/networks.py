@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     """Tell which networks the fused engine serves, and how much faster attacks are.
 
-    A network that the engine refuses is an answer: PyTorch computes it, and the table says why.
+    A network that the engine refuses is an answer: PyTorch computes it, and the table says why. One
+    that cannot take images of its shape is an error.
     With --check the exit code is 1 if a gradient is off by a thousandth of its largest entry, or if
     the engine refuses one of the networks: choose those that it must serve by --network or --model.
 

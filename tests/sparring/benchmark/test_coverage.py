@@ -117,6 +117,14 @@ def test_bad_input_is_a_sentence(tmp_path, arguments, told):
     assert not (tmp_path / "networks.csv").exists()
 
 
+def test_a_model_that_cannot_take_the_shape_is_no_refusal_of_the_engines(tmp_path):
+    result = invoke("--model", OWN + "small", "--input-shape", "1,5,5", "--results", tmp_path)
+    assert result.exit_code == 2
+    told = f"error: {OWN}small: the model cannot take images of shape (1, 5, 5): mat1 and mat2"
+    assert told in result.stderr
+    assert rows(tmp_path) == []
+
+
 def test_ratios_are_those_of_rounds():
     timing = Timing([1.0, 2.0, 4.0], [3.0, 4.0, 20.0], "plain")
     assert timing.ratios == [2.0, 3.0, 5.0]
