@@ -31,7 +31,7 @@ from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
 from sparring.strategies import STRATEGIES, Sequential, Strategy
-from sparring.strategies.base import Run, shard
+from sparring.strategies.base import Run, shard, tell_of_idle, world
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
 from sparring.strategies.replay import save_arrivals
 from sparring.strategies.telemetry import BatchRecord, RankLog, Span, chrome_trace
@@ -103,12 +103,7 @@ class Trainer:
         epsilon: Schedule | None = None,
         comm: MPI.Intracomm | None = None,
     ) -> None:
-        if comm is None:
-            from mpi4py import MPI
-
-            if not MPI.Is_initialized():  # somebody imported it with mpi4py.rc.initialize off
-                MPI.Init()
-            comm = MPI.COMM_WORLD
+        comm = world() if comm is None else comm
         if threads is not None:
             _check_count("threads", threads, 1)
             torch.set_num_threads(threads)
@@ -138,6 +133,9 @@ class Trainer:
             self.compute.schedule(learning_rate, epsilon)
         except ValueError as error:
             raise SparringError(str(error)) from None
+        if comm.rank == 0:
+            rows = min(batch_size, len(split))
+            tell_of_idle(self.strategy.idle(comm.size, rows), comm.size, rows)
         self.strategy.check_compute(self.compute)
         self._own_checkpoint: Path | None = None
         self._settings = {

@@ -72,6 +72,11 @@ def train(context: click.Context, /, **chosen: Any) -> None:
     python -m sparring train --epochs 2
     mpiexec -n 4 python -m sparring train --strategy data_parallel --checkpoint run.pt --resume
     """  # noqa: D301 (click's mark for a paragraph that is not rewrapped)
+    if chosen["epochs"] and chosen["updates"]:
+        raise click.UsageError("give --epochs or --updates, not both")
+    strategy = _strategy(chosen)
+    if not chosen["recipe"]:  # whose batch size is known later
+        _look_at_ranks(strategy, chosen["batch_size"])
     import torch
 
     from sparring import data, networks
@@ -80,8 +85,6 @@ def train(context: click.Context, /, **chosen: Any) -> None:
     from sparring.overfitting import CatastrophicOverfitting
     from sparring.trainer import Trainer
 
-    if chosen["epochs"] and chosen["updates"]:
-        raise click.UsageError("give --epochs or --updates, not both")
     if chosen["updates"] is None and chosen["epochs"] is None:
         chosen["epochs"] = 1
     ascent = chosen["attack"] == "ascent"
@@ -104,7 +107,7 @@ def train(context: click.Context, /, **chosen: Any) -> None:
         schedules = {"learning_rate": recipe.learning_rate, "epsilon": recipe.epsilon}
         chosen["batch_size"] = recipe.batch_size
     trainer = Trainer(
-        model, optimizer, dataset, attack, _strategy(chosen), batch_size=chosen["batch_size"],
+        model, optimizer, dataset, attack, strategy, batch_size=chosen["batch_size"],
         seed=chosen["seed"], threads=chosen["threads"], backend=chosen["backend"], **schedules,
     )  # fmt: skip
     then = chosen["overfitting"] or ("warn" if chosen["recipe"] == "fast" else "ignore")
@@ -140,6 +143,23 @@ def train(context: click.Context, /, **chosen: Any) -> None:
         tested = min(chosen["evaluation_images"], len(dataset.test))
         click.echo(f"clean accuracy {clean:.4f}, robust accuracy {robust:.4f} "
                    f"(first {tested} test images, {attack})")  # fmt: skip
+
+
+def _look_at_ranks(strategy: str | Strategy, batch_size: int) -> None:
+    """Tell what the number of ranks leads to before each of them loads PyTorch.
+
+    Raises:
+        SparringError: if the strategy cannot work with so many.
+    """
+    from sparring.strategies import STRATEGIES
+    from sparring.strategies.base import tell_of_idle, world
+
+    comm = world()
+    chosen = STRATEGIES[strategy]() if isinstance(strategy, str) else strategy
+    if comm.size > 1:  # the Trainer has a way out for one
+        chosen.check(comm.size)
+    if comm.rank == 0:
+        tell_of_idle(chosen.idle(comm.size, batch_size), comm.size, batch_size)
 
 
 def _strategy(chosen: dict[str, Any]) -> str | Strategy:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -16,6 +18,8 @@ from sparring.strategies.waiting import Waiting, choose_waiting, patient
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -88,6 +92,10 @@ class Strategy(ABC):
         Raises:
             SparringError: if not, with the number that it needs.
         """
+
+    def idle(self, processes: int, rows: int) -> int:
+        """How many of so many ranks find nothing to do in a minibatch of so many images."""
+        return 0
 
     def check_compute(self, compute: Compute) -> None:  # noqa: B027  (most take any)
         """See whether the strategy can work with this model and attack. Every rank finds the same.
@@ -167,6 +175,25 @@ def check_refresh(compute: Compute, steps: int, scale: float) -> None:
     if steps:
         nothing = slice(0, 0)
         compute.refresh(compute.attack(0, nothing), nothing, steps, scale)
+
+
+def world() -> MPI.Intracomm:
+    """All ranks; MPI is started where somebody imported it with ``mpi4py.rc.initialize`` off."""
+    from mpi4py import MPI
+
+    if not MPI.Is_initialized():
+        MPI.Init()
+    return MPI.COMM_WORLD
+
+
+@cache
+def tell_of_idle(idle: int, processes: int, rows: int) -> None:
+    """Warn, once, that so many of the ranks find nothing to do; say nothing where none does."""
+    if idle:
+        log.warning(
+            "minibatches of %d image%s leave %d of %d processes nothing to do; expected fewer "
+            "processes, or a larger batch size", rows, "s" if rows > 1 else "", idle, processes,
+        )  # fmt: skip
 
 
 def shard(rows: int, parts: int, part: int) -> slice:

@@ -63,6 +63,10 @@ class DataParallel(Strategy):
     def check(self, processes: int) -> None:
         """Any number of ranks will do."""
 
+    def idle(self, processes: int, rows: int) -> int:
+        """See `Strategy`."""
+        return max(0, processes - rows)
+
     def train(self, run: Run) -> RankLog:
         """See `Strategy`."""
         log, waiting = run.begin("both")

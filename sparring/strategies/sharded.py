@@ -92,6 +92,11 @@ class Sharded(Strategy):
         rest = shard(rows - own, processes - 1, rank - 1)
         return slice(own + rest.start, own + rest.stop)
 
+    def idle(self, processes: int, rows: int) -> int:
+        """See `Strategy`; rank 0 updates."""
+        shares = [self.part(rows, processes, rank) for rank in range(1, processes)]
+        return sum(share.start == share.stop for share in shares)
+
     def check_compute(self, compute: Compute) -> None:
         """See `Strategy`."""
         check_refresh(compute, self.refresh_steps, self.refresh_scale)

@@ -213,6 +213,10 @@ class Pipeline(Strategy):
                 f"generator), not {processes}"
             )
 
+    def idle(self, processes: int, rows: int) -> int:
+        """See `Strategy`; a generator attacks whole minibatches."""
+        return 0 if self.trainers == "auto" else max(0, self.trainers - rows)
+
     def check_compute(self, compute: Compute) -> None:
         """See `Strategy`."""
         check_refresh(compute, self.refresh_steps, self.refresh_scale)

@@ -14,6 +14,24 @@ def test_a_wrong_number_of_processes_is_refused_in_a_sentence(name, processes):
         STRATEGIES[name]().check(processes)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "processes", "rows", "idle"),
+    [
+        (DataParallel(), 4, 4, 0),
+        (DataParallel(), 4, 1, 3),
+        (Sharded(), 4, 3, 1),
+        (Sharded(trainer_share=0.0), 4, 3, 0),  # rank 0 updates, and attacks nothing
+        (Sharded(trainer_share=0.0), 4, 1, 2),
+        (Pipeline(), 4, 1, 0),
+        (Pipeline(trainers=3), 4, 1, 2),
+        (Pipeline(trainers="auto"), 4, 1, 0),
+        (Sequential(), 1, 1, 0),
+    ],
+)
+def test_ranks_without_an_image_of_a_minibatch_are_counted(strategy, processes, rows, idle):
+    assert strategy.idle(processes, rows) == idle
+
+
 def test_options_out_of_range_are_refused():
     with pytest.raises(ValueError, match="receive_interval must be at least 1, not 0"):
         Pipeline(receive_interval=0)

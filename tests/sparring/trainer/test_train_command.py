@@ -14,6 +14,7 @@ from harness.launch.launcher import find_launcher
 from sparring.checkpoint import load
 from sparring.commands.cli import main
 from sparring.strategies.replay import load_arrivals
+from tests.mpi import run_ranks
 
 ROOT = Path(__file__).parents[3]
 
@@ -131,3 +132,12 @@ def test_what_all_ranks_complain_of_is_said_once(arguments):
     assert result.returncode == 2
     assert result.stderr.count("Error: No such ") == result.stderr.count("Usage: ") == 1
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("attack", [["--steps", "1"], ["--recipe", "fast"]])
+def test_ranks_that_would_have_nothing_to_do_are_told_of_once(attack):
+    arguments = [*attack, "--strategy", "data_parallel", "--batch-size", "1", "--updates", "1",
+                 "--evaluation-images", "0"]  # fmt: skip
+    told = run_ranks(2, ["-m", "sparring", "train", *arguments])
+    assert told.count("minibatches of 1 image leave 1 of 2 processes nothing to do") == 1
+    assert "1 updates in" in told
