@@ -35,11 +35,13 @@ struct WinogradConvolution {
   // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
   static constexpr int apart(int numbers) { return numbers + (25 - numbers % 16) % 16; }
   static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
-  // Tiles that go through a frequency together, in pairs at least, of whose numbers the first-level
-  // cache holds the larger side; all of them where it holds too few.
+  // Tiles that go through a frequency together. Best so many that the first-level cache holds all that
+  // they touch: both sides, and the lines of the rings and the spectrum between which they pass.
   static constexpr int CHANNELS = CI > S::CO ? CI : S::CO;
+  static constexpr int NEAR = CACHE / ((int)sizeof(Vec) * (F * (2 * CI + S::CO) + M * S::CO));
+  // Where it holds not one, so many, in pairs at least, that it holds the larger side; or else all.
   static constexpr int FIT = CACHE / ((int)sizeof(Vec) * F * CHANNELS);
-  static constexpr int CHUNK = FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
+  static constexpr int CHUNK = NEAR ? even(TX, NEAR) : FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
   // Whether attacks go through whole tiles, each of which the first-level cache holds (WholeTiles);
   // products stand in the place of what they are made of where registers hold those of all channels.
   // Where they do not, updates would lose what attacks gain: they read the weights in the same order.
@@ -298,18 +300,23 @@ struct WinogradConvolution {
         if constexpr (WANTED)
           over_blocks<CI, GROUP_BACK>([&](int c, auto group_) {
             constexpr int group = decltype(group_)::value;
+            const int to = f * IN_STEP + t * CI + c;
             {
               Stage stage(STAGE_MULTIPLY);
-              for (int q = 0; q < F; q++)
+              for (int q = 0; q < F; q++) {
+                // Row q will be written; its lines come meanwhile.
+                if constexpr (NEAR && !TRAIN)
+                  for (int i = 0; i < tiles; i++)
+                    for (int j = 0; j < group; j++) __builtin_prefetch(row_back(q) + to + i * CI + j, 1);
                 product<tiles, S::CO, group, BACKWARD.tiles, BACKWARD.channels>(
                     outputs_ + q * tiles * S::CO,
                     w.backward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, S::CO),
                     inputs_ + q * tiles * group);
+              }
             }
             Stage stage(STAGE_TRANSFORM);
             for (int i = 0; i < tiles; i++)
-              for (int j = 0; j < group; j++)
-                columns_back<group>(i, j, tiles, f * IN_STEP + (t + i) * CI + c + j);
+              for (int j = 0; j < group; j++) columns_back<group>(i, j, tiles, to + i * CI + j);
           });
       });
     }
@@ -320,15 +327,18 @@ struct WinogradConvolution {
       Vec u[F], d[F];
       UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[(q * tiles + tile) * GROUP_ + j];
       winograd::adjoint_input(u, d);
-      Vec* carry = kept_.back.carry + at;
-      // The first R - 1 rows overlap the tiles above; the last R - 1 wait for those below.
+      // The first R - 1 rows overlap the tiles above.
       Vec before[R - 1];
-      UNROLL for (int r = 0; r < R - 1; r++) before[r] = carry[(size_t)r * F * IN_STEP];
+      UNROLL for (int r = 0; r < R - 1; r++) before[r] = row_back(M + r)[at];
       UNROLL for (int r = 0; r < F; r++) {
         if (r < R - 1) d[r] += before[r];
-        if (r < M) kept_.back.rows[(size_t)r * F * IN_STEP + at] = d[r];
-        else carry[(size_t)(r - M) * F * IN_STEP] = d[r];
+        row_back(r)[at] = d[r];
       }
+    }
+
+    // Row r of a tile's gradient, from its spectrum along x: the last R - 1 wait for the tiles below.
+    Vec* row_back(int r) {
+      return (r < M ? kept_.back.rows : kept_.back.carry - (size_t)M * F * IN_STEP) + (size_t)r * F * IN_STEP;
     }
 
     // Row v of the padded input's gradient, from its spectrum.
