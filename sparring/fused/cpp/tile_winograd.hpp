@@ -25,11 +25,13 @@ struct TileWinograd {
   // Lanes of one row in its tile: those of the tiles, and a row of tiles more, since a tile reaches
   // into the next.
   static constexpr int PV = vectors(TX * TY + TX), P_LANES = vectors(T + TX) * LANES;
-  // Vectors that go through a frequency together, so that all it needs stays in the first cache.
-  static constexpr int PIECE =
-      TV <= 2 || sizeof(Vec) * F * (S::CI + S::CO) * TV <= 24 * 1024 ? TV : 2;
-  static constexpr Blocking FORWARD = best_blocking(PIECE, S::CO);
-  static constexpr Blocking BACKWARD = best_blocking(PIECE, S::CI);
+  // Vectors that go through a frequency together. In an attack the first-level cache holds all that they
+  // touch, if it can; in updates, which add up the lanes of what goes together, both sides.
+  static constexpr int NEAR = winograd::near_tiles(F, M, S::CI, S::CO);
+  static constexpr int BOTH = sizeof(Vec) * F * (S::CI + S::CO) * TV <= 24 * 1024 || TV < 2 ? TV : 2;
+  static constexpr int ATTACK_PIECE = NEAR ? even(TV, NEAR) : BOTH;
+  static constexpr Blocking FORWARD = best_blocking(ATTACK_PIECE, S::CO);
+  static constexpr Blocking BACKWARD = best_blocking(ATTACK_PIECE, S::CI);
 
   using Weights = WinogradWeights<S, FORWARD.channels, BACKWARD.channels>;
   using Gradient = TileWinogradGradient<S>;
@@ -108,10 +110,12 @@ struct TileWinograd {
           to_y_frequencies<piece>(f, v);
           {
             Stage stage(STAGE_MULTIPLY);
-            for (int q = 0; q < F; q++)
+            for (int q = 0; q < F; q++) {
+              soon_written<piece, S::CO>(q, [&](int c) { return wide(f, c, q) + v * LANES; });
               product<piece, S::CI, S::CO, FORWARD>(
                   in_ + q * piece * S::CI, w.forward + (size_t)(f * F + q) * S::CI * S::CO,
                   out_ + q * piece * S::CO);
+            }
           }
           from_y_frequencies<piece>(f, v);
         });
@@ -136,10 +140,12 @@ struct TileWinograd {
           if constexpr (WANTED) {
             {
               Stage stage(STAGE_MULTIPLY);
-              for (int q = 0; q < F; q++)
+              for (int q = 0; q < F; q++) {
+                soon_written<piece, S::CI>(q, [&](int c) { return narrow(f, c, q) + v * LANES; });
                 product<piece, S::CO, S::CI, BACKWARD>(
                     out_ + q * piece * S::CO, w.backward + (size_t)(f * F + q) * S::CI * S::CO,
                     in_ + q * piece * S::CI);
+              }
             }
             adjoint_to_y<piece>(f, v);
           }
@@ -148,6 +154,8 @@ struct TileWinograd {
     }
 
    private:
+    static constexpr int PIECE = TRAIN ? BOTH : ATTACK_PIECE;
+
     // Along x, of every row. [x frequency][channel][row in its tile][P_LANES].
     NEVER_INLINE void to_x_frequencies(const float* in) {
       Stage stage(STAGE_TRANSFORM);
@@ -192,6 +200,15 @@ struct TileWinograd {
           winograd::transform_input(d, u);
           UNROLL for (int q = 0; q < F; q++) in_[(q * PIECE_ + v) * S::CI + c] = u[q];
         }
+    }
+
+    // Row r of the tiles, at line(channel), is written once all products are made: its lines come while
+    // those are, that stores need not wait for each other's.
+    template <int PIECE_, int CHANNELS_, class Line>
+    static ALWAYS_INLINE void soon_written(int r, Line&& line) {
+      if (NEAR == 0 || TRAIN || r >= M) return;
+      for (int c = 0; c < CHANNELS_; c++)
+        UNROLL for (int v = 0; v < PIECE_; v++) __builtin_prefetch(line(c) + v * LANES, 1);
     }
 
     // One frequency: out[vector][OUTPUTS] from in[vector][INPUTS].

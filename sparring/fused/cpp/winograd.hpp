@@ -50,6 +50,14 @@ struct FilterMatrix {
 template <int F, int R>
 constexpr FilterMatrix<F, R> G{};
 
+// Vectors of tiles that go through an x-frequency together so that the first-level cache holds all they
+// touch: both sides of F products, and the lines of what these are made from and become. None if it
+// holds not one.
+constexpr int CACHE = 28 * 1024;
+constexpr int near_tiles(int f, int m, int inputs, int outputs) {
+  return CACHE / ((int)sizeof(Vec) * (f * (2 * inputs + outputs) + m * outputs));
+}
+
 // So many filters' numbers side by side. In double: an error here would stand in every product.
 constexpr int FILTERS = LANES / 2;
 typedef double Filters __attribute__((vector_size(8 * FILTERS)));

@@ -30,16 +30,14 @@ struct WinogradConvolution {
   static constexpr int TOP = S::P / D, BOTTOM = (S::HI - 1 + S::P) / D;     // rows that the image has
   // Numbers of an input row; a stride may leave some at its end that no tile sees.
   static constexpr int ROW = (PADDED * D > S::P + S::WI ? PADDED * D : S::P + S::WI) * S::CI;
-  static constexpr int CACHE = 28 * 1024;  // bytes of the first level that one side may fill
-  static constexpr int WHOLE_CACHE = 40 * 1024;  // and a whole tile
+  static constexpr int CACHE = winograd::CACHE, WHOLE_CACHE = 40 * 1024;  // bytes of the first level
   // From one frequency to the next: never a power of two, at which they would meet in a few cache sets.
   static constexpr int apart(int numbers) { return numbers + (25 - numbers % 16) % 16; }
   static constexpr int IN_STEP = apart(IN), OUT_STEP = apart(OUT);
-  // Tiles that go through a frequency together. Best so many that the first-level cache holds all that
-  // they touch: both sides, and the lines of the rings and the spectrum between which they pass.
+  // Tiles that go through a frequency together. Where the first-level cache does not hold all that one
+  // touches, so many, in pairs at least, that it holds the larger side; or else all of them.
   static constexpr int CHANNELS = CI > S::CO ? CI : S::CO;
-  static constexpr int NEAR = CACHE / ((int)sizeof(Vec) * (F * (2 * CI + S::CO) + M * S::CO));
-  // Where it holds not one, so many, in pairs at least, that it holds the larger side; or else all.
+  static constexpr int NEAR = winograd::near_tiles(F, M, CI, S::CO);
   static constexpr int FIT = CACHE / ((int)sizeof(Vec) * F * CHANNELS);
   static constexpr int CHUNK = NEAR ? even(TX, NEAR) : FIT < 2 || FIT >= TX ? TX : even(TX, FIT);
   // Whether attacks go through whole tiles, each of which the first-level cache holds (WholeTiles);
