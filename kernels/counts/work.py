@@ -92,7 +92,7 @@ class Shape:
         if layout.name != "wide":
             return cls(layout.name, isa.lanes, min(max(share, 1), TILE_BLOCK), registers)
         count = max(1, -(-images // isa.lanes))
-        most = max(1, images_together(network) // isa.lanes)
+        most = max(1, images_together(network, registers) // isa.lanes)
         turns = -(-count // (most * threads)) * threads
         return cls(layout.name, isa.lanes, isa.lanes, registers, -(-count // turns))
 

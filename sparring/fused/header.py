@@ -123,6 +123,15 @@ def _parameter(value: float) -> str:
     return "Parameter_" + re.sub(r"\W", lambda found: f"{ord(found[0]):x}_", value.hex())
 
 
+def _together(network: Network) -> str:
+    """Images that go through dense layers together, which may depend on the registers."""
+    narrow, wide = images_together(network, 16), images_together(network, 32)
+    if narrow == wide:
+        return f"constexpr int TOGETHER = {wide};"
+    number = f"constexpr int TOGETHER = REGISTERS == 32 ? {wide} : {narrow};"
+    return f'#include "lanes.hpp"\n{number}'
+
+
 def _curves(network: Network) -> str:
     """What the lists of layers need before them where there are activations."""
     curves = [layer.curve for layer in network.front if isinstance(layer, Activation)]
@@ -181,7 +190,7 @@ constexpr int CHANNELS = {channels}, HEIGHT = {height}, COLUMNS = {columns};
 constexpr bool NORMALIZED = {str(bool(network.std)).lower()};
 constexpr float SCALE[] = {{{_numbers(scale)}}}, SHIFT[] = {{{_numbers(shift)}}};
 {_curves(network)}using Convolutions = List<{", ".join(_front(network))}>;
-constexpr int TOGETHER = {images_together(network)};
+{_together(network)}
 constexpr int SOURCES[][2] = {{{_sources(network)}}};
 using Denses = List<{denses}>;
 """

@@ -53,14 +53,23 @@ def layouts_of(network: Network, isa: Isa) -> tuple[Layout, ...]:
 _TILE_COST = {16: 1.2 / 16, 8: 1.05 / 8, 4: 1.05 / 4}
 
 
-#: Images that go through dense layers together in the layout *wide*, where that is worth it: the
-#: layers' part of a network's multiplications, as it is written down, is one in so many at least,
-#: and the first has so many outputs that its weights, and not its inputs, are what it reads.
-_TOGETHER, _WORTH, _OUTPUTS = 64, 30, 128
+#: Images that go through dense layers together in the layout *wide*, at most.
+_TOGETHER = 64
+#: By vector registers: where that is worth it. The layers' part of a network's multiplications, as
+#: it is written down, is at least one in so many, and the first has at least so many outputs: its
+#: weights, and not its inputs, are what it reads.
+_WORTH, _OUTPUTS = {32: 100, 16: 30}, {32: 96, 16: 128}
+#: With 32 half as many where the first layer, behind convolutions, has so many weights: what fills
+#: half of a second-level cache, and the inputs of more images, would leave each other no room.
+#: (More weights have none in any case.)
+_HALF_A_CACHE = range(64 * 1024, 512 * 1024)
 
 
-def images_together(network: Network) -> int:
-    """Images whose blocks wait for each other before the dense layers of the layout *wide*."""
+def images_together(network: Network, registers: int) -> int:
+    """Images whose blocks wait for each other before the dense layers of the layout *wide*.
+
+    ``registers``: vectors that the processor's registers hold, 16 or 32.
+    """
     if not network.front:
         return _TOGETHER
     dense = sum(layer.weights for layer in network.dense)
@@ -69,8 +78,11 @@ def images_together(network: Network) -> int:
         for layer in network.front
         if isinstance(layer, Convolution | AnyConvolution)
     )
-    worth = dense * _WORTH >= before and network.dense[0].outputs >= _OUTPUTS
-    return _TOGETHER if worth else 1
+    first = network.dense[0]
+    if dense * _WORTH[registers] < before or first.outputs < _OUTPUTS[registers]:
+        return 1
+    half = registers == 32 and first.weights in _HALF_A_CACHE
+    return _TOGETHER // 2 if half else _TOGETHER
 
 
 @dataclass(frozen=True)

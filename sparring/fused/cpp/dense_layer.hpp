@@ -4,7 +4,7 @@
 // gradient, row by row from front to back. That matters, since here alone the weights are larger
 // than the images' own values. Of several blocks, four stand side by side (two, with 16 registers), so
 // that a weight loaded serves four products: forward some rows of inputs at a time, which the first-level
-// cache holds, give to some outputs of all blocks, then to the next; backward some inputs of all blocks
+// cache holds, give to some outputs of all blocks, then to the next. Backward some inputs of all blocks
 // take from a panel of outputs. A sum has the same order whatever the number of blocks.
 #pragma once
 
@@ -38,7 +38,7 @@ struct DenseLayer {
   }
   // What the first-level cache holds: of one block, weights; of several, bytes of their inputs and of
   // the lines of weights that some outputs read.
-  static constexpr int CACHED = 2048, CACHE = 28 * 1024;
+  static constexpr int CACHED = 2048, CACHE = 24 * 1024;
 
   // Blocks side by side, at most, of which a weight that is loaded serves all.
   static constexpr int ABREAST = REGISTERS == 32 ? 4 : 2;
@@ -110,10 +110,26 @@ struct DenseLayer {
     // Adds what rows from..to give, the first of which is at `in`: some after others, or all at once.
     NEVER_INLINE void forward(const Vec* in, int from, int to, int blocks, const Weights& w) {
       Stage stage(STAGE_MULTIPLY);
-      for (int p = 0; p < LAST; p++)
-        add_panel<Rows::WIDTH, Rows::WIDTH, 0>(in, from, to, blocks, w, p * Rows::WIDTH, Rows::panel(p));
-      add_panel<Rows::width(LAST), REAL, S::J - FIRST - REAL>(in, from, to, blocks, w, FIRST,
-                                                              Rows::panel(LAST));
+      constexpr int BEHIND = S::J - FIRST - REAL;  // outputs in the tail
+      if constexpr (GATHERS) {
+        over_rows<GATHERED>(from, to, [&](int y, int r, auto rows_) {
+          constexpr int rows = decltype(rows_)::value;
+          for (int b = 0; b < blocks; b++)
+            for (int i = 0; i < rows; i++)
+              gathered_[b * GATHERED + i] = in[b * S::INPUTS + (y - from) * S::ROW + slot(r + i)];
+          const size_t row = (size_t)y * S::ROW + r;
+          for (int p = 0; p < LAST; p++)
+            add_some<Rows::WIDTH, Rows::WIDTH, 0, rows>(gathered_, r, row, blocks, w, p * Rows::WIDTH,
+                                                        Rows::panel(p),
+                                                        Rows::panel(p + 1) + row * Rows::width(p + 1));
+          add_some<Rows::width(LAST), REAL, BEHIND, rows>(gathered_, r, row, blocks, w, FIRST,
+                                                          Rows::panel(LAST), (row + rows) * Rows::WIDTH);
+        });
+      } else {
+        for (int p = 0; p < LAST; p++)
+          add_panel<Rows::WIDTH, Rows::WIDTH, 0>(in, from, to, blocks, w, p * Rows::WIDTH, Rows::panel(p));
+        add_panel<Rows::width(LAST), REAL, BEHIND>(in, from, to, blocks, w, FIRST, Rows::panel(LAST));
+      }
     }
 
     // `value` becomes the layer's output.
@@ -207,36 +223,58 @@ struct DenseLayer {
       });
     }
 
+    // Rows whose inputs, of all blocks, and weights of some outputs the first-level cache holds.
+    static constexpr int FIT = CACHE / (BLOCKS * (int)sizeof(Vec) + 2 * LINE * 4);
+    // Inputs that stand in slots of another order lie whole images' columns apart, in the same few sets
+    // of the cache: those of some rows are brought side by side, and meet every panel.
+    static constexpr bool GATHERS = BLOCKS > 1 && !SLOTS.same;
+    static constexpr int GATHERED = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
+    static constexpr int APART = GATHERS ? GATHERED : S::INPUTS;  // blocks' inputs
+
+    // Calls body(image row, first input, constant: how many) for at most MOST inputs at a time.
+    template <int MOST, class Body>
+    static ALWAYS_INLINE void over_rows(int from, int to, Body&& body) {
+      for (int y = from; y < to; y++)
+        over_blocks<S::ROW, MOST>([&](int r, auto rows_) { body(y, r, rows_); });
+    }
+
     // Adds what those rows give to the REAL outputs of a panel, and to the TAILS behind them.
     template <int STRIDE, int REAL, int TAILS>
-    ALWAYS_INLINE void add_panel(const Vec* in, int from_row, int to_row, int blocks, const Weights& w,
-                                 int first, size_t place) {
-      constexpr int FIT = BLOCKS == 1 ? CACHED / STRIDE : CACHE / (BLOCKS * (int)sizeof(Vec) + 2 * LINE * 4);
-      constexpr int ROWS = FIT < S::ROW ? even(S::ROW, FIT) : S::ROW;
-      for (int y = from_row; y < to_row; y++)
-        over_blocks<S::ROW, ROWS>([&](int r, auto rows_) {
-          constexpr int rows = decltype(rows_)::value;
-          const size_t row = (size_t)y * S::ROW + r;
-          const float *p = w.weight + place + row * STRIDE, *q = w.weight + Rows::TAILS + row * Rows::TAIL;
-          const Vec* from = in + (y - from_row) * S::ROW;
-          Vec* to = value[0] + first;
-          // Few sums wait for each other: they are split, by rows.
-          constexpr int ALL = REAL + TAILS;
-          constexpr int SPLIT = rows == 1 || ALL >= 8 ? 1 : (ALL >= 4 || rows < 4 ? 2 : 4);
-          constexpr int MOST = BLOCKS < ABREAST || SPLIT > 1 ? 2 : ABREAST;
-          if (BLOCKS == 1 || blocks == 1)
-            add_chunk<1, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, 1);
-          else if constexpr (BLOCKS > 1) {
-            if (blocks < MOST) add_chunk<2, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, blocks);
-            else add_chunk<MOST, STRIDE, REAL, TAILS, rows, SPLIT>(from, r, p, q, to, blocks);
-          }
-        });
+    ALWAYS_INLINE void add_panel(const Vec* in, int from, int to, int blocks, const Weights& w, int first,
+                                 size_t place) {
+      constexpr int MOST = BLOCKS == 1 ? CACHED / STRIDE : FIT;
+      constexpr int ROWS = MOST < S::ROW ? even(S::ROW, MOST) : S::ROW;
+      over_rows<ROWS>(from, to, [&](int y, int r, auto rows_) {
+        constexpr int rows = decltype(rows_)::value;
+        const size_t row = (size_t)y * S::ROW + r;
+        add_some<STRIDE, REAL, TAILS, rows>(in + (y - from) * S::ROW, r, row, blocks, w, first, place,
+                                            place + (row + rows) * STRIDE);
+      });
+    }
+
+    // The same of ROWS rows from `row`, whose inputs begin at number r of `in`. Weights at `next` follow.
+    template <int STRIDE, int REAL, int TAILS, int ROWS>
+    ALWAYS_INLINE void add_some(const Vec* in, int r, size_t row, int blocks, const Weights& w, int first,
+                                size_t place, size_t next) {
+      const float *p = w.weight + place + row * STRIDE, *q = w.weight + Rows::TAILS + row * Rows::TAIL;
+      const float* then = w.weight + next;
+      Vec* to = value[0] + first;
+      // Few sums wait for each other: they are split, by rows.
+      constexpr int ALL = REAL + TAILS;
+      constexpr int SPLIT = ROWS == 1 || ALL >= 8 ? 1 : (ALL >= 4 || ROWS < 4 ? 2 : 4);
+      constexpr int MOST = BLOCKS < ABREAST || SPLIT > 1 ? 2 : ABREAST;
+      if (BLOCKS == 1 || blocks == 1)
+        add_chunk<1, STRIDE, REAL, TAILS, ROWS, SPLIT>(in, r, p, q, to, 1, then);
+      else if constexpr (BLOCKS > 1) {
+        if (blocks < MOST) add_chunk<2, STRIDE, REAL, TAILS, ROWS, SPLIT>(in, r, p, q, to, blocks, then);
+        else add_chunk<MOST, STRIDE, REAL, TAILS, ROWS, SPLIT>(in, r, p, q, to, blocks, then);
+      }
     }
 
     // The same of ROWS inputs from r, and of N blocks at a time: some outputs of all blocks, then more.
     template <int N, int STRIDE, int REAL, int TAILS, int ROWS, int SPLIT>
     static ALWAYS_INLINE void add_chunk(const Vec* in, int r, const float* p, const float* q, Vec* out,
-                                        int blocks) {
+                                        int blocks, const float* next) {
       constexpr int COUNT = outputs_at_once(REAL, TAILS, sums(N)), WHOLE = (REAL - 1) / COUNT * COUNT;
       constexpr int PASSES = WHOLE / COUNT + 1;
       // The rows that come next are fetched meanwhile, some by each block of outputs: they are
@@ -244,13 +282,13 @@ struct DenseLayer {
       for (int j = 0; j < WHOLE; j += COUNT)
         over_images<N>(blocks, [&](int b, auto n_) {
           constexpr int n = decltype(n_)::value;
-          add_rows<n, STRIDE, COUNT, 0, ROWS, SPLIT>(in + b * S::INPUTS, r, p + j, q, out + b * S::J + j,
+          add_rows<n, STRIDE, COUNT, 0, ROWS, SPLIT>(in + b * APART, r, p + j, q, out + b * S::J + j,
                                                      b ? nullptr : p + j + 2 * COUNT - 1, j / COUNT, PASSES);
         });
       over_images<N>(blocks, [&](int b, auto n_) {
         constexpr int n = decltype(n_)::value;
         add_rows<n, STRIDE, REAL - WHOLE, TAILS, ROWS, SPLIT>(
-            in + b * S::INPUTS, r, p + WHOLE, q, out + b * S::J + WHOLE, b ? nullptr : p + ROWS * STRIDE,
+            in + b * APART, r, p + WHOLE, q, out + b * S::J + WHOLE, b ? nullptr : next,
             PASSES - 1, PASSES);
       });
     }
@@ -269,7 +307,7 @@ struct DenseLayer {
         UNROLL for (int n = 0; n < N; n++) UNROLL for (int c = 0; c < ALL; c++) sums[s][n][c] = Vec{};
       auto add = [&](int i, Vec(&to)[N][ALL]) __attribute__((always_inline)) {
         Vec input[N];
-        UNROLL for (int n = 0; n < N; n++) input[n] = in[n * S::INPUTS + slot(r + i)];
+        UNROLL for (int n = 0; n < N; n++) input[n] = in[n * APART + (GATHERS ? i : slot(r + i))];
         if constexpr (BLOCKS > 1) {
           if (fetch) __builtin_prefetch(fetch + i * STRIDE);
         } else if (STRIDE > COUNT && i == pass) {
@@ -413,6 +451,7 @@ struct DenseLayer {
       });
     }
 
+    Vec gathered_[GATHERS ? BLOCKS * GATHERED : 1];
     Mask mask_[BLOCKS][S::J];
     int unit_[S::J], begins_[Rows::PANELS + 2];  // outputs' places in panels; where each panel's begin
     int alive_ = 0;
