@@ -102,9 +102,20 @@ ALWAYS_INLINE Vec most(Vec a, Vec b) { return a > b ? a : b; }
 // above: a > b, false for NaN. positive: a > 0 or NaN, since a ReLU must not hide a NaN.
 // no_number: NaN. not_zero: NaN too. keep: a where the mask's bit is set, else 0. least, most: b where either is NaN.
 
+#if defined(__AVX512VL__) && LANES == 16
 ALWAYS_INLINE Vec choose(Mask m, Vec a, Vec b) {
-  return (Vec)((Ints)keep(m, a) | (Ints)keep((Mask)~m, b));
+  return (Vec)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a);
 }
+#elif defined(__AVX512VL__) && LANES == 8
+ALWAYS_INLINE Vec choose(Mask m, Vec a, Vec b) {
+  return (Vec)_mm256_mask_blend_ps(m, (__m256)b, (__m256)a);
+}
+#else
+ALWAYS_INLINE Vec choose(Mask m, Vec a, Vec b) {
+  const Ints chosen = ((Ints{} + (int32_t)m) & bit_of_lane()) != 0;
+  return (Vec)((chosen & (Ints)a) | (~chosen & (Ints)b));
+}
+#endif
 
 ALWAYS_INLINE Vec magnitude(Vec v) { return most(v, -v); }
 
