@@ -35,25 +35,25 @@ def convolution(network: Network, conv: Convolution, layer: int, shape: Shape) -
     masks = _mask_bytes(conv, lanes)
     weights = _weights(conv) * FLOAT
     for direction in ("forward", "backward"):
-        parts = [_gate(conv, layer, direction, lanes)]
+        parts = [_gate(conv, layer, direction, shape)]
         if uses_winograd(conv):
             parts += _winograd(conv, layer, direction, shape)
         else:
-            parts += _direct(conv, layer, direction, lanes)
+            parts += _direct(conv, layer, direction, shape)
         if direction == "backward" and layer == 1:
             parts[0] = _with_image(parts[0], network, lanes)
         yield parts, taken + left + masks + weights
 
 
-def _direct(conv: Convolution, layer: int, direction: str, lanes: int) -> list[Work]:
+def _direct(conv: Convolution, layer: int, direction: str, shape: Shape) -> list[Work]:
     """The products of a convolution as it is written down.
 
     A row of outputs takes its ``kernel`` rows of inputs, less those beyond the image; pixels
     beyond its left and right side are zeros that are multiplied like others. Backward the
     convolution's output is the input.
     """
-    vec, kernel = FLOAT * lanes, conv.kernel
-    forward = direction == "forward"
+    lanes, kernel = shape.lanes, conv.kernel
+    vec, forward = FLOAT * lanes, direction == "forward"
     border = conv.padding if forward else kernel - 1 - conv.padding
     here, there = (conv.height, conv.width), (conv.conv_height, conv.conv_width)
     (rows_in, width_in), (rows_out, width_out) = (here, there) if forward else (there, here)
@@ -64,8 +64,29 @@ def _direct(conv: Convolution, layer: int, direction: str, lanes: int) -> list[W
     moved = (rows_in * width_in * inputs + rows_out * width_out * outputs) * vec + weights
     ring = kernel if forward else max(kernel, 4)
     kept = (ring * (width_in + 2 * border) * inputs + width_out * outputs) * vec + weights
-    flops = 2 * met * kernel * width_out * inputs * outputs * lanes
+    across = kernel * width_out
+    if not forward and without_copy(conv, shape):
+        met, across = kernel * rows_in, rows_met(width_out, width_in, kernel, border)
+        moved += _mask_bytes(conv, lanes)
+        if conv.pool:
+            pooled = conv.out_height * conv.out_width
+            moved -= (rows_in * width_in - pooled) * inputs * vec
+        kept = (width_in * inputs + kernel * width_out * outputs) * vec + weights
+    flops = 2 * met * across * inputs * outputs * lanes
     return [Work(layer, direction, "multiply", flops, moved, kept)]
+
+
+def without_copy(conv: Convolution, shape: Shape) -> bool:
+    """Whether attacks multiply the gradient behind ReLU and pooling as they read it.
+
+    To one channel, by a kernel of which all weights stay in registers, with sums of as many pixels
+    at least as it is wide. Zeros beside an image are then left out, and products beyond it are not.
+    """
+    kernel = conv.kernel
+    fits = kernel > 1 and (shape.registers - kernel**2 - 2) // kernel >= kernel
+    even = not conv.pool or (conv.conv_height % 2 == 0 and conv.conv_width % 2 == 0)
+    plain = conv.in_channels == 1 and conv.stride == 1 and not uses_winograd(conv)
+    return plain and fits and even
 
 
 def _winograd(conv: Convolution, layer: int, direction: str, shape: Shape) -> list[Work]:
@@ -194,9 +215,12 @@ def _mask_bytes(conv: Convolution, lanes: int) -> int:
     return 0
 
 
-def _gate(conv: Convolution, layer: int, direction: str, lanes: int) -> Work:
+def _gate(conv: Convolution, layer: int, direction: str, shape: Shape) -> Work:
     """ReLU and pooling, or their way back: only loads and stores, and the search for ties."""
+    lanes = shape.lanes
     vec, masks = FLOAT * lanes, _mask_bytes(conv, lanes)
+    if direction == "backward" and without_copy(conv, shape):
+        return Work(layer, direction, "other", 0, 0, 0)
     row = conv.conv_width * conv.out_channels * vec
     whole_output = conv.conv_height * row
     if conv.pool:

@@ -20,6 +20,11 @@ struct DirectConvolution {
   // Whether gradient rows are spread over the rows they come from as they arrive.
   static constexpr bool SPREAD = BACKWARD.channels == 1 && K > 1 && K <= REGISTERS / 2;
 
+  // Whether attacks do that for all K rows at once, and multiply the gradient of what follows without a copy:
+  // all of a channel's weights stay in registers, and K rows of sums, as many pixels as find room.
+  static constexpr int AT_ONCE = (REGISTERS - K * K - 2) / K;
+  static constexpr bool WHOLE = SPREAD && AT_ONCE >= K && (!S::POOL || (S::HC % 2 == 0 && S::WC % 2 == 0));
+
   using Gradient = DirectGradient<S>;
 
   struct Weights {
@@ -73,7 +78,7 @@ struct DirectConvolution {
     void backward(int y, const Vec* up, const Weights& w, Gradient* gradient, Above&& above) {
       for (int dy = 0; dy < Gate<S>::rows_from(y); dy++) {
         int yc = (S::POOL ? 2 * y : y) + dy;
-        gate_.back(y, dy, up, gradient_[yc % G_ROWS] + BACK_P * S::CO);
+        if constexpr (TRAIN || !WHOLE) gate_.back(y, dy, up, gradient_[yc % G_ROWS] + BACK_P * S::CO);
         if constexpr (TRAIN) {
           Stage stage(STAGE_WEIGHTS);
           gradient->row_arrived(
@@ -84,7 +89,9 @@ struct DirectConvolution {
         int last = yc == S::HC - 1 ? S::HI - 1 : yc + BACK_P - (K - 1);
         if constexpr (SPREAD) {
           Stage stage(STAGE_MULTIPLY);
-          spread(yc, w);
+          if constexpr (TRAIN || !WHOLE) spread(yc, w);
+          else
+            for (int c = 0; c < S::CI; c++) spread_from<0>(yc, c, up, w);
         }
         for (; next_gradient_ <= last; next_gradient_++) {
           if constexpr (SPREAD) {
@@ -163,6 +170,44 @@ struct DirectConvolution {
         });
       }
     }
+
+    // The same of K rows at once, from the gradient of what follows: columns from X on.
+    template <int X>
+    ALWAYS_INLINE void spread_from(int yc, int c, const Vec* up, const Weights& w) {
+      constexpr int LEFT = S::WI - X, COUNT = LEFT < COLUMNS ? LEFT : COLUMNS;
+      // Pixels that give to those columns: of as many, some may lie beyond the row's ends.
+      constexpr int MOST = COUNT + K - 1, FROM = X < BACK_P ? BACK_P - X : 0;
+      constexpr int END = S::WC + BACK_P - X, TO = END < MOST ? END : MOST;
+      spread_columns<COUNT, FROM, TO>(yc, X, c, up, w);
+      if constexpr (LEFT > COUNT) spread_from<X + COUNT>(yc, c, up, w);
+    }
+
+    template <int COUNT, int FROM, int TO>
+    NEVER_INLINE void spread_columns(int yc, int x, int c, const Vec* up, const Weights& w) {
+      const float* weights = w.backward + (size_t)c * K * K * S::CO;
+      auto place = [&](int k) { return input_gradient_[(yc + BACK_P - k + K) % K] + x * S::CI + c; };
+      Vec sums[K][COUNT];
+      UNROLL for (int k = 0; k < K; k++)
+        UNROLL for (int t = 0; t < COUNT; t++) sums[k][t] = k > 0 && yc > 0 ? place(k)[t * S::CI] : Vec{};
+      for (int d = 0; d < S::CO; d++) {
+        Vec tap[K][K];
+        UNROLL for (int k = 0; k < K; k++)
+          UNROLL for (int i = 0; i < K; i++) tap[k][i] = broadcast(weights[(k * K + i) * S::CO + d]);
+        UNROLL for (int p = FROM; p < TO; p++) {
+          const Vec v = gate_.pull(yc, x + p - BACK_P, d, up);
+          UNROLL for (int k = 0; k < K; k++)
+            UNROLL for (int i = 0; i < K; i++)
+              if (p - i >= 0 && p - i < COUNT) sums[k][p - i] += tap[k][i] * v;
+        }
+      }
+      UNROLL for (int k = 0; k < K; k++) {
+        const int y = yc + BACK_P - k;  // rows beyond the image get sums, too, that nobody takes
+        if (y >= 0 && y < S::HI)
+          UNROLL for (int t = 0; t < COUNT; t++) place(k)[t * S::CI] = sums[k][t];
+      }
+    }
+
+    static constexpr int COLUMNS = even(S::WI, WHOLE ? AT_ONCE : 1);
 
     Gate<S> gate_;
     int next_row_ = 0, next_gradient_ = 0;

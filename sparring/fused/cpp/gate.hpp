@@ -57,6 +57,16 @@ class Gate {
     return up[i];
   }
 
+  // Channel c of pixel (y, x) of the convolution's gradient, from the row of the layer's that has it.
+  ALWAYS_INLINE Vec pull(int y, int x, int c, const Vec* up) const {
+    if constexpr (S::POOL) {
+      const size_t window = ((size_t)(y / 2) * S::WO + x / 2) * S::CO + c;
+      return keep(mask_[4 * window + y % 2 * 2 + x % 2], up[x / 2 * S::CO + c]);
+    } else {
+      return pull(y, x * S::CO + c, up);
+    }
+  }
+
   // How many rows of the convolution's own gradient follow from row y of the layer's output: a
   // pooled row gives two, and the last one also the odd row that pooling left out.
   static constexpr int rows_from(int y) {
