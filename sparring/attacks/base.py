@@ -6,7 +6,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -150,11 +149,23 @@ def check_not_inference(model: nn.Module) -> None:
     Raises:
         ValueError: if the model holds tensors made under ``torch.inference_mode()``.
     """
-    if any(tensor.is_inference() for tensor in chain(model.parameters(), model.buffers())):
+    if _has_inference(model):
         raise ValueError(
             "the model must be built outside torch.inference_mode(), whose tensors cannot take "
             "part in a backward pass"
         )
+
+
+def _has_inference(module: nn.Module) -> bool:
+    """Whether a tensor of a module, or of one below it, was made under inference mode.
+
+    ``parameters()`` names each, which takes as long as a small network's whole attack.
+    """
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values():
+            if tensor is not None and tensor.is_inference():
+                return True
+    return any(_has_inference(child) for child in module._modules.values() if child is not None)
 
 
 def _untracked(x: Tensor) -> AbstractContextManager[object]:
