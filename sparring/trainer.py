@@ -25,13 +25,14 @@ from sparring.compute.fused import compute_for
 from sparring.compute.misfit import as_written, refused_shape
 from sparring.data.arrays import as_split
 from sparring.data.dataset import Dataset
-from sparring.errors import SparringError, did_you_mean
+from sparring.errors import SparringError
 from sparring.evaluation import count_correct
 from sparring.modes import training_modes
 from sparring.overfitting import CatastrophicOverfitting
 from sparring.schedules import Schedule
-from sparring.strategies import STRATEGIES, Sequential, Strategy
-from sparring.strategies.base import Run, shard, tell_of_idle, world
+from sparring.strategies import Strategy
+from sparring.strategies.base import Run, shard
+from sparring.strategies.choice import choose, tell_of_idle, world
 from sparring.strategies.failure import RankFailedError, end_all_ranks, watched
 from sparring.strategies.replay import save_arrivals
 from sparring.strategies.telemetry import BatchRecord, RankLog, Span, chrome_trace
@@ -109,7 +110,7 @@ class Trainer:
             torch.set_num_threads(threads)
         self.comm, self.model, self.optimizer, self.attack = comm, model, optimizer, attack
         self.data, self.seed, self.updates = data, seed, 0
-        self.strategy = _choose(strategy, comm.size)
+        self.strategy = choose(strategy, comm.size)
         problem = problem_of_splitting(model)
         if problem and self.strategy.splits_batches and comm.size > 1:
             raise SparringError(
@@ -135,7 +136,7 @@ class Trainer:
             raise SparringError(str(error)) from None
         if comm.rank == 0:
             rows = min(batch_size, len(split))
-            tell_of_idle(self.strategy.idle(comm.size, rows), comm.size, rows)
+            tell_of_idle(self.strategy, comm.size, rows)
         self.strategy.check_compute(self.compute)
         self._own_checkpoint: Path | None = None
         self._settings = {
@@ -394,27 +395,3 @@ class Trainer:
 def _check_count(name: str, value: object, least: int) -> None:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise SparringError(f"{name} must be an integer from {least}, not {value!r}")
-
-
-def _choose(strategy: str | Strategy, processes: int) -> Strategy:
-    if isinstance(strategy, str):
-        if strategy not in STRATEGIES:
-            known = ", ".join(f"'{name}'" for name in STRATEGIES)
-            raise SparringError(
-                f"strategy must be one of {known}, not '{strategy}'"
-                f"{did_you_mean(strategy, STRATEGIES)}"
-            )
-        strategy = STRATEGIES[strategy]()
-    if not isinstance(strategy, Strategy):
-        raise SparringError(f"strategy must be a name or a strategy, not {strategy!r}")
-    try:
-        strategy.check(processes)
-    except SparringError as error:
-        if processes > 1:
-            raise
-        log.warning(
-            "%s: falling back to 'sequential'; `mpiexec -n 2` in front of the command starts two "
-            "processes", error,
-        )  # fmt: skip
-        return Sequential()
-    return strategy

@@ -27,6 +27,7 @@ LAUNCHERS = frozenset({"mpiexec", "mpiexec.hydra", "mpirun", "srun"})
 SLOW = frozenset(
     [
         "test_fused_engine",
+        "test_fused_sanitizers",
         "test_fused_curves",
         "test_fused_pooling",
         "test_fused_eval_mode",

@@ -152,14 +152,14 @@ def _look_at_ranks(strategy: str | Strategy, batch_size: int) -> None:
         SparringError: if the strategy cannot work with so many.
     """
     from sparring.strategies import STRATEGIES
-    from sparring.strategies.base import tell_of_idle, world
+    from sparring.strategies.choice import tell_of_idle, world
 
     comm = world()
     chosen = STRATEGIES[strategy]() if isinstance(strategy, str) else strategy
     if comm.size > 1:  # the Trainer has a way out for one
         chosen.check(comm.size)
     if comm.rank == 0:
-        tell_of_idle(chosen.idle(comm.size, batch_size), comm.size, batch_size)
+        tell_of_idle(chosen, comm.size, batch_size)
 
 
 def _strategy(chosen: dict[str, Any]) -> str | Strategy:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,8 +16,6 @@ from sparring.strategies.waiting import Waiting, choose_waiting, patient
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -175,25 +171,6 @@ def check_refresh(compute: Compute, steps: int, scale: float) -> None:
     if steps:
         nothing = slice(0, 0)
         compute.refresh(compute.attack(0, nothing), nothing, steps, scale)
-
-
-def world() -> MPI.Intracomm:
-    """All ranks; MPI is started where somebody imported it with ``mpi4py.rc.initialize`` off."""
-    from mpi4py import MPI
-
-    if not MPI.Is_initialized():
-        MPI.Init()
-    return MPI.COMM_WORLD
-
-
-@cache
-def tell_of_idle(idle: int, processes: int, rows: int) -> None:
-    """Warn, once, that so many of the ranks find nothing to do; say nothing where none does."""
-    if idle:
-        log.warning(
-            "minibatches of %d image%s leave %d of %d processes nothing to do; expected fewer "
-            "processes, or a larger batch size", rows, "s" if rows > 1 else "", idle, processes,
-        )  # fmt: skip
 
 
 def shard(rows: int, parts: int, part: int) -> slice:
