@@ -26,7 +26,7 @@ from sparring import errors
 from sparring.commands.cli import main as command_line
 from sparring.errors import SparringError
 from sparring.strategies import Sequential
-from sparring.trainer import _choose
+from sparring.strategies.choice import choose
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text().split())
 STUDY = """name = "mine"
@@ -151,7 +151,7 @@ def test_a_sequence_of_two_processes():
 
 def test_a_pipeline_of_one_process(caplog):
     with caplog.at_level(logging.WARNING):
-        _choose("pipeline", 1)
+        choose("pipeline", 1)
     assert stands(f"WARNING: {caplog.messages[0]}")
 
 

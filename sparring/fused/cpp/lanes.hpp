@@ -19,7 +19,9 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 // A stage of its own in profiles, and a loop nest that the compiler optimises by itself.
 #define NEVER_INLINE __attribute__((noinline))
+#ifndef UNROLL  // -DUNROLL= leaves loops as they are: a kernel is compiled sooner, and slower
 #define UNROLL _Pragma("GCC unroll 64")
+#endif
 
 typedef float Vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));

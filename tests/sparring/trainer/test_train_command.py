@@ -14,29 +14,29 @@ from harness.launch.launcher import find_launcher
 from sparring.checkpoint import load
 from sparring.commands.cli import main
 from sparring.strategies.replay import load_arrivals
+from tests import forked
 from tests.mpi import run_ranks
 
 ROOT = Path(__file__).parents[3]
 
 
-def script_told(*launching):
+def script_told(*python):
     """What the README's script prints."""
     script = ROOT / "examples" / "train.py"
     assert len(script.read_text().splitlines()) <= 25
     assert script.read_text() in (ROOT / "README.md").read_text()
-    command = [*launching, sys.executable, str(script)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run([*python, script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.split("robust accuracy")[1]) > 0.5  # chance is 0.1
     return result.stdout
 
 
 def test_the_readmes_script_runs_unchanged():
-    assert "processes: 1," in script_told()
+    assert "processes: 1," in script_told(sys.executable)
 
 
 def test_the_readmes_script_runs_unchanged_on_two_ranks():
-    assert "processes: 2," in script_told(find_launcher().path, "-n", "2")
+    assert "processes: 2," in script_told(find_launcher().path, "-n", "2", *forked.rank_command())
 
 
 def test_the_command_line_tells_how_many_images_there_were():
