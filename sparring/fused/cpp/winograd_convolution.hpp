@@ -184,7 +184,7 @@ struct WinogradConvolution {
         Vec d[F], u[F];
         UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][i];
         winograd::transform_input(d, u);
-        UNROLL for (int q = 0; q < F; q++) inputs_[q * TILES * CI + i] = u[q];
+        UNROLL for (int q = 0; q < F; q++) inputs_[q * apart(TILES * CI) + i] = u[q];
       }
     }
 
@@ -199,15 +199,15 @@ struct WinogradConvolution {
               Stage stage(STAGE_MULTIPLY);
               for (int q = 0; q < F; q++)
                 product<tiles, CI, group, FORWARD.tiles, FORWARD.channels>(
-                    inputs_ + q * tiles * CI,
+                    inputs_ + q * apart(tiles * CI),
                     w.forward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, CI),
-                    outputs_ + q * tiles * group);
+                    outputs_ + q * apart(tiles * group));
             }
             Stage stage(STAGE_TRANSFORM);
             for (int i = 0; i < tiles; i++)
               for (int j = 0; j < group; j++) {
                 Vec m[F], v[M];
-                UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[(q * tiles + i) * group + j];
+                UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[q * apart(tiles * group) + i * group + j];
                 winograd::transform_output<M>(m, v);
                 UNROLL for (int r = 0; r < M; r++)
                   spectrum_[(size_t)(r * F + f) * OUT_STEP + (t + i) * S::CO + c + j] = v[r];
@@ -285,15 +285,15 @@ struct WinogradConvolution {
             UNROLL for (int r = 0; r < M; r++)
               y[r] = spectrum_[(size_t)(r * F + f) * OUT_STEP + t * S::CO + i];
             winograd::adjoint_output<M>(y, m);
-            UNROLL for (int q = 0; q < F; q++) outputs_[q * tiles * S::CO + i] = m[q];
+            UNROLL for (int q = 0; q < F; q++) outputs_[q * apart(tiles * S::CO) + i] = m[q];
           }
         }
         if constexpr (TRAIN) {
           transform_columns<tiles>(ty, t, f);
           Stage stage(STAGE_WEIGHTS);
           for (int q = 0; q < F; q++)
-            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * tiles * CI,
-                                                    outputs_ + q * tiles * S::CO);
+            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * apart(tiles * CI),
+                                                    outputs_ + q * apart(tiles * S::CO));
         }
         if constexpr (WANTED)
           over_blocks<CI, GROUP_BACK>([&](int c, auto group_) {
@@ -307,23 +307,23 @@ struct WinogradConvolution {
                   for (int i = 0; i < tiles; i++)
                     for (int j = 0; j < group; j++) __builtin_prefetch(row_back(q) + to + i * CI + j, 1);
                 product<tiles, S::CO, group, BACKWARD.tiles, BACKWARD.channels>(
-                    outputs_ + q * tiles * S::CO,
+                    outputs_ + q * apart(tiles * S::CO),
                     w.backward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, S::CO),
-                    inputs_ + q * tiles * group);
+                    inputs_ + q * apart(tiles * group));
               }
             }
             Stage stage(STAGE_TRANSFORM);
             for (int i = 0; i < tiles; i++)
-              for (int j = 0; j < group; j++) columns_back<group>(i, j, tiles, to + i * CI + j);
+              for (int j = 0; j < group; j++) columns_back<apart(tiles * group)>(i * group + j, to + i * CI + j);
           });
       });
     }
 
-    // Along y, from inputs_ [y frequency][tile][GROUP] to number `at` of each row of the spectrum.
-    template <int GROUP_>
-    ALWAYS_INLINE void columns_back(int tile, int j, int tiles, int at) {
+    // Along y, from number i of inputs_ [y frequency][STEP] to number `at` of each row of the spectrum.
+    template <int STEP>
+    ALWAYS_INLINE void columns_back(int i, int at) {
       Vec u[F], d[F];
-      UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[(q * tiles + tile) * GROUP_ + j];
+      UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[q * STEP + i];
       winograd::adjoint_input(u, d);
       // The first R - 1 rows overlap the tiles above.
       Vec before[R - 1];
@@ -388,7 +388,7 @@ struct WinogradConvolution {
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
     Vec input_gradient_[ROW];
     Vec zeros_[TOGETHER * CI];
-    Vec inputs_[F * TOGETHER * CI], outputs_[F * TOGETHER * S::CO];
+    Vec inputs_[F * apart(TOGETHER * CI)], outputs_[F * apart(TOGETHER * S::CO)];
     Vec spectrum_[(size_t)M * F * OUT_STEP];
     // An attack needs the ring on its way there and the others on its way back.
     struct Back {
