@@ -336,7 +336,8 @@ struct WinogradConvolution {
 
     // Row r of a tile's gradient, from its spectrum along x: the last R - 1 wait for the tiles below.
     Vec* row_back(int r) {
-      return (r < M ? kept_.back.rows : kept_.back.carry - (size_t)M * F * IN_STEP) + (size_t)r * F * IN_STEP;
+      return r < M ? kept_.back.rows + (size_t)r * F * IN_STEP
+                   : kept_.back.carry + (size_t)(r - M) * F * IN_STEP;
     }
 
     // Row v of the padded input's gradient, from its spectrum.
