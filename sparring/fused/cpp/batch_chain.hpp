@@ -21,6 +21,7 @@
 #include "padding_layer.hpp"
 #include "pooling_layer.hpp"
 #include "strided_tiles.hpp"
+#include "transpose.hpp"
 #include "winograd_convolution.hpp"
 
 // What computes a layer of `Convolutions`.
@@ -181,6 +182,7 @@ class Chain {
 
  private:
   using FirstDense = typename At<Denses, 0>::type;
+  static constexpr int PLANE = HEIGHT * COLUMNS;  // pixels of a channel
   auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
   auto& last_dense() { return std::get<LAYERS - 1>(layers_); }
   const auto& last_dense() const { return std::get<LAYERS - 1>(layers_); }
@@ -315,25 +317,19 @@ class Chain {
     }
   }
 
-  // Pixel by pixel, so that each vector is written, or read, at one go.
   static void to_lanes(const float* images, int64_t n, int64_t first, Vec* out) {
     const float* from[LANES];
-    for (int i = 0; i < LANES; i++) from[i] = images + (first + i < n ? first + i : n - 1) * PIXELS;
-    for (int c = 0; c < CHANNELS; c++)
-      for (int p = 0; p < HEIGHT * COLUMNS; p++) {
-        Vec v;
-        UNROLL for (int i = 0; i < LANES; i++) v[i] = from[i][c * HEIGHT * COLUMNS + p];
-        out[p * CHANNELS + c] = v;
-      }
+    for (int c = 0; c < CHANNELS; c++) {
+      for (int i = 0; i < LANES; i++)
+        from[i] = images + (first + i < n ? first + i : n - 1) * PIXELS + c * PLANE;
+      ::to_lanes<PLANE, CHANNELS>(from, out + c);
+    }
   }
 
   static void from_lanes(const Vec* in, float* images, int64_t n, int64_t first) {
     const int count = n - first < LANES ? (int)(n - first) : LANES;
-    float* to = images + first * PIXELS;
     for (int c = 0; c < CHANNELS; c++)
-      for (int p = 0; p < HEIGHT * COLUMNS; p++)
-        for (int i = 0; i < count; i++)
-          to[i * PIXELS + c * HEIGHT * COLUMNS + p] = in[p * CHANNELS + c][i];
+      ::from_lanes<PLANE, CHANNELS, PIXELS>(in + c, images + first * PIXELS + c * PLANE, count);
   }
 
   int blocks_, block_;  // that there are, and the one that is on its way
