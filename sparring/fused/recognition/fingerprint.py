@@ -33,13 +33,12 @@ def fingerprint(model: nn.Module) -> Hashable:
     """
     parts: list[Any] = [any_global_hook()]
     _add(model, parts)
-    key = tuple(parts)
-    hash(key)  # a weak reference keeps its hash, and can't be hashed first when its module is gone
-    return key
+    return tuple(parts)
 
 
 #: Attributes that every module has, and looked at in their own way or not of interest.
-_COMMON_ATTRIBUTES = frozenset(vars(nn.Module()))
+_COMMON = tuple(vars(nn.Module()))
+_COMMON_ATTRIBUTES = frozenset(_COMMON)
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -47,25 +46,31 @@ _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
 def _add(module: nn.Module, parts: list[Any]) -> None:
-    """Append what `fingerprint` keeps of a module and of those below it."""
-    if isinstance(module, torch.jit.ScriptModule):  # it has no parts to look at
-        parts += (ref(module), module.__class__)
+    """Append what `fingerprint` keeps of a module and of those below it.
+
+    Small networks' attacks take little longer than this: it calls as little as it can.
+    """
+    kind, me = module.__class__, ref(module)
+    hash(me)  # which a weak reference keeps, and can't be asked first when its module is gone
+    if torch.jit.ScriptModule in kind.__mro__:  # it has no parts to look at
+        parts += (me, kind)
         return
     attributes = module.__dict__
     children, parameters = attributes["_modules"], attributes["_parameters"]
-    parts += (ref(module), module.__class__, has_hooks(module))
-    parts += (tuple(attributes), tuple(parameters.keys()), tuple(children.keys()))
-    for name, value in attributes.items():
+    names = tuple(attributes)
+    parts += (me, kind, has_hooks(module), names, tuple(parameters), tuple(children))
+    for name in names[len(_COMMON) :] if names[: len(_COMMON)] == _COMMON else names:
         if name not in _COMMON_ATTRIBUTES:
+            value = attributes[name]
             parts.append(value if value.__class__ in _PLAIN else _key(value))
     for parameter in parameters.values():
         parts.append(id(parameter))
         if parameter.__class__ is nn.Parameter:
             parts += (parameter.dtype, parameter.device, parameter.shape, has_hooks(parameter))
             parts.append(parameter.layout is torch.strided and parameter.stride())
-    if module.__class__ in _NORMS:
+    if kind in _NORMS:
         parts += map(_kind, attributes["_buffers"].values())
-    if module.__class__ is Normalize:
+    elif kind is Normalize:
         parts += map(_numbers, attributes["_buffers"].values())
     for child in children.values():
         if child is not None:
@@ -74,9 +79,11 @@ def _add(module: nn.Module, parts: list[Any]) -> None:
 
 def _key(value: object) -> Hashable:
     """A number or text itself, a tuple of them likewise, any other object's id."""
-    if value.__class__ is tuple:
-        return tuple(map(_key, cast("tuple[object, ...]", value)))
-    return value if value.__class__ in _PLAIN else id(value)
+    kind = type(value)
+    if kind is tuple:
+        items = cast("tuple[object, ...]", value)
+        return items if _PLAIN.issuperset(map(type, items)) else tuple(map(_key, items))
+    return value if kind in _PLAIN else id(value)
 
 
 def _kind(buffer: Tensor | None) -> Hashable:
