@@ -156,16 +156,18 @@ def check_not_inference(model: nn.Module) -> None:
         )
 
 
-def _has_inference(module: nn.Module) -> bool:
+def _has_inference(module: nn.Module | None) -> bool:
     """Whether a tensor of a module, or of one below it, was made under inference mode.
 
     ``parameters()`` names each, which takes as long as a small network's whole attack.
     """
+    if module is None:
+        return False
     for tensors in (module._parameters, module._buffers):
         for tensor in tensors.values():
             if tensor is not None and tensor.is_inference():
                 return True
-    return any(_has_inference(child) for child in module._modules.values() if child is not None)
+    return any(map(_has_inference, module._modules.values()))
 
 
 def _untracked(x: Tensor) -> AbstractContextManager[object]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -44,7 +43,7 @@ class FusedClimb(Climb):
             engine.refresh()
 
         super().__init__(model, y, None if on_step is None else look, every)
-        check_logits_shape((len(y), engine.network.classes), y)
+        check_logits_shape((y.shape[0], engine.network.classes), y)
         if on_step is not None:  # before anybody is called; else the kernel sees to it
             check_classes(y, engine.network.classes)
         self._engine = engine
@@ -60,8 +59,11 @@ class FusedClimb(Climb):
             if self._on_step is not None:
                 chunk = min(chunk, self._every - self._steps % self._every)
             self._look()
-            with self._explained():
+            try:
                 after, some = self._engine.attack(x_adv, x, self.y, settings, chunk)
+            except LabelError:
+                self._explain()
+                raise
             if some:
                 marked = after.isnan().flatten(1).any(1)
                 after[marked] = self._one_by_one(x_adv[marked], x[marked], marked, step, chunk)
@@ -84,15 +86,13 @@ class FusedClimb(Climb):
         return x_adv
 
     def _slope(self, x: Tensor, y: Tensor, function: Function) -> Tensor:
-        with self._explained():
-            return self._engine.input_gradient(x, y, _NUMBERS[function])
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Say what is wrong with labels in an attack's own words."""
         try:
-            yield
+            return self._engine.input_gradient(x, y, _NUMBERS[function])
         except LabelError:
-            check_labels(self.y)
-            check_classes(self.y, self._engine.network.classes)
+            self._explain()
             raise
+
+    def _explain(self) -> None:
+        """Say what is wrong with labels in an attack's own words."""
+        check_labels(self.y)
+        check_classes(self.y, self._engine.network.classes)

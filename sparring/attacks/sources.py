@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -57,6 +58,31 @@ class TorchSource:
         ).to(device)
 
 
+class FreshSource:
+    """Noise from a generator that the operating system seeds, made when first drawn from."""
+
+    @cached_property
+    def _drawn_from(self) -> TorchSource:
+        generator = torch.Generator()
+        generator.seed()
+        return TorchSource(generator)
+
+    def uniform(
+        self,
+        shape: Sequence[int],
+        low: float,
+        high: float,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Tensor:
+        """See ``RandomSource``."""
+        return self._drawn_from.uniform(shape, low, high, dtype, device)
+
+    def normal(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """See ``RandomSource``."""
+        return self._drawn_from.normal(shape, dtype, device)
+
+
 @dataclass(frozen=True)
 class KeyedSource:
     """Noise from one stream an image, so that a split batch sees the noise of the whole.
@@ -92,9 +118,7 @@ def as_source(generator: object) -> RandomSource:
         ValueError: if it is none of a torch.Generator, a RandomSource and None.
     """
     if generator is None:
-        fresh = torch.Generator()
-        fresh.seed()
-        return TorchSource(fresh)
+        return FreshSource()
     if isinstance(generator, torch.Generator):
         return TorchSource(generator)
     if isinstance(generator, KeyedSource):  # to compare with a protocol takes a while

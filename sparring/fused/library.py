@@ -157,7 +157,7 @@ class Library:
         return self._check(
             self._lib.engine_attack(
                 self._engine, start.data_ptr(), centre.data_ptr(), labels.data_ptr(),
-                out.data_ptr(), len(start), steps, settings, threads,
+                out.data_ptr(), start.shape[0], steps, settings, threads,
             )
         )  # fmt: skip
 
