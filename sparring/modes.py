@@ -137,3 +137,17 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)
+
+
+def made_in_inference_mode(module: nn.Module | None) -> bool:
+    """Whether a tensor of a module, or of one below it, was made under inference mode.
+
+    ``parameters()`` names each, which takes as long as a small network's whole attack.
+    """
+    if module is None:
+        return False
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values():
+            if tensor is not None and tensor.is_inference():
+                return True
+    return any(map(made_in_inference_mode, module._modules.values()))

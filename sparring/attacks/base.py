@@ -16,7 +16,7 @@ from sparring.attacks.memory_format import forward_of
 from sparring.attacks.sources import RandomSource, as_source
 from sparring.attacks.validation import check_batch, check_count, check_labels
 from sparring.backends import engine_for
-from sparring.modes import mode, trainable
+from sparring.modes import made_in_inference_mode, mode, trainable
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Attack(ABC):
         check_count("every", every)
         source = as_source(generator)
         engine = engine_for(self.backend, model, x)
-        if engine is None or not engine.reads_elsewhere:
+        if engine is None or (engine.from_inference_mode and not engine.reads_elsewhere):
             check_not_inference(model)
         # Where the engine computes and nobody looks meanwhile, the model has no part in it.
         hands_off = engine is not None and on_step is None
@@ -149,25 +149,11 @@ def check_not_inference(model: nn.Module) -> None:
     Raises:
         ValueError: if the model holds tensors made under ``torch.inference_mode()``.
     """
-    if _has_inference(model):
+    if made_in_inference_mode(model):
         raise ValueError(
             "the model must be built outside torch.inference_mode(), whose tensors cannot take "
             "part in a backward pass"
         )
-
-
-def _has_inference(module: nn.Module | None) -> bool:
-    """Whether a tensor of a module, or of one below it, was made under inference mode.
-
-    ``parameters()`` names each, which takes as long as a small network's whole attack.
-    """
-    if module is None:
-        return False
-    for tensors in (module._parameters, module._buffers):
-        for tensor in tensors.values():
-            if tensor is not None and tensor.is_inference():
-                return True
-    return any(map(_has_inference, module._modules.values()))
 
 
 def _untracked(x: Tensor) -> AbstractContextManager[object]:

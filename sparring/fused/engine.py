@@ -22,6 +22,7 @@ from sparring.fused.layouts import Piece, layouts_of, plan
 from sparring.fused.library import LabelError, Library, Pointers, Settings
 from sparring.fused.packed import ModelWeights, PackedSpace
 from sparring.fused.recognise import UnsupportedError, fingerprint, recognise
+from sparring.modes import made_in_inference_mode
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Engine:
         network: the model's layers.
         parameters: in the order in which `gradients` takes their gradients' places.
         only_attacks: why attacks are all that it computes; empty if it computes updates, too.
+        from_inference_mode: whether the model holds tensors made there.
 
     Args:
         model: see `sparring.compile`.
@@ -53,6 +55,7 @@ class Engine:
     def __init__(self, model: nn.Module, image_shape: Sequence[int]) -> None:
         self._recognised = recognise(model, tuple(image_shape))
         self._fingerprint = fingerprint(model)
+        self.from_inference_mode = made_in_inference_mode(model)  # part of the fingerprint
         self.network = self._recognised.network
         self.parameters = self._recognised.parameters
         self.only_attacks = self._recognised.only_attacks

@@ -18,9 +18,9 @@ def fingerprint(model: nn.Module) -> Hashable:
 
     It covers the tree of modules, their classes, hooks (global ones too) and attributes, the
     parameters' identity, dtype, device and layout, the kinds of a batch normalisation's buffers,
-    and the numbers of every `Normalize`. It does not change with weights, statistics, gradients,
-    ``requires_grad``, or train and eval mode. Not seen are changes inside a list, dict or other
-    object that a module holds, of a class, or of a global.
+    which tensors were made in inference mode, and the numbers of every `Normalize`. It does not
+    change with weights, statistics, gradients, ``requires_grad``, or train and eval mode. Not seen
+    are changes inside a list, dict or other object that a module holds, of a class, or of a global.
 
     The key keeps no model alive: modules are held by weak references, which never equal those of
     a later module at the same address. Parameters, and attributes other than numbers and text, are
@@ -68,6 +68,10 @@ def _add(module: nn.Module, parts: list[Any]) -> None:
         if parameter.__class__ is nn.Parameter:
             parts += (parameter.dtype, parameter.device, parameter.shape, has_hooks(parameter))
             parts.append(parameter.layout is torch.strided and parameter.stride())
+            parts.append(parameter.is_inference())
+    for buffer in attributes["_buffers"].values():
+        if buffer is not None and buffer.is_inference():
+            parts.append("inference")
     if kind in _NORMS:
         parts += map(_kind, attributes["_buffers"].values())
     elif kind is Normalize:

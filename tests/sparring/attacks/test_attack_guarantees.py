@@ -163,6 +163,24 @@ def test_model_built_in_inference_mode_is_refused(batch):
         FGSM()(model, *batch)
 
 
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda layer, tensor: layer.register_buffer("counter", tensor),
+        lambda layer, tensor: setattr(layer.weight, "data", tensor),
+    ],
+)
+def test_model_that_takes_numbers_made_in_inference_mode_is_refused(take):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+    x, y = torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])
+    FGSM()(model, x, y)
+    with torch.inference_mode():
+        numbers = torch.ones(5, 16)
+    take(model[1], numbers)
+    with pytest.raises(ValueError, match=r"built outside torch\.inference_mode"):
+        FGSM()(model, x, y)
+
+
 @every_attack
 def test_empty_batch_is_no_work(attack):
     def step(number):
