@@ -132,6 +132,7 @@ class Chain {
   // Lanes of the blocks that there are.
   int lanes() const { return blocks_ * LANES; }
   float logit(int c, int lane) const { return last_dense().value[lane / LANES][c][lane % LANES]; }
+  Vec* logits(int block) { return last_dense().value[block]; }  // [class]
   void set_logit(int c, int lane, float z) { last_dense().value[lane / LANES][c][lane % LANES] = z; }
 
   // A step along the gradient that `backward` left.

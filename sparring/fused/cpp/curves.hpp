@@ -9,23 +9,6 @@ struct Point {
   Vec value, slope;
 };
 
-// exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2; from -87 down it stays what it is there.
-ALWAYS_INLINE Vec exponential(Vec x) {
-  const Vec magic = broadcast(12582912.0f);  // its last bit is worth 1
-  x = most(broadcast(-87.0f), x);
-  const Vec shifted = x * 1.44269504f + magic, n = shifted - magic;
-  const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  Vec p = broadcast(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = (p * r * r + r) + 1.0f;
-  const Ints power = ((Ints)shifted - (Ints)magic + 127) << 23;
-  return p * (Vec)power;
-}
-
 // Cephes' polynomial near 0, where the other form would cancel.
 ALWAYS_INLINE Vec hyperbolic_tangent(Vec x) {
   const Vec size = magnitude(x), e = exponential(-2.0f * size), z = x * x;

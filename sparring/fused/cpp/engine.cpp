@@ -88,6 +88,17 @@ double objective(AnyChain& chain, int which, const int64_t* labels, int64_t coun
   return loss;
 }
 
+// The same for attacks, which need no cross-entropy.
+template <class AnyChain>
+void objective(AnyChain& chain, int which, const int64_t* labels, int64_t count) {
+#if LAYOUT == TILE
+  objective(chain, which, labels, count, 1.0f);
+#else
+  for (int lane = 0; lane < chain.lanes(); lane += LANES)
+    objective_gradients<CLASSES>((Objective)which, labels + lane, count - lane, chain.logits(lane / LANES));
+#endif
+}
+
 // Images that a thread takes at a time: as many as AnyChain can, but no more than leave work to every
 // thread, as evenly as can be. In the layout WIDE whole blocks.
 template <class AnyChain>
@@ -268,7 +279,7 @@ EXPORT int engine_attack(void* engine, const float* start, const float* centre, 
     chain.load_centre(centre, end, first);
     for (int64_t k = 0; k < steps; k++) {
       chain.forward(*e.weights);
-      objective(chain, settings->objective, labels + first, end - first, 1.0f);
+      objective(chain, settings->objective, labels + first, end - first);
       chain.backward(*e.weights, nullptr);
       chain.ascend(*settings);
     }
@@ -290,7 +301,7 @@ EXPORT int engine_input_gradient(void* engine, const float* images, const int64_
     Chain<false>& chain = *t.attack;
     chain.load(images, end, first);
     chain.forward(*e.weights);
-    objective(chain, which, labels + first, end - first, 1.0f);
+    objective(chain, which, labels + first, end - first);
     chain.backward(*e.weights, nullptr);
     chain.store_gradient(out, end, first);
   });

@@ -46,3 +46,42 @@ inline float objective_gradient(Objective objective, int64_t y, float* z) {
   z[y] = -scale;
   return against > 0 ? against + std::log1p(std::exp(-against)) : std::log1p(std::exp(against));
 }
+
+// The same of LANES images, one to a lane, without the cross-entropy itself: logits `values` become the
+// gradient, from image `count` on zero.
+template <int CLASSES, class Values>
+inline void objective_gradients(Objective objective, const int64_t* labels, int64_t count, Values* values) {
+  if (objective == STUDY || objective == MARGIN) {
+    for (int i = 0; i < LANES; i++) {
+      float z[CLASSES] = {};
+      for (int c = 0; c < CLASSES && i < count; c++) z[c] = values[c][i];
+      if (i < count) objective_gradient<CLASSES>(objective, labels[i], z);
+      for (int c = 0; c < CLASSES; c++) values[c][i] = z[c];
+    }
+    return;
+  }
+  Ints label;
+  for (int i = 0; i < LANES; i++) label[i] = i < count ? (int32_t)labels[i] : -1;
+  const Vec lowest = broadcast(-INFINITY), zero{};
+  Vec z[CLASSES], largest = lowest, true_one{}, others{};
+  for (int c = 0; c < CLASSES; c++) {
+    z[c] = values[c];
+    largest = most(label == c ? lowest : z[c], largest);
+    true_one = label == c ? z[c] : true_one;
+  }
+  for (int c = 0; c < CLASSES; c++) {
+    z[c] = label == c ? zero : exponential(z[c] - largest);
+    others += z[c];
+  }
+  // The others' probability: others / (others + exp(odds)), written with the exponential that is below 1,
+  // which is 0 from where float32 has no normal numbers.
+  const Vec odds = true_one - largest, size = magnitude(odds);
+  const Vec small = choose(above(size, broadcast(88.0f)), zero, exponential(-size));
+  const Mask ahead = above(odds, zero);
+  const Vec over = choose(ahead, others * small, others), under = choose(ahead, broadcast(1.0f), small);
+  const Vec scale = objective == LOG_ODDS ? broadcast(1.0f) : over / (over + under), each = scale / others;
+  for (int c = 0; c < CLASSES; c++) {
+    const Vec slope = label == c ? -scale : z[c] * each;
+    values[c] = label < 0 ? zero : slope;
+  }
+}

@@ -1,6 +1,6 @@
 // The engine, its vectors counting their operations: a stage's ticks are the operations in it.
 //
-// Counted are operations on vectors, a lane each. Those on single numbers are not: the objective,
+// Counted are operations on vectors, a lane each, but for the objective's. Those on single numbers are not:
 // the normalisation of images, and what a dense layer of several panels adds up between them.
 #include <algorithm>
 #include <cstdlib>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lanes.hpp"
+#include "objective.hpp"
 
 static int64_t operations = 0;
 
