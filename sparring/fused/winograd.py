@@ -11,10 +11,13 @@ from sparring.fused.network import Convolution
 
 #: What a number that a transform loads or stores costs, in operations.
 _ACCESS = 4.0
-#: Part of the work that tiles may leave of a convolution with strides: the rows that wait for each
-#: other, and the weights, are several times as many numbers as without tiles, and fill a cache. (A
-#: 4x4 one from 32 to 32 channels of 26 pixels, of whose work two thirds were left, took as long.)
-_LEFT_OF_STRIDES = 0.6
+#: What a weight costs besides its products, in operations, beyond so many, which a near cache may
+#: hold until the next block of images: the others come from a far one with every block.
+_WEIGHT, _NEAR = 2.0, 16 * 1024
+#: Part of the work that tiles may leave of a convolution with strides, whose rows that wait for
+#: each other are several times as many numbers as without tiles. (Where 0.77 of the work are left,
+#: it took 0.92 of the time, Intel Xeon, AVX-512: 4x4, 32 to 32 channels of 26 pixels, 8 points.)
+_LEFT_OF_STRIDES = 0.9
 
 
 def winograd_points(conv: Convolution) -> int:
@@ -24,12 +27,11 @@ def winograd_points(conv: Convolution) -> int:
     input channel direct, where Winograd would gain little, and where equal pixels of a plain
     background then stay exactly equal.
     """
-    pairs = conv.in_channels * conv.out_channels
     share = _LEFT_OF_STRIDES if conv.stride > 1 else 1.0
-    direct = share * 2 * conv.conv_height * conv.conv_width * conv.kernel**2 * pairs
+    direct = 2 * conv.conv_height * conv.conv_width * conv.weights + _fetched(conv.weights)
     work = {points: _work(conv, points) for points in _known(conv)}
     best = min(work, key=lambda points: work[points], default=0)
-    return best if best and work[best] < direct else 0
+    return best if best and work[best] < share * direct else 0
 
 
 def uses_winograd(conv: Convolution) -> bool:
@@ -51,32 +53,31 @@ def winograd_tiles(conv: Convolution) -> int:
 def input_operations(points: int) -> int:
     """Operations of a one-dimensional transform of the inputs, B' d.
 
-    With 8 points: 4 + 4 for 0 and infinity, 8 for +-1, 11 each for +-2 and +-1/2; with 6: 4 + 4, 6
-    for +-1 and 5 for +-2.
+    With 8 points: 4 + 4 for 0 and infinity, 8 for +-1, 11 each for +-2 and +-1/2; with 7 all but 0;
+    with 6: 4 + 4, 6 for +-1 and 5 for +-2; with 5: 4, 6 for +-1 and 5 for +-1/2.
     """
-    return {8: 38, 6: 19}[points]
+    return {8: 38, 7: 34, 6: 19, 5: 15}[points]
 
 
 def output_operations(points: int, outputs: int) -> int:
     """Operations of a one-dimensional transform to the outputs, A' m.
 
     With 8 points 6 for the sums and differences, 2 for the first output, 4 for the others, 2 for
-    the ends; with 6, which have a pair of points less, 4, 1, 2 and 2.
+    the ends; with 6, which have a pair of points less, 4, 1, 2 and 2; with one point less, which
+    lack 0, one less for the ends.
     """
-    pairs = points // 2 - 1
-    return 2 * pairs + pairs - 1 + 2 * (pairs - 1) * (outputs - 1) + 2
+    pairs, ends = (points - 1) // 2, 2 - points % 2
+    return 2 * pairs + pairs - 1 + 2 * (pairs - 1) * (outputs - 1) + ends
 
 
 def _known(conv: Convolution) -> tuple[int, ...]:
     """Points of the tiles that the kernels have for a convolution."""
-    if conv.stride > 1:
-        reach, rest = divmod(conv.kernel, conv.stride)
-        whole = rest == 0 and not conv.pool
-        return {2: (8, 6), 3: (8, 6), 4: (8,), 5: (8,)}.get(reach, ()) if whole else ()
-    if conv.kernel == 3:
-        return (8, 6)
+    reach, rest = divmod(conv.kernel, conv.stride)
+    if rest or (conv.pool and conv.stride > 1):
+        return ()
+    known = {2: (8, 7, 6, 5) if conv.stride > 1 else (), 3: (8, 7, 6, 5), 4: (8, 7), 5: (8,)}
     # A pooling window must lie within one tile, which takes an even side.
-    return (8,) if conv.kernel == 5 or (conv.kernel == 4 and not conv.pool) else ()
+    return tuple(f for f in known.get(reach, ()) if not conv.pool or (f + 1 - reach) % 2 == 0)
 
 
 def _tiles(conv: Convolution, side: int) -> int:
@@ -90,5 +91,9 @@ def _work(conv: Convolution, points: int) -> float:
     of_input = 2 * points * (input_operations(points) + 2 * points * _ACCESS)
     line = output_operations(points, side) + (points + side) * _ACCESS
     transforms = of_input * inputs + (points + side) * line * conv.out_channels
-    products = 2 * points**2 * inputs * conv.out_channels
-    return _tiles(conv, side) * (products + transforms)
+    weights = points**2 * inputs * conv.out_channels
+    return _tiles(conv, side) * (2 * weights + transforms) + _fetched(weights)
+
+
+def _fetched(weights: int) -> float:
+    return _WEIGHT * max(0, weights - _NEAR)

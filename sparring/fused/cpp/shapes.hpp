@@ -7,7 +7,7 @@
 constexpr int NO_VALUE = -2;  // what a layer of one input takes besides
 
 // As it is written down, or by Winograd tiles of so many points along a side.
-enum class Algorithm { direct = 0, winograd6 = 6, winograd8 = 8 };
+enum class Algorithm { direct = 0, winograd5 = 5, winograd6 = 6, winograd7 = 7, winograd8 = 8 };
 
 // The last of `windows` windows that ends at row y of `rows` or above it, or below the image if y is
 // its last row; -1 if none does.

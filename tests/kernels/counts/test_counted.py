@@ -15,7 +15,7 @@ from kernels.counts.work import ALL, TILE_BLOCK, Shape, objective
 from sparring.errors import SparringError
 from sparring.fused.layouts import layouts
 from sparring.fused.recognise import recognise
-from sparring.fused.winograd import uses_winograd
+from sparring.fused.winograd import uses_winograd, winograd_points
 from sparring.networks import Normalize
 from tests.kernels.counts.counted import Counting, generic
 from tests.sparring.fused.fused_networks import conv, head
@@ -33,6 +33,13 @@ NETWORKS = {
     "no-relu": (
         (10, 9, 17),
         lambda: [nn.Conv2d(10, 12, 5, padding=4), nn.Conv2d(12, 3, 2), *head(720, 5)],
+    ),
+    "tiles": (
+        (10, 8, 7),
+        lambda: [
+            nn.Conv2d(10, 18, 3, padding=1), nn.Conv2d(18, 20, 3, padding=2), *conv(20, 17, 4),
+            *conv(17, 18, 3), *conv(18, 19, 3), *head(114, 5),
+        ],
     ),
     "dense": ((1, 4, 5), lambda: head(20, 33, 35, 3)),
 }  # fmt: skip
@@ -60,10 +67,20 @@ def numbers_alone(network, layer, alive, images, lanes):
     return (len(Rows.of(network.dense[number], 16).widths) - 1) * listed
 
 
+def test_the_networks_have_tiles_of_every_size():
+    points = {
+        winograd_points(layer)
+        for shape, layers in NETWORKS.values()
+        for layer in recognise(nn.Sequential(*layers()), shape).network.convolutions
+    }
+    assert points == {0, 5, 6, 7, 8}
+
+
 @pytest.mark.parametrize(
     ("name", "lanes", "images"),
     [("study", 4, 1), ("study", 16, 9), ("study", 16, 12), ("pooled", 8, 1), ("pooled", 8, 10),
-     ("pooled", 16, 2), ("no-relu", 8, 2), ("no-relu", 16, 3), ("dense", 4, 3), ("dense", 16, 7)],
+     ("pooled", 16, 2), ("no-relu", 8, 2), ("no-relu", 16, 3), ("tiles", 8, 2), ("dense", 4, 3),
+     ("dense", 16, 7)],
 )  # fmt: skip
 def test_tiles_do_what_is_counted(name, lanes, images):
     counted, shape, matters = counting(name, "tile", lanes, images)
@@ -88,12 +105,14 @@ def test_tiles_do_what_is_counted(name, lanes, images):
             alone += numbers_alone(network, layer, matters, images, lanes)
     for layer in network.convolutions:
         if uses_winograd(layer):
-            alone += 64 * layer.in_channels * (layer.out_channels % lanes)
+            alone += winograd_points(layer) ** 2 * layer.in_channels * (layer.out_channels % lanes)
     expected = gradients(network, shape, images, matters) - images * alone
     assert counted.gradients() == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "lanes"), [("study", 8), ("pooled", 8), ("no-relu", 4)])
+@pytest.mark.parametrize(
+    ("name", "lanes"), [("study", 8), ("pooled", 8), ("no-relu", 4), ("tiles", 8)]
+)
 def test_wide_convolutions_do_what_is_counted(name, lanes):
     counted, shape, matters = counting(name, "wide", lanes, 2 * lanes)
     network = counted.network

@@ -35,10 +35,17 @@ NETWORKS = {
         ],
     ),
     "winograd-5-4": (
-        (1, 15, 14),
+        (1, 17, 14),
         lambda: [
             *conv(1, 6, 5), *conv(6, 20, 5, padding=1), *conv(20, 8, 4, padding=1),
-            *head(8 * 8 * 7, 13, 10),
+            *head(8 * 10 * 7, 13, 10),
+        ],
+    ),
+    "winograd-odd": (
+        (8, 11, 10),
+        lambda: [
+            *conv(8, 18, 4), nn.Conv2d(18, 20, 3, padding=2), *conv(20, 17, 4),
+            *conv(17, 18, 3), *conv(18, 19, 3), *head(19 * 3 * 2, 3),
         ],
     ),
     "winograd-first": (
@@ -133,6 +140,13 @@ POOLING_NETWORKS = {
     ),
     "strides-in-small-tiles": (
         (2, 18, 20), lambda: [*conv(2, 5, 1), *conv(5, 20, 6, stride=2), *head(20 * 56, 4)],
+    ),
+    "strides-in-odd-tiles": (
+        (3, 26, 14),
+        lambda: [
+            *conv(3, 8, 1), *conv(8, 20, 4, stride=2), *conv(20, 18, 4, stride=2, padding=2),
+            *head(18 * 7 * 4, 3),
+        ],
     ),
     "few-channels": (  # whose tiles go through an attack whole
         (7, 11, 10),
