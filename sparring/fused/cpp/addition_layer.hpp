@@ -6,25 +6,18 @@
 
 template <class S>
 struct AdditionLayer : Weightless {
-  template <bool TRAIN>
-  class Layer {
-    static constexpr int ROW = S::WI * S::C;
+  static constexpr int ROW = S::WI * S::C;
 
+  // The sum, and the ReLU's bits.
+  class Sum {
    public:
     struct Kept {
       Mask mask[S::RELU ? S::HI : 1][ROW];
     };
     void use(Kept& kept) { mask_ = kept.mask; }
 
-    Vec* slot(int port, int y) { return join_.slot(port, y); }
-
-    template <class Below>
-    void forward(int port, int y, Below&& below) {
-      const bool both = join_.waited_for(port, y);
-      join_.arrived(port, y);
-      if (!both) return;
-      const Vec *one = join_.waiting(y), *other = join_.last();
-      Vec* out = below.slot(y);
+   protected:
+    void add(int y, const Vec* one, const Vec* other, Vec* out) {
       for (int i = 0; i < ROW; i++) {
         const Vec sum = one[i] + other[i];
         if constexpr (S::RELU) {
@@ -34,6 +27,28 @@ struct AdditionLayer : Weightless {
           out[i] = sum;
         }
       }
+    }
+
+    // From the gradient of row y of the sum to that of what was added up.
+    void let_through(int y, const Vec* up, Vec* gradient) const {
+      for (int i = 0; i < ROW; i++) gradient[i] = S::RELU ? keep(mask_[y][i], up[i]) : up[i];
+    }
+
+   private:
+    Mask (*mask_)[ROW];
+  };
+
+  template <bool TRAIN>
+  class Layer : public Sum {
+   public:
+    Vec* slot(int port, int y) { return join_.slot(port, y); }
+
+    template <class Below>
+    void forward(int port, int y, Below&& below) {
+      const bool both = join_.waited_for(port, y);
+      join_.arrived(port, y);
+      if (!both) return;
+      this->add(y, join_.waiting(y), join_.last(), below.slot(y));
       join_.give_back(y);
       below.arrived(y);
     }
@@ -42,7 +57,7 @@ struct AdditionLayer : Weightless {
     void backward(int y, const Vec* up, const Weights&, Gradient*, Above&& above) {
       if constexpr (!std::decay_t<Above>::WANTED) return;
       if constexpr (S::RELU) {
-        for (int i = 0; i < ROW; i++) gradient_[i] = keep(mask_[y][i], up[i]);
+        this->let_through(y, up, gradient_);
         above.arrived(y, gradient_);
       } else {
         above.arrived(y, up);
@@ -51,7 +66,27 @@ struct AdditionLayer : Weightless {
 
    private:
     Join<S::HI, ROW> join_;
-    Mask (*mask_)[ROW];
     Vec gradient_[S::RELU ? ROW : 1];
+  };
+
+  // Where one of the two is whole (`sections.hpp`), and stands there row by row: neither waits.
+  class Beside : public Sum {
+   public:
+    Vec* slot() { return row_; }
+
+    // Row y of the other one is in the slot. The sum may take the place of `standing`, the whole one's.
+    template <class Below>
+    void forward(int y, const Vec* standing, Below&& below) {
+      this->add(y, row_, standing, below.slot(y));
+      below.arrived(y);
+    }
+
+    // To where the whole one's gradient is summed up, which may be where `up` is.
+    void backward(int y, const Vec* up, Vec* gradient) const {
+      if (S::RELU || gradient != up) this->let_through(y, up, gradient);
+    }
+
+   private:
+    Vec row_[ROW];
   };
 };

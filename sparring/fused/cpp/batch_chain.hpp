@@ -3,102 +3,15 @@
 //
 // Depth first: every layer hands each finished row on at once, so that a row is still in cache
 // when the next layer reads it, forward and backward alike. A value that two layers take goes to
-// both of them, row by row, and the rows of its gradient wait for each other (`graph.hpp`).
+// both of them, row by row, and the rows of its gradient wait for each other (`graph.hpp`). Attacks cut
+// residual networks into sections, and go depth first through each (`sections.hpp`).
 #pragma once
 
 #include <tuple>
-#include <utility>
 
-#include "addition_layer.hpp"
-#include "affine_layer.hpp"
 #include "ascent.hpp"
-#include "curve_layer.hpp"
-#include "dense_layer.hpp"
-#include "direct_convolution.hpp"
-#include "general_convolution.hpp"
-#include "graph.hpp"
-#include "layers.hpp"
-#include "padding_layer.hpp"
-#include "pooling_layer.hpp"
-#include "strided_tiles.hpp"
+#include "layer_kernels.hpp"
 #include "transpose.hpp"
-#include "winograd_convolution.hpp"
-
-// What computes a layer of `Convolutions`.
-template <class S>
-struct RowLayer {
-  using type = PoolingLayer<S>;
-};
-template <int CI, int HI, int WI, int CO, int K, int P, bool RELU, bool POOL, Algorithm A, int STRIDE>
-struct RowLayer<Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>> {
-  using S = Convolution<CI, HI, WI, CO, K, P, RELU, POOL, A, STRIDE>;
-  using Plain = std::conditional_t<STRIDE == 1, DirectConvolution<S>, GeneralConvolution<S>>;
-  using Tiles = std::conditional_t<STRIDE == 1, WinogradConvolution<S>, StridedTiles<S>>;
-  using type = std::conditional_t<S::TILED, Tiles, Plain>;
-};
-template <class CURVE, int C, int HI, int WI>
-struct RowLayer<Activation<CURVE, C, HI, WI>> {
-  using type = CurveLayer<Activation<CURVE, C, HI, WI>>;
-};
-template <int CI, int HI, int WI, int CO, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW,
-          int GROUPS, bool RELU, bool POOL>
-struct RowLayer<AnyConvolution<CI, HI, WI, CO, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS, RELU, POOL>> {
-  using type = GeneralConvolution<
-      AnyConvolution<CI, HI, WI, CO, KH, KW, SH, SW, PH, PW, DH, DW, GROUPS, RELU, POOL>>;
-};
-template <int C, int HI, int WI, bool RELU>
-struct RowLayer<Addition<C, HI, WI, RELU>> {
-  using type = AdditionLayer<Addition<C, HI, WI, RELU>>;
-};
-template <int C, int HI, int WI, bool RELU>
-struct RowLayer<Affine<C, HI, WI, RELU>> {
-  using type = AffineLayer<Affine<C, HI, WI, RELU>>;
-};
-template <int C, int HI, int WI, int... SIDES>
-struct RowLayer<Padding<C, HI, WI, SIDES...>> {
-  using type = PaddingLayer<Padding<C, HI, WI, SIDES...>>;
-};
-template <class S>
-using ConvolutionOf = typename RowLayer<S>::type;
-
-template <class ConvolutionList, class DenseList>
-struct Parts;
-template <class... C, class... D>
-struct Parts<List<C...>, List<D...>> {
-  using Weights =
-      std::tuple<typename ConvolutionOf<C>::Weights..., typename DenseLayer<D>::Weights...>;
-  using Gradients = std::tuple<typename ConvolutionOf<C>::Gradient..., typename DenseLayer<D>::Gradient...>;
-  template <bool TRAIN, int BLOCKS>
-  using Layers = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>...,
-                            typename DenseLayer<D>::template Layer<TRAIN, BLOCKS>...>;
-  // What a block leaves in the layers for its way back.
-  template <bool TRAIN>
-  using Kept = std::tuple<typename ConvolutionOf<C>::template Layer<TRAIN>::Kept...>;
-};
-using Network = Parts<Convolutions, Denses>;
-
-// Rows of value V, and the numbers of each. Without convolutions the whole image is one row.
-template <int V>
-struct RowsOf {
-  using S = typename At<Convolutions, V>::type;
-  static constexpr int COUNT = S::HO, ROW = S::WO * S::CO;
-};
-template <>
-struct RowsOf<-1> {
-  static constexpr int COUNT = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / COUNT;
-};
-
-// Where the gradients of value V meet, if it is taken twice.
-struct NoJoin {};
-template <int V>
-using JoinOf = std::conditional_t<takers(V) == 2, Join<RowsOf<V>::COUNT, RowsOf<V>::ROW>, NoJoin>;
-template <class Numbers>
-struct JoinsOf;
-template <int... N>
-struct JoinsOf<std::integer_sequence<int, N...>> {
-  using type = std::tuple<JoinOf<N - 1>...>;
-};
-using Joins = JoinsOf<std::make_integer_sequence<int, CONVOLUTIONS + 1>>::type;
 
 // One thread's state for some blocks of images, or for one that TRAIN keeps what the weights' gradients
 // need of. All of it begins as zero bytes.
@@ -158,6 +71,7 @@ class Chain {
                                : image[y * ROW + i];
         first.arrived(y);
       }
+      forward_sections<0>();
     }
     forward_denses<0>(inputs_[0]);
   }
@@ -178,11 +92,14 @@ class Chain {
           }
           deliver<CONVOLUTIONS, CONVOLUTIONS - 1>(y, row);
         }
+        backward_sections<CONVOLUTIONS - 1>();
       }
   }
 
  private:
   using FirstDense = typename At<Denses, 0>::type;
+  using Values = JoinsOf<TRAIN, std::make_integer_sequence<int, CONVOLUTIONS + 1>>;
+  using Plan = ScratchPlan<!TRAIN, typename Network::template Layers<TRAIN, BLOCKS>>;
   static constexpr int PLANE = HEIGHT * COLUMNS;  // pixels of a channel
   auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
   auto& last_dense() { return std::get<LAYERS - 1>(layers_); }
@@ -192,23 +109,54 @@ class Chain {
   template <int I = 0>
   void take_kept() {
     if constexpr (I < CONVOLUTIONS) {
-      std::get<I>(layers_).use(std::get<I>(kept_[block_]));
+      auto& layer = std::get<I>(layers_);
+      auto& kept = std::get<I>(kept_[block_]);
+      using Scratch = typename ScratchOf<std::decay_t<decltype(layer)>>::type;
+      if constexpr (std::is_void_v<Scratch>) layer.use(kept);
+      else layer.use(kept, *reinterpret_cast<Scratch*>(scratch_ + Plan::before(I)));
       take_kept<I + 1>();
     }
   }
+
+  // Whether value V is whole before any layer takes of it, and whether layer I is an addition to such a one.
+  template <int V>
+  static constexpr bool WHOLE = !TRAIN && cut(V);
+  template <int I>
+  static constexpr bool BESIDE = !TRAIN && standing(I) >= 0;
 
   // Where value V goes.
   template <int V>
   struct Below {
     static constexpr Taker FIRST = taker(V, 0), SECOND = taker(V, 1);
     Chain& chain;
-    Vec* slot(int y) const { return chain.template slot_of<FIRST.layer, FIRST.port>(y); }
+    Vec* slot(int y) const {
+      if constexpr (WHOLE<V>) return chain.template whole<V>(y);
+      else return chain.template slot_of<FIRST.layer, FIRST.port>(y);
+    }
     void arrived(int y) const {
-      if constexpr (takers(V) == 2)
-        std::memcpy((void*)chain.template slot_of<SECOND.layer, SECOND.port>(y), (const void*)slot(y),
-                    sizeof(Vec) * RowsOf<V>::ROW);
-      chain.template forward_row<FIRST.layer, FIRST.port>(y);
-      if constexpr (takers(V) == 2) chain.template forward_row<SECOND.layer, SECOND.port>(y);
+      if constexpr (!WHOLE<V>) hand_on(y, slot(y));
+    }
+    // Row y, which is in the first taker's slot, or else is brought there. An addition reads a whole
+    // value where it stands.
+    void hand_on(int y, const Vec* row) const {
+      if constexpr (takers(V) == 2) give<SECOND>(y, row);
+      give<FIRST>(y, row);
+      forward<FIRST>(y);
+      if constexpr (takers(V) == 2) forward<SECOND>(y);
+    }
+
+   private:
+    template <const Taker& T>
+    static constexpr bool READS = WHOLE<V> && is_addition(T.layer);
+    template <const Taker& T>
+    void give(int y, const Vec* row) const {
+      if constexpr (READS<T>) return;
+      Vec* to = chain.template slot_of<T.layer, T.port>(y);
+      if (to != row) std::memcpy((void*)to, (const void*)row, sizeof(Vec) * RowsOf<V>::ROW);
+    }
+    template <const Taker& T>
+    void forward(int y) const {
+      if constexpr (!READS<T>) chain.template forward_row<T.layer, T.port>(y);
     }
   };
 
@@ -224,9 +172,31 @@ class Chain {
     }
   };
 
+  template <int V>
+  Vec* whole(int y) { return whole_[place(V)] + y * RowsOf<V>::ROW; }
+
+  // Sections one after the other, from their first values on, and back.
+  template <int V>
+  void forward_sections() {
+    if constexpr (V < CONVOLUTIONS) {
+      if constexpr (WHOLE<V>)
+        for (int y = 0; y < RowsOf<V>::COUNT; y++) Below<V>{*this}.hand_on(y, whole<V>(y));
+      forward_sections<V + 1>();
+    }
+  }
+  template <int V>
+  void backward_sections() {
+    if constexpr (V >= 0) {
+      if constexpr (WHOLE<V>)
+        for (int y = 0; y < RowsOf<V>::COUNT; y++) backward_row<V>(y, whole<V>(y));
+      backward_sections<V - 1>();
+    }
+  }
+
   template <int I, int PORT>
   Vec* slot_of(int y) {
-    if constexpr (is_addition(I)) return std::get<I>(layers_).slot(PORT, y);
+    if constexpr (BESIDE<I>) return std::get<I>(layers_).slot();
+    else if constexpr (is_addition(I)) return std::get<I>(layers_).slot(PORT, y);
     else if constexpr (I < CONVOLUTIONS) return std::get<I>(layers_).slot(y);
     else return inputs_[block_] + (STREAMS ? 0 : y * FirstDense::ROW);
   }
@@ -238,7 +208,8 @@ class Chain {
       Stage stage(I + 1, STAGE_FORWARD);
       auto& layer = std::get<I>(layers_);
       const auto& weights = std::get<I>(*weights_);
-      if constexpr (is_addition(I)) layer.forward(PORT, y, Below<I>{*this});
+      if constexpr (BESIDE<I>) layer.forward(y, whole<source(I, standing(I))>(y), Below<I>{*this});
+      else if constexpr (is_addition(I)) layer.forward(PORT, y, Below<I>{*this});
       else if constexpr (I < CONVOLUTIONS) layer.forward(y, weights, Below<I>{*this});
       else layer.forward(inputs_[0], y, y + 1, 1, weights);
     }
@@ -247,11 +218,23 @@ class Chain {
   // Row y of the gradient of value V, or of the part of it that layer I gives.
   template <int I, int V>
   void deliver(int y, const Vec* row) {
+    constexpr int STREAM = I == taker(V, 0).layer ? 0 : 1, ROW = RowsOf<V>::ROW;
     if constexpr (V < 0 && TRAIN) return;
     else if constexpr (takers(V) == 1) backward_row<V>(y, row);
-    else {
+    else if constexpr (WHOLE<V>) {
+      Vec* sum = whole<V>(y);
+      bool both = true;
+      if constexpr (!is_addition(taker(V, 0).layer)) {
+        auto& meeting = std::get<V + 1>(joins_);
+        both = meeting.waited_for(STREAM, y);
+        meeting.arrived(STREAM, y);
+      }
+      if (both)
+        for (int i = 0; i < ROW; i++) sum[i] += row[i];
+      else
+        std::memcpy((void*)sum, (const void*)row, sizeof(Vec) * ROW);
+    } else {
       auto& join = std::get<V + 1>(joins_);
-      constexpr int STREAM = I == taker(V, 0).layer ? 0 : 1, ROW = RowsOf<V>::ROW;
       const bool both = join.waited_for(STREAM, y);
       join.arrived(STREAM, y);
       Vec* sum = join.waiting(y);
@@ -309,8 +292,13 @@ class Chain {
       using S = typename At<Convolutions, I>::type;
       typename ConvolutionOf<S>::Gradient* gradient = nullptr;
       if constexpr (TRAIN) gradient = &std::get<I>(*gradients_);
-      std::get<I>(layers_).backward(y, row, std::get<I>(*weights_), gradient,
-                                    Above<I>{*this});
+      if constexpr (BESIDE<I>) {
+        Vec* sum = whole<source(I, standing(I))>(y);
+        std::get<I>(layers_).backward(y, row, sum);
+        deliver<I, source(I, 1 - standing(I))>(y, sum);
+      } else {
+        std::get<I>(layers_).backward(y, row, std::get<I>(*weights_), gradient, Above<I>{*this});
+      }
     } else {
       constexpr int ROW = RowsOf<-1>::ROW;
       for (int i = 0; i < ROW; i++)
@@ -340,7 +328,9 @@ class Chain {
   Network::Gradients* gradients_;
   typename Network::template Layers<TRAIN, BLOCKS> layers_;
   typename Network::template Kept<TRAIN> kept_[BLOCKS];
-  Joins joins_;
+  typename Values::type joins_;
+  alignas(64) unsigned char scratch_[Plan::all()];
+  Vec whole_[2][Values::LARGEST];
   // Inputs of the first dense layer, or their gradient; a row of them if they stream.
   Vec inputs_[BLOCKS][BARE ? 1 : STREAMS ? FirstDense::ROW : FirstDense::INPUTS];
 };

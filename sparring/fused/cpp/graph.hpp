@@ -43,15 +43,11 @@ constexpr bool well_formed() {
 }
 static_assert(well_formed(), "a value is taken once or twice, and by one addition at most");
 
-// Two streams of ROWS rows each, in order, that are added up row by row. Which one is ahead does
-// not matter, and may change. A row that waits gets the place that was given back last, which is in
-// cache still: places are as many as rows, but few of them are ever touched.
-template <int ROWS, int ROW>
-class Join {
+// Two streams of ROWS rows each, in order, that meet row by row. Which one is ahead does not matter,
+// and may change.
+template <int ROWS>
+class Meeting {
  public:
-  // Where the stream's row y, its next, is to be written.
-  Vec* slot(int stream, int y) { return waited_for(stream, y) ? row_ : place(y); }
-
   // Whether the other stream's row y is there already.
   bool waited_for(int stream, int y) const { return come_[1 - stream] > y; }
 
@@ -60,6 +56,18 @@ class Join {
     come_[stream] = y + 1;
     if (come_[0] == ROWS && come_[1] == ROWS) come_[0] = come_[1] = 0;
   }
+
+ private:
+  int come_[2];
+};
+
+// They are added up. A row that waits gets the place that was given back last, which is in cache
+// still: places are as many as rows, but few of them are ever touched.
+template <int ROWS, int ROW>
+class Join : public Meeting<ROWS> {
+ public:
+  // Where the stream's row y, its next, is to be written.
+  Vec* slot(int stream, int y) { return this->waited_for(stream, y) ? row_ : place(y); }
 
   // The row that waits, and the one that it waits for where that was written to its slot.
   Vec* waiting(int y) { return place(y); }
@@ -77,7 +85,6 @@ class Join {
     return rows_[place_[y] - 1];
   }
 
-  int come_[2];
   int place_[ROWS];             // of each row, from 1 on; 0 where it has none
   int free_[ROWS], given_back_;  // places that were given back
   int taken_;                   // places that ever were taken

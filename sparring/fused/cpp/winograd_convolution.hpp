@@ -71,7 +71,35 @@ struct WinogradConvolution {
   class Rows {
    public:
     using Kept = typename Gate<S>::Kept;
-    void use(Kept& kept) { gate_.use(kept); }
+
+   private:
+    // Sums of the weights' gradient are fetched once for a whole row of tiles.
+    static constexpr int TOGETHER = TRAIN ? TX : CHUNK;
+
+    // An attack needs the ring on its way there and the others on its way back.
+    struct Back {
+      Vec rows[(size_t)M * F * IN_STEP], carry[(size_t)(R - 1) * F * IN_STEP];
+    };
+    struct Both {
+      Vec ring[F][F * IN_STEP];
+      Back back;
+    };
+    union Either {
+      Vec ring[F][F * IN_STEP];
+      Back back;
+    };
+
+   public:
+    // What neither direction leaves to the other, nor to the next pass.
+    struct Scratch {
+      Vec inputs[F * apart(TOGETHER * CI)], outputs[F * apart(TOGETHER * S::CO)];
+      Vec spectrum[(size_t)M * F * OUT_STEP];
+      std::conditional_t<TRAIN, Both, Either> kept;
+    };
+    void use(Kept& kept, Scratch& scratch) {
+      gate_.use(kept);
+      scratch_ = &scratch;
+    }
 
     // Where input row y belongs, [x][channel].
     Vec* slot(int y) { return padded(y) + S::P * S::CI; }
@@ -122,37 +150,34 @@ struct WinogradConvolution {
         if constexpr (TRAIN) gradient->row_arrived(gradient_row_);
         {
           Stage stage(STAGE_TRANSFORM);
-          Vec* out = spectrum_ + (size_t)(yc % M) * F * OUT_STEP;
+          Vec* out = scratch_->spectrum + (size_t)(yc % M) * F * OUT_STEP;
           if constexpr (S::POOL || TRAIN) adjoint_row([=](int i) { return gradient_row_[i]; }, out);
           else adjoint_row([=](int i) { return gate_.pull(yc, i, up); }, out);
         }
         if (yc % M < M - 1 && yc < S::HC - 1) continue;
         for (int r = yc % M + 1; r < M; r++)  // tiles reach below the last row
-          std::memset((void*)(spectrum_ + (size_t)r * F * OUT_STEP), 0, sizeof(Vec) * F * OUT_STEP);
+          std::memset((void*)(scratch_->spectrum + (size_t)r * F * OUT_STEP), 0, sizeof(Vec) * F * OUT_STEP);
         int ty = yc / M;
-        if (ty == 0) std::memset((void*)kept_.back.carry, 0, sizeof kept_.back.carry);
+        if (ty == 0) std::memset((void*)scratch_->kept.back.carry, 0, sizeof scratch_->kept.back.carry);
         backward_tiles<WANTED>(ty, w, gradient);
         if constexpr (!WANTED) continue;
         for (int r = 0; r < M; r++)
-          emit(ty * M + r, kept_.back.rows + (size_t)r * F * IN_STEP, above);
+          emit(ty * M + r, scratch_->kept.back.rows + (size_t)r * F * IN_STEP, above);
         if (yc == S::HC - 1) {
           for (int r = 0; r < R - 1; r++)
-            emit(TY * M + r, kept_.back.carry + (size_t)r * F * IN_STEP, above);
+            emit(TY * M + r, scratch_->kept.back.carry + (size_t)r * F * IN_STEP, above);
           emit_rest(above);
         }
       }
     }
 
    private:
-    // Sums of the weights' gradient are fetched once for a whole row of tiles.
-    static constexpr int TOGETHER = TRAIN ? TX : CHUNK;
-
     Vec* padded(int y) { return input_[TRAIN ? y : 0]; }
 
     // Row v of the padded image, or its part of number `phase`, to the ring; zeros beyond the image.
     void to_ring(int v, int phase) {
       const int y = v * D + phase - S::P;
-      Vec* out = kept_.ring[v % F] + phase * SIDE;
+      Vec* out = scratch_->kept.ring[v % F] + phase * SIDE;
       if (D > 1 && v >= DOWN) return;
       if (D == 1 || (y >= 0 && y < S::HI)) return transform_row(padded(y), out);
       for (int f = 0; f < F; f++)
@@ -171,20 +196,20 @@ struct WinogradConvolution {
         }
     }
 
-    // Along y, of TILES tiles from t of tile row ty at x frequency f, from the ring to inputs_.
+    // Along y, of TILES tiles from t of tile row ty at x frequency f, from the ring to scratch_->inputs.
     template <int TILES>
     ALWAYS_INLINE void transform_columns(int ty, int t, int f) {
       Stage stage(STAGE_TRANSFORM);
       const Vec* rows[F];
       for (int r = 0; r < F; r++) {
         int v = ty * M + r;
-        rows[r] = v >= TOP && v <= BOTTOM ? kept_.ring[v % F] + f * IN_STEP + t * CI : zeros_;
+        rows[r] = v >= TOP && v <= BOTTOM ? scratch_->kept.ring[v % F] + f * IN_STEP + t * CI : zeros_;
       }
       for (int i = 0; i < TILES * CI; i++) {
         Vec d[F], u[F];
         UNROLL for (int r = 0; r < F; r++) d[r] = rows[r][i];
         winograd::transform_input(d, u);
-        UNROLL for (int q = 0; q < F; q++) inputs_[q * apart(TILES * CI) + i] = u[q];
+        UNROLL for (int q = 0; q < F; q++) scratch_->inputs[q * apart(TILES * CI) + i] = u[q];
       }
     }
 
@@ -199,18 +224,18 @@ struct WinogradConvolution {
               Stage stage(STAGE_MULTIPLY);
               for (int q = 0; q < F; q++)
                 product<tiles, CI, group, FORWARD.tiles, FORWARD.channels>(
-                    inputs_ + q * apart(tiles * CI),
+                    scratch_->inputs + q * apart(tiles * CI),
                     w.forward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, CI),
-                    outputs_ + q * apart(tiles * group));
+                    scratch_->outputs + q * apart(tiles * group));
             }
             Stage stage(STAGE_TRANSFORM);
             for (int i = 0; i < tiles; i++)
               for (int j = 0; j < group; j++) {
                 Vec m[F], v[M];
-                UNROLL for (int q = 0; q < F; q++) m[q] = outputs_[q * apart(tiles * group) + i * group + j];
+                UNROLL for (int q = 0; q < F; q++) m[q] = scratch_->outputs[q * apart(tiles * group) + i * group + j];
                 winograd::transform_output<M>(m, v);
                 UNROLL for (int r = 0; r < M; r++)
-                  spectrum_[(size_t)(r * F + f) * OUT_STEP + (t + i) * S::CO + c + j] = v[r];
+                  scratch_->spectrum[(size_t)(r * F + f) * OUT_STEP + (t + i) * S::CO + c + j] = v[r];
               }
           });
         });
@@ -235,7 +260,7 @@ struct WinogradConvolution {
 
     // Along x, of row r of the tiles: to pixels, with the bias.
     NEVER_INLINE void transform_back(int r, int yc, const Weights& w, Vec* row) {
-      const Vec* spectrum = spectrum_ + (size_t)r * F * OUT_STEP;
+      const Vec* spectrum = scratch_->spectrum + (size_t)r * F * OUT_STEP;
       for (int t = 0; t < TX; t++) {
         int width = S::WC - t * M < M ? S::WC - t * M : M;
         for (int c = 0; c < S::CO; c++) {
@@ -283,17 +308,17 @@ struct WinogradConvolution {
           for (int i = 0; i < tiles * S::CO; i++) {
             Vec y[M], m[F];
             UNROLL for (int r = 0; r < M; r++)
-              y[r] = spectrum_[(size_t)(r * F + f) * OUT_STEP + t * S::CO + i];
+              y[r] = scratch_->spectrum[(size_t)(r * F + f) * OUT_STEP + t * S::CO + i];
             winograd::adjoint_output<M>(y, m);
-            UNROLL for (int q = 0; q < F; q++) outputs_[q * apart(tiles * S::CO) + i] = m[q];
+            UNROLL for (int q = 0; q < F; q++) scratch_->outputs[q * apart(tiles * S::CO) + i] = m[q];
           }
         }
         if constexpr (TRAIN) {
           transform_columns<tiles>(ty, t, f);
           Stage stage(STAGE_WEIGHTS);
           for (int q = 0; q < F; q++)
-            gradient->template tiles_arrived<tiles>(f * F + q, inputs_ + q * apart(tiles * CI),
-                                                    outputs_ + q * apart(tiles * S::CO));
+            gradient->template tiles_arrived<tiles>(f * F + q, scratch_->inputs + q * apart(tiles * CI),
+                                                    scratch_->outputs + q * apart(tiles * S::CO));
         }
         if constexpr (WANTED)
           over_blocks<CI, GROUP_BACK>([&](int c, auto group_) {
@@ -307,9 +332,9 @@ struct WinogradConvolution {
                   for (int i = 0; i < tiles; i++)
                     for (int j = 0; j < group; j++) __builtin_prefetch(row_back(q) + to + i * CI + j, 1);
                 product<tiles, S::CO, group, BACKWARD.tiles, BACKWARD.channels>(
-                    outputs_ + q * apart(tiles * S::CO),
+                    scratch_->outputs + q * apart(tiles * S::CO),
                     w.backward + (size_t)(f * F + q) * CI * S::CO + block_offset(c, S::CO),
-                    inputs_ + q * apart(tiles * group));
+                    scratch_->inputs + q * apart(tiles * group));
               }
             }
             Stage stage(STAGE_TRANSFORM);
@@ -319,11 +344,11 @@ struct WinogradConvolution {
       });
     }
 
-    // Along y, from number i of inputs_ [y frequency][STEP] to number `at` of each row of the spectrum.
+    // Along y, from number i of scratch_->inputs [y frequency][STEP] to number `at` of each row of the spectrum.
     template <int STEP>
     ALWAYS_INLINE void columns_back(int i, int at) {
       Vec u[F], d[F];
-      UNROLL for (int q = 0; q < F; q++) u[q] = inputs_[q * STEP + i];
+      UNROLL for (int q = 0; q < F; q++) u[q] = scratch_->inputs[q * STEP + i];
       winograd::adjoint_input(u, d);
       // The first R - 1 rows overlap the tiles above.
       Vec before[R - 1];
@@ -336,8 +361,8 @@ struct WinogradConvolution {
 
     // Row r of a tile's gradient, from its spectrum along x: the last R - 1 wait for the tiles below.
     Vec* row_back(int r) {
-      return r < M ? kept_.back.rows + (size_t)r * F * IN_STEP
-                   : kept_.back.carry + (size_t)(r - M) * F * IN_STEP;
+      return r < M ? scratch_->kept.back.rows + (size_t)r * F * IN_STEP
+                   : scratch_->kept.back.carry + (size_t)(r - M) * F * IN_STEP;
     }
 
     // Row v of the padded input's gradient, from its spectrum.
@@ -389,20 +414,6 @@ struct WinogradConvolution {
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];
     Vec input_gradient_[ROW];
     Vec zeros_[TOGETHER * CI];
-    Vec inputs_[F * apart(TOGETHER * CI)], outputs_[F * apart(TOGETHER * S::CO)];
-    Vec spectrum_[(size_t)M * F * OUT_STEP];
-    // An attack needs the ring on its way there and the others on its way back.
-    struct Back {
-      Vec rows[(size_t)M * F * IN_STEP], carry[(size_t)(R - 1) * F * IN_STEP];
-    };
-    struct Both {
-      Vec ring[F][F * IN_STEP];
-      Back back;
-    };
-    union Either {
-      Vec ring[F][F * IN_STEP];
-      Back back;
-    };
-    std::conditional_t<TRAIN, Both, Either> kept_;
+    Scratch* scratch_;
   };
 };

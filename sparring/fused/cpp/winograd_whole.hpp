@@ -26,20 +26,34 @@ class WholeTiles {
 
  public:
   using Kept = typename Gate<S>::Kept;
-  void use(Kept& kept) { gate_.use(kept); }
+
+  // What neither direction leaves to the other, nor to the next pass.
+  union Scratch {
+    struct There {
+      Vec ring[F][PADDED * S::CI], waiting[M - 1][TX * M * S::CO];
+    } there;
+    struct Back {
+      Vec gradient[M][TX * M * S::CO];
+      Vec rows[M][PADDED * S::CI], carry[R - 1][PADDED * S::CI], left[S::CI][F][R - 1];
+    } back;
+  };
+  void use(Kept& kept, Scratch& scratch) {
+    gate_.use(kept);
+    scratch_ = &scratch;
+  }
 
   // Where input row y belongs, [x][channel].
-  Vec* slot(int y) { return there_.ring[(y + S::P) % F] + S::P * S::CI; }
+  Vec* slot(int y) { return scratch_->there.ring[(y + S::P) % F] + S::P * S::CI; }
 
   template <class Below>
   void forward(int y, const typename C::Weights& w, Below&& below) {
-    if (y < F) clear_sides<S::P, S::WI, PADDED, S::CI>(there_.ring[(y + S::P) % F]);
+    if (y < F) clear_sides<S::P, S::WI, PADDED, S::CI>(scratch_->there.ring[(y + S::P) % F]);
     while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
       const int first = next_tile_ * M, count = S::HC - first < M ? S::HC - first : M;
       // The first row goes straight on; the others wait for their turn.
       Vec* rows[M];
       rows[0] = gate_.row(first, below);
-      for (int r = 1; r < M; r++) rows[r] = there_.waiting[r - 1];
+      for (int r = 1; r < M; r++) rows[r] = scratch_->there.waiting[r - 1];
       forward_tiles(first, count, w, rows);
       for (int r = 0; r < count; r++) {
         if (r > 0)
@@ -54,16 +68,16 @@ class WholeTiles {
   template <class Gradient, class Above>
   void backward(int y, const Vec* up, const typename C::Weights& w, Gradient*, Above&& above) {
     if constexpr (!std::decay_t<Above>::WANTED) return;
-    Vec* row = back_.gradient[y % M];
+    Vec* row = scratch_->back.gradient[y % M];
     if (y < M) clear_sides<0, S::WC, TX * M, S::CO>(row);
     for (int i = 0; i < S::WC * S::CO; i++) row[i] = gate_.pull(y, i, up);
     if (y % M < M - 1 && y < S::HC - 1) return;
     const int ty = y / M;
-    if (ty == 0) std::memset((void*)back_.carry, 0, sizeof back_.carry);
+    if (ty == 0) std::memset((void*)scratch_->back.carry, 0, sizeof scratch_->back.carry);
     backward_tiles(y % M + 1, w);
-    for (int r = 0; r < M; r++) emit(ty * M + r, back_.rows[r], above);
+    for (int r = 0; r < M; r++) emit(ty * M + r, scratch_->back.rows[r], above);
     if (y == S::HC - 1)
-      for (int r = 0; r < R - 1; r++) emit(TY * M + r, back_.carry[r], above);
+      for (int r = 0; r < R - 1; r++) emit(TY * M + r, scratch_->back.carry[r], above);
   }
 
  private:
@@ -101,7 +115,7 @@ class WholeTiles {
     const Vec* rows[F];
     for (int r = 0; r < F; r++) {
       const int y = first + r - S::P;
-      rows[r] = y >= 0 && y < S::HI ? there_.ring[(first + r) % F] + t * M * S::CI : zeros_;
+      rows[r] = y >= 0 && y < S::HI ? scratch_->there.ring[(first + r) % F] + t * M * S::CI : zeros_;
     }
     for (int c = 0; c < S::CI; c++) {
       Vec along[F][F];
@@ -169,7 +183,7 @@ class WholeTiles {
   NEVER_INLINE void adjoint(int count, int t, Tile& tile) const {
     Stage stage(STAGE_TRANSFORM);
     const Vec* rows[M];
-    for (int r = 0; r < M; r++) rows[r] = r < count ? back_.gradient[r] + t * M * S::CO : zeros_;
+    for (int r = 0; r < M; r++) rows[r] = r < count ? scratch_->back.gradient[r] + t * M * S::CO : zeros_;
     for (int c = 0; c < S::CO; c++) {
       Vec along[M][F];
       UNROLL for (int r = 0; r < M; r++) {
@@ -201,16 +215,16 @@ class WholeTiles {
         UNROLL for (int f = 0; f < F; f++) u[f] = down[f][r];
         winograd::adjoint_input(u, d);
         UNROLL for (int i = 0; i < R - 1; i++) {
-          if (t > 0) d[i] += back_.left[c][r][i];
-          back_.left[c][r][i] = d[M + i];
+          if (t > 0) d[i] += scratch_->back.left[c][r][i];
+          scratch_->back.left[c][r][i] = d[M + i];
         }
         // The last tile's rest has no tile to its right.
         UNROLL for (int i = 0; i < F; i++)
           if (i < M || t == TX - 1) {
             const int at = (t * M + i) * S::CI + c;
-            if (r < R - 1) d[i] += back_.carry[r][at];
-            if (r < M) back_.rows[r][at] = d[i];
-            else back_.carry[r - M][at] = d[i];
+            if (r < R - 1) d[i] += scratch_->back.carry[r][at];
+            if (r < M) scratch_->back.rows[r][at] = d[i];
+            else scratch_->back.carry[r - M][at] = d[i];
           }
       }
     }
@@ -229,16 +243,5 @@ class WholeTiles {
   Gate<S> gate_;
   int next_tile_;
   Vec zeros_[F * C::CHANNELS];
-  // Neither way needs what the other one leaves.
-  struct There {
-    Vec ring[F][PADDED * S::CI], waiting[M - 1][TX * M * S::CO];
-  };
-  struct Back {
-    Vec gradient[M][TX * M * S::CO];
-    Vec rows[M][PADDED * S::CI], carry[R - 1][PADDED * S::CI], left[S::CI][F][R - 1];
-  };
-  union {
-    There there_;
-    Back back_;
-  };
+  Scratch* scratch_;
 };
