@@ -24,8 +24,30 @@ constexpr bool passed_by(int value) {
   return false;
 }
 
+// Whether a layer, on its way there, never gives a row before it takes the one of that number, nor on its way
+// back: unless there is no such row.
+template <class S, class = void>
+struct KeepsPace : std::true_type {};
+template <class S>
+struct KeepsPace<S, std::enable_if_t<(S::SH > 0)>>  // not of those that leave rows out, nor of dilated ones
+    : std::bool_constant<S::SH == 1 && S::PH < S::KH && S::HO == S::HI + 2 * S::PH - S::KH + 1> {};
+template <int C, int HI, int WI, int TOP, int BOTTOM, int... SIDES>
+struct KeepsPace<Padding<C, HI, WI, TOP, BOTTOM, SIDES...>> : std::bool_constant<TOP == 0 && BOTTOM == 0> {};
+
+template <class L>
+struct Pace;
+template <class... S>
+struct Pace<List<S...>> {
+  static constexpr bool KEPT[sizeof...(S) + 1] = {KeepsPace<S>::value...};
+};
+
+// The sum of a section takes its value's place row by row, so that all layers between them must keep pace.
 constexpr bool cut(int value) {
-  return value >= 0 && value < CONVOLUTIONS - 1 && takers(value) == 2 && !passed_by(value);
+  if (value < 0 || value >= CONVOLUTIONS - 1 || takers(value) != 2 || passed_by(value)) return false;
+  const int sum = taker(value, 0).layer;
+  for (int layer = value + 1; is_addition(sum) && layer < sum; layer++)
+    if (!Pace<Convolutions>::KEPT[layer]) return false;
+  return true;
 }
 
 // The last such value before a layer, or before a value; -1 if there is none.

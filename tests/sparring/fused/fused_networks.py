@@ -315,6 +315,15 @@ GRAPH_NETWORKS = {
             nn.ZeroPad2d((1, 0, 2, 1)), *conv(17, 8, 3), Mean(), nn.Linear(8, 3),
         ],
     ),
+    "shifts": (  # whose branches give rows before they take those of the same number, and after
+        (2, 8, 6),
+        lambda: [
+            *conv(2, 5, 3, padding=1),
+            Block([nn.ZeroPad2d((0, 0, 8, 0)), nn.Conv2d(5, 5, 1, stride=(2, 1))]),
+            Block([nn.ZeroPad2d((0, 0, 0, 8)), nn.Conv2d(5, 5, 1, stride=(2, 1)), nn.Tanh()]),
+            Block([nn.Conv2d(5, 4, 1, padding=1), nn.Conv2d(4, 5, 3)]), *head(240, 3),
+        ],
+    ),
     "many": (  # the image, too
         (2, 7, 6),
         lambda: [Many(2), *conv(2, 5, 3, padding=1), Many(5), nn.MaxPool2d(2), *head(45, 3)],
