@@ -58,29 +58,17 @@ class TorchSource:
         ).to(device)
 
 
-class FreshSource:
-    """Noise from a generator that the operating system seeds, made when first drawn from."""
+class FreshSource(TorchSource):
+    """The same, of a generator that the operating system seeds, made when first drawn from."""
+
+    def __init__(self) -> None: ...
 
     @cached_property
-    def _drawn_from(self) -> TorchSource:
+    def generator(self) -> torch.Generator:
+        """A generator of its own."""
         generator = torch.Generator()
         generator.seed()
-        return TorchSource(generator)
-
-    def uniform(
-        self,
-        shape: Sequence[int],
-        low: float,
-        high: float,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> Tensor:
-        """See ``RandomSource``."""
-        return self._drawn_from.uniform(shape, low, high, dtype, device)
-
-    def normal(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """See ``RandomSource``."""
-        return self._drawn_from.normal(shape, dtype, device)
+        return generator
 
 
 @dataclass(frozen=True)

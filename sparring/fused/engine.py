@@ -120,7 +120,7 @@ class Engine:
         And whether some image is marked, by pixels that are no numbers: its gradient was not
         finite.
         """
-        count = start.shape[0]  # `len` of a tensor takes five times as long
+        count = start.shape[0]  # `len` of a tensor takes longer
         start, centre = self._images(start), self._images(centre, count)
         labels = self._labels(labels, count)
         out, marked = torch.empty_like(start), False

@@ -15,8 +15,7 @@ _ACCESS = 4.0
 #: hold until the next block of images: the others come from a far one with every block.
 _WEIGHT, _NEAR = 2.0, 16 * 1024
 #: Part of the work that tiles may leave of a convolution with strides, whose rows that wait for
-#: each other are several times as many numbers as without tiles. (Where 0.77 of the work are left,
-#: it took 0.92 of the time, Intel Xeon, AVX-512: 4x4, 32 to 32 channels of 26 pixels, 8 points.)
+#: each other are several times as many numbers as without tiles.
 _LEFT_OF_STRIDES = 0.9
 
 

@@ -143,8 +143,8 @@ ALWAYS_INLINE void transform_input(const Vec (&d)[5], Vec (&u)[5]) {
   u[3] = e - o;
 }
 
-// B u.
-ALWAYS_INLINE void adjoint_input(const Vec (&u)[7], Vec (&d)[7]) {
+// Their adjoint, with that of infinity, u[6], which has the factor x as little.
+ALWAYS_INLINE void from_pairs(const Vec* u, Vec* d) {
   Vec s1 = u[0] + u[1], o1 = u[0] - u[1], s2 = u[2] + u[3], o2 = u[2] - u[3];
   Vec s3 = u[4] + u[5], o3 = u[4] - u[5];
   d[0] = o1 - u[6] + 0.5f * o2 + 2.0f * o3;
@@ -156,18 +156,16 @@ ALWAYS_INLINE void adjoint_input(const Vec (&u)[7], Vec (&d)[7]) {
   d[6] = u[6];
 }
 
+// B u.
 ALWAYS_INLINE void adjoint_input(const Vec (&u)[8], Vec (&d)[8]) {
-  Vec s1 = u[1] + u[2], o1 = u[1] - u[2], s2 = u[3] + u[4], o2 = u[3] - u[4];
-  Vec s3 = u[5] + u[6], o3 = u[5] - u[6];
+  from_pairs(u + 1, d + 1);
   d[0] = u[0];
-  d[1] = o1 - u[7] + 0.5f * o2 + 2.0f * o3;
-  d[2] = s1 - 5.25f * u[0] + 0.25f * s2 + 4.0f * s3;
-  d[3] = 5.25f * u[7] - 4.25f * o1 - 2.5f * (o2 + o3);
-  d[4] = 5.25f * u[0] - 4.25f * s1 - 1.25f * s2 - 5.0f * s3;
-  d[5] = o1 - 5.25f * u[7] + 2.0f * o2 + 0.5f * o3;
-  d[6] = s1 - u[0] + s2 + s3;
-  d[7] = u[7];
+  d[2] = d[2] - 5.25f * u[0];
+  d[4] += 5.25f * u[0];
+  d[6] = d[6] - u[0];
 }
+
+ALWAYS_INLINE void adjoint_input(const Vec (&u)[7], Vec (&d)[7]) { from_pairs(u, d); }
 
 ALWAYS_INLINE void adjoint_input(const Vec (&u)[6], Vec (&d)[6]) {
   Vec s1 = u[1] + u[2], o1 = u[1] - u[2], s2 = u[3] + u[4], o2 = u[3] - u[4];

@@ -196,7 +196,7 @@ struct WinogradConvolution {
         }
     }
 
-    // Along y, of TILES tiles from t of tile row ty at x frequency f, from the ring to scratch_->inputs.
+    // Along y, of TILES tiles from t of tile row ty at x frequency f, from the ring to the scratch's inputs.
     template <int TILES>
     ALWAYS_INLINE void transform_columns(int ty, int t, int f) {
       Stage stage(STAGE_TRANSFORM);
@@ -291,7 +291,7 @@ struct WinogradConvolution {
         }
     }
 
-    // Leaves M finished rows in rows_ and R - 1 unfinished ones in carry_, if they are wanted, and
+    // Leaves M finished rows in the scratch's rows and R - 1 unfinished ones in its carry, if they are wanted, and
     // adds to the weights' gradient, if there is one.
     template <bool WANTED>
     NEVER_INLINE void backward_tiles(int ty, const Weights& w, Gradient* gradient) {
@@ -344,7 +344,7 @@ struct WinogradConvolution {
       });
     }
 
-    // Along y, from number i of scratch_->inputs [y frequency][STEP] to number `at` of each row of the spectrum.
+    // Along y, from number i of the scratch's inputs [y frequency][STEP] to number `at` of each row of the spectrum.
     template <int STEP>
     ALWAYS_INLINE void columns_back(int i, int at) {
       Vec u[F], d[F];

@@ -16,7 +16,7 @@ def any_global_hook() -> bool:
 def has_hooks(owner: nn.Module | Tensor) -> bool:
     """Whether a module or a parameter has hooks that a forward or backward pass would call."""
     if isinstance(owner, nn.Module):
-        kept = owner.__dict__  # to ask the module itself takes several times as long
+        kept = owner.__dict__  # to ask the module itself takes longer
         return bool(
             kept["_forward_hooks"]
             or kept["_forward_pre_hooks"]
