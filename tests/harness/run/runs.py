@@ -24,7 +24,7 @@ def study_with(tmp_path, text):
 GIVEN_UP = "a rank has ended, or failed, and its launcher has not: killed"
 
 
-def start(study, results):
+def start_runner(study, results):
     # What a shell without job control starts in the background ignores SIGINT, and so these tests.
     return subprocess.Popen(
         [sys.executable, "-m", "harness", "run", str(study), "--results", str(results)],

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from harness.machine import machine_cores
-from tests.harness.run.runs import GOOD, launch_files, launched, start, study_with
+from tests.harness.run.runs import GOOD, launch_files, launched, start_runner, study_with
 from tests.harness.studies import SLEEPY, harness, marked_processes, rows_of_table, wait_until
 
 # Ranks import their workload when MPI has started.
@@ -18,6 +18,30 @@ NOTE_SEGMENTS = """
 with open("/proc/self/maps") as maps, open("segments", "a") as noted:
     noted.writelines(line.split(maxsplit=5)[5] for line in maps if "/mpich_shm" in line)
 """
+
+
+@pytest.fixture
+def start():
+    """Starts a runner; it ends with the test, however that does: the next ones would wait for it."""
+    runners = []
+
+    def started(study, results):
+        runners.append(start_runner(study, results))
+        return runners[-1]
+
+    yield started
+    for runner in runners:
+        if runner.poll() is None:
+            runner.terminate()  # it ends its launches
+            runner.communicate(timeout=60)
+
+
+def naps(process):
+    """Whether it is the child of a rank; one that ends meanwhile is none."""
+    try:
+        return process.cmdline()[-1:] == ["import time; time.sleep(600)"]
+    except psutil.NoSuchProcess:
+        return False
 
 
 def segments_left(folder):
@@ -45,7 +69,7 @@ def in_flight(results):
     return bool(launch_files(results)) and any(running)
 
 
-def test_runner_killed_in_mid_study(tmp_path):
+def test_runner_killed_in_mid_study(tmp_path, start):
     study, results = study_with(tmp_path, SLOW)
     other_host = results / "launches" / "sleepy" / ".running" / "other-host" / "p-l"
     other_host.mkdir(parents=True)
@@ -73,7 +97,7 @@ DAEMON = """daemon = [sys.executable, "-c", "import time; time.sleep(601)"]
         nap = ["""
 
 
-def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
+def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path, start):
     study, results = study_with(
         tmp_path, "[parameters]\nmode = 'hangs'\n[measure]\nlaunches = 1\nrepetitions = 5\n"
     )
@@ -83,10 +107,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
     assert wait_until(lambda: running.is_dir() and any(running.iterdir()))
     (folder,) = running.iterdir()
 
-    def naps():
-        return [p for p in marked_processes(folder.name) if "time.sleep(600)" in p.cmdline()[-1]]
-
-    assert wait_until(naps)
+    assert wait_until(lambda: any(map(naps, marked_processes(folder.name))))
     assert wait_until(lambda: any(folder.glob("adopted:*")))
     (note,) = folder.glob("adopted:*")
     daemon = psutil.Process(int(note.name.split(":")[2]))
@@ -106,7 +127,7 @@ def test_daemon_of_a_killed_run_is_ended_by_the_next(tmp_path):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, code):
+def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, code, start):
     study, results = study_with(tmp_path, SLOW)
     runner = start(study, results)
     assert wait_until(lambda: in_flight(results))
@@ -123,7 +144,7 @@ def test_interruption_leaves_what_is_finished_in_the_table(tmp_path, number, cod
     assert not list(results.glob("logs/sleepy/*"))
 
 
-def test_second_runner_at_once_is_refused(tmp_path):
+def test_second_runner_at_once_is_refused(tmp_path, start):
     study, results = study_with(
         tmp_path, "[parameters]\nmode = 'waits'\n[measure]\nlaunches = 1\nrepetitions = 3\n"
     )
