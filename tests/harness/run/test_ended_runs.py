@@ -22,7 +22,7 @@ with open("/proc/self/maps") as maps, open("segments", "a") as noted:
 
 @pytest.fixture
 def start():
-    """Starts a runner; it ends with the test, however that does: the next ones would wait for it."""
+    """Start a runner, which ends with the test: however it ends, the next ones would wait."""
     runners = []
 
     def started(study, results):
