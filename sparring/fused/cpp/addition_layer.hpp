@@ -18,15 +18,7 @@ struct AdditionLayer : Weightless {
 
    protected:
     void add(int y, const Vec* one, const Vec* other, Vec* out) {
-      for (int i = 0; i < ROW; i++) {
-        const Vec sum = one[i] + other[i];
-        if constexpr (S::RELU) {
-          mask_[y][i] = positive(sum);
-          out[i] = keep(mask_[y][i], sum);
-        } else {
-          out[i] = sum;
-        }
-      }
+      for (int i = 0; i < ROW; i++) put(Row{other, mask_[S::RELU ? y : 0], out}, i, one[i]);
     }
 
     // From the gradient of row y of the sum to that of what was added up.
@@ -34,8 +26,24 @@ struct AdditionLayer : Weightless {
       for (int i = 0; i < ROW; i++) gradient[i] = S::RELU ? keep(mask_[y][i], up[i]) : up[i];
     }
 
-   private:
     Mask (*mask_)[ROW];
+  };
+
+  // A row of the sum, to be made number by number of a row that is there and the one that `put` brings.
+  struct Row {
+    const Vec* other;
+    Mask* mask;
+    Vec* out;
+
+    friend ALWAYS_INLINE void put(const Row& row, int i, Vec v) {
+      const Vec sum = v + row.other[i];
+      if constexpr (S::RELU) {
+        row.mask[i] = positive(sum);
+        row.out[i] = keep(row.mask[i], sum);
+      } else {
+        row.out[i] = sum;
+      }
+    }
   };
 
   template <bool TRAIN>
@@ -73,6 +81,9 @@ struct AdditionLayer : Weightless {
   class Beside : public Sum {
    public:
     Vec* slot() { return row_; }
+
+    // Row y of the sum, for a layer that can `put` its rows into it.
+    Row row(int y, const Vec* standing, Vec* out) { return {standing, this->mask_[S::RELU ? y : 0], out}; }
 
     // Row y of the other one is in the slot. The sum may take the place of `standing`, the whole one's.
     template <class Below>

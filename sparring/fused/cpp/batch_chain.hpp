@@ -99,7 +99,8 @@ class Chain {
  private:
   using FirstDense = typename At<Denses, 0>::type;
   using Values = JoinsOf<TRAIN, std::make_integer_sequence<int, CONVOLUTIONS + 1>>;
-  using Plan = ScratchPlan<!TRAIN, typename Network::template Layers<TRAIN, BLOCKS>>;
+  using Layers = typename Network::template Layers<TRAIN, BLOCKS>;
+  using Plan = ScratchPlan<!TRAIN, Layers>;
   static constexpr int PLANE = HEIGHT * COLUMNS;  // pixels of a channel
   auto& first_dense() { return std::get<CONVOLUTIONS>(layers_); }
   auto& last_dense() { return std::get<LAYERS - 1>(layers_); }
@@ -124,17 +125,30 @@ class Chain {
   template <int I>
   static constexpr bool BESIDE = !TRAIN && standing(I) >= 0;
 
+  // Whether addition I takes V and another that is whole, as its sum is.
+  template <int V, int I>
+  static constexpr bool adds() {
+    if constexpr (V < 0 || I >= CONVOLUTIONS) return false;
+    else return BESIDE<I> && WHOLE<I> && Puts<std::tuple_element_t<V, Layers>>::value;
+  }
+
   // Where value V goes.
   template <int V>
   struct Below {
     static constexpr Taker FIRST = taker(V, 0), SECOND = taker(V, 1);
+    // Whether its rows become, as they are made, those of a sum that is whole.
+    static constexpr bool ADDS = !WHOLE<V> && adds<V, FIRST.layer>();
     Chain& chain;
     Vec* slot(int y) const {
       if constexpr (WHOLE<V>) return chain.template whole<V>(y);
       else return chain.template slot_of<FIRST.layer, FIRST.port>(y);
     }
+    auto row(int y) const {
+      if constexpr (ADDS) return chain.template sum_of<FIRST.layer>(y);
+      else return slot(y);
+    }
     void arrived(int y) const {
-      if constexpr (!WHOLE<V>) hand_on(y, slot(y));
+      if constexpr (!WHOLE<V> && !ADDS) hand_on(y, slot(y));
     }
     // Row y, which is in the first taker's slot, or else is brought there. An addition reads a whole
     // value where it stands.
@@ -199,6 +213,12 @@ class Chain {
     else if constexpr (is_addition(I)) return std::get<I>(layers_).slot(PORT, y);
     else if constexpr (I < CONVOLUTIONS) return std::get<I>(layers_).slot(y);
     else return inputs_[block_] + (STREAMS ? 0 : y * FirstDense::ROW);
+  }
+
+  // Row y of the sum that addition I makes.
+  template <int I>
+  auto sum_of(int y) {
+    return std::get<I>(layers_).row(y, whole<source(I, standing(I))>(y), whole<I>(y));
   }
 
   // Row y of what layer I takes is in its slot. Dense layers may wait for all rows of all blocks.
@@ -326,7 +346,7 @@ class Chain {
   Vec gradient_[BLOCKS][PIXELS];                        // of the objective, by the image
   const Network::Weights* weights_;
   Network::Gradients* gradients_;
-  typename Network::template Layers<TRAIN, BLOCKS> layers_;
+  Layers layers_;
   typename Network::template Kept<TRAIN> kept_[BLOCKS];
   typename Values::type joins_;
   alignas(64) unsigned char scratch_[Plan::all()];

@@ -50,6 +50,7 @@ struct DirectConvolution {
   template <bool TRAIN>
   class Layer {
    public:
+    static constexpr bool PUTS = !S::POOL;
     using Kept = typename Gate<S>::Kept;
     void use(Kept& kept) { gate_.use(kept); }
 
@@ -65,7 +66,7 @@ struct DirectConvolution {
           rows<S::WC, S::CI, S::CO, FORWARD.tiles, FORWARD.channels>(
               next_row_ - S::P, S::HI, [&](int r) { return input_[r % IN_ROWS]; }, w.forward,
               w.bias, [this, row = gate_.row(next_row_, below)](int i, Vec v) {
-                row[i] = gate_.put(next_row_, i, v);
+                put(row, i, gate_.put(next_row_, i, v));
               });
         }
         // Equal inputs give equal sums here.

@@ -21,12 +21,12 @@ class Gate {
   void use(Kept& kept) { mask_ = kept.mask; }
 
   // A row of the convolution's output, before ReLU and pooling, to be filled by the caller:
-  // [x][channel]. Below is the next layer: slot(y) is where its input row y goes, and
-  // arrived(y) tells that it is there.
+  // [x][channel]. Below is the next layer: slot(y) is where its input row y goes, row(y) what takes its
+  // numbers by `put`, and arrived(y) tells that it is there.
   template <class Below>
-  Vec* row(int y, Below&& below) {
+  auto row(int y, Below&& below) {
     if constexpr (S::POOL) return pair_[y % 2];
-    return below.slot(y);
+    else return below.row(y);
   }
 
   // What to store for element i of row y, of value v.

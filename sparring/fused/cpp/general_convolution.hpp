@@ -72,6 +72,7 @@ struct GeneralConvolution {
   template <bool TRAIN>
   class Layer {
    public:
+    static constexpr bool PUTS = !S::POOL;
     using Kept = typename Gate<S>::Kept;
     void use(Kept& kept) { gate_.use(kept); }
 
@@ -127,7 +128,8 @@ struct GeneralConvolution {
 
     Vec* row(int yc) { return gradient_[yc % G_ROWS] + LEFT * S::CO; }
 
-    NEVER_INLINE void row_of(int yc, const Weights& w, Vec* out) {
+    template <class Row>
+    NEVER_INLINE void row_of(int yc, const Weights& w, Row out) {
       const int top = S::SH * yc - S::PH;
       for (int g = 0; g < S::GROUPS; g++)
         over_blocks<GO, FORWARD.channels>([&](int c, auto cb_) {
@@ -151,7 +153,7 @@ struct GeneralConvolution {
             UNROLL for (int i = 0; i < tb; i++)
               UNROLL for (int j = 0; j < cb; j++) {
                 int at = (x + i) * S::CO + to + j;
-                out[at] = gate_.put(yc, at, sums[i][j]);
+                put(out, at, gate_.put(yc, at, sums[i][j]));
               }
           });
         });

@@ -68,6 +68,12 @@ struct LayerOf<false, I, Addition<C, HI, WI, RELU>> {
   using type = std::conditional_t<standing(I) >= 0, typename Sum::Beside, typename Sum::template Layer<false>>;
 };
 
+// Whether what goes through a layer can `put` the numbers of its rows into a sum.
+template <class L, class = void>
+struct Puts : std::false_type {};
+template <class L>
+struct Puts<L, std::enable_if_t<L::PUTS>> : std::true_type {};
+
 template <class ConvolutionList, class Numbers, class DenseList>
 struct Parts;
 template <class... C, int... I, class... D>

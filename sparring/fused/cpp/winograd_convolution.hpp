@@ -70,6 +70,7 @@ struct WinogradConvolution {
   template <bool TRAIN>
   class Rows {
    public:
+    static constexpr bool PUTS = !S::POOL;
     using Kept = typename Gate<S>::Kept;
 
    private:
@@ -259,7 +260,8 @@ struct WinogradConvolution {
     }
 
     // Along x, of row r of the tiles: to pixels, with the bias.
-    NEVER_INLINE void transform_back(int r, int yc, const Weights& w, Vec* row) {
+    template <class Row>
+    NEVER_INLINE void transform_back(int r, int yc, const Weights& w, Row row) {
       const Vec* spectrum = scratch_->spectrum + (size_t)r * F * OUT_STEP;
       for (int t = 0; t < TX; t++) {
         int width = S::WC - t * M < M ? S::WC - t * M : M;
@@ -270,7 +272,7 @@ struct WinogradConvolution {
           UNROLL for (int i = 0; i < M; i++)
             if (S::WC % M == 0 || i < width) {
               int at = (t * M + i) * S::CO + c;
-              row[at] = gate_.put(yc, at, v[i] + w.bias[c]);
+              put(row, at, gate_.put(yc, at, v[i] + w.bias[c]));
             }
         }
       }

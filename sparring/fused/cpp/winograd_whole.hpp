@@ -25,6 +25,7 @@ class WholeTiles {
   };
 
  public:
+  static constexpr bool PUTS = true;
   using Kept = typename Gate<S>::Kept;
 
   // What neither direction leaves to the other, nor to the next pass.
@@ -50,14 +51,17 @@ class WholeTiles {
     if (y < F) clear_sides<S::P, S::WI, PADDED, S::CI>(scratch_->there.ring[(y + S::P) % F]);
     while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
       const int first = next_tile_ * M, count = S::HC - first < M ? S::HC - first : M;
-      // The first row goes straight on; the others wait for their turn.
-      Vec* rows[M];
-      rows[0] = gate_.row(first, below);
-      for (int r = 1; r < M; r++) rows[r] = scratch_->there.waiting[r - 1];
+      // The first row goes straight on, and all of a sum that stands; else the others wait for their turn.
+      constexpr bool STANDS = std::decay_t<Below>::ADDS;
+      decltype(gate_.row(first, below)) rows[M];
+      for (int r = 0; r < count; r++)
+        if constexpr (STANDS) rows[r] = gate_.row(first + r, below);
+        else rows[r] = r == 0 ? gate_.row(first, below) : scratch_->there.waiting[r - 1];
       forward_tiles(first, count, w, rows);
       for (int r = 0; r < count; r++) {
-        if (r > 0)
-          std::memcpy((void*)gate_.row(first + r, below), (const void*)rows[r], sizeof(Vec) * S::WC * S::CO);
+        if constexpr (!STANDS)
+          if (r > 0)
+            std::memcpy((void*)gate_.row(first + r, below), (const void*)rows[r], sizeof(Vec) * S::WC * S::CO);
         gate_.filled(first + r, below, [](int, auto&&) { return Ties::none(); });
       }
       next_tile_++;
@@ -82,7 +86,8 @@ class WholeTiles {
 
  private:
   // A row of tiles from padded row `first` on, of which `count` rows of outputs are wanted.
-  NEVER_INLINE void forward_tiles(int first, int count, const typename C::Weights& w, Vec* const* rows) {
+  template <class Row>
+  NEVER_INLINE void forward_tiles(int first, int count, const typename C::Weights& w, const Row* rows) {
     alignas(64) Tile tile;
     for (int t = 0; t < TX; t++) {
       transform(first, t, tile);
@@ -154,8 +159,9 @@ class WholeTiles {
   }
 
   // Products to `count` rows of pixels, with the bias, through the gate.
+  template <class Row>
   NEVER_INLINE void transform_back(int first, int count, int t, Tile& tile, const typename C::Weights& w,
-                                   Vec* const* rows) {
+                                   const Row* rows) {
     Stage stage(STAGE_TRANSFORM);
     const int width = S::WC - t * M < M ? S::WC - t * M : M;
     for (int c = 0; c < S::CO; c++) {
@@ -173,7 +179,7 @@ class WholeTiles {
           UNROLL for (int i = 0; i < M; i++)
             if (S::WC % M == 0 || i < width) {
               const int at = (t * M + i) * S::CO + c;
-              rows[r][at] = gate_.put(first + r, at, v[i] + w.bias[c]);
+              put(rows[r], at, gate_.put(first + r, at, v[i] + w.bias[c]));
             }
         }
     }
