@@ -124,6 +124,12 @@ class Chain {
   static constexpr bool WHOLE = !TRAIN && cut(V);
   template <int I>
   static constexpr bool BESIDE = !TRAIN && standing(I) >= 0;
+  // Whether V is whole, and an addition the first of two that give its gradient.
+  template <int V>
+  static constexpr bool stands() {
+    if constexpr (!WHOLE<V>) return false;
+    else return takers(V) == 2 && is_addition(taker(V, 0).layer);
+  }
 
   // Whether addition I takes V and another that is whole, as its sum is.
   template <int V, int I>
@@ -179,7 +185,10 @@ class Chain {
   struct Above {
     static constexpr int ONE = source(I, 0), OTHER = source(I, 1);
     static constexpr bool WANTED = !TRAIN || ONE >= 0 || OTHER >= 0;
+    // Whether it is added to what an addition gave, which stands where the gradient is summed up.
+    static constexpr bool ADDS = OTHER == NO_VALUE && stands<ONE>();
     Chain& chain;
+    Vec* sum(int y) const { return chain.template whole<ONE>(y); }
     void arrived(int y, const Vec* row) const {
       chain.template deliver<I, ONE>(y, row);
       if constexpr (OTHER != NO_VALUE) chain.template deliver<I, OTHER>(y, row);

@@ -373,11 +373,16 @@ struct WinogradConvolution {
       for (int phase = 0; phase < D; phase++) {
         const int y = v * D + phase - S::P;
         if (y < 0 || y >= S::HI) continue;
-        {
-          Stage stage(STAGE_TRANSFORM);
-          adjoint_back(spectrum + phase * SIDE);
+        Stage stage(STAGE_TRANSFORM);
+        if constexpr (std::decay_t<Above>::ADDS) {
+          adjoint_back(spectrum + phase * SIDE, [sum = above.sum(y)](int x, int c, Vec d) {
+            if (x >= S::P && x < S::P + S::WI) sum[(x - S::P) * SIDE + c] += d;
+          });
+        } else {
+          adjoint_back(spectrum + phase * SIDE,
+                       [this](int x, int c, Vec d) { input_gradient_[x * SIDE + c] = d; });
+          above.arrived(y, input_gradient_ + S::P * S::CI);
         }
-        above.arrived(y, input_gradient_ + S::P * S::CI);
       }
     }
 
@@ -390,7 +395,9 @@ struct WinogradConvolution {
       }
     }
 
-    NEVER_INLINE void adjoint_back(const Vec* spectrum) {
+    // Along x: put(padded column, channel, its gradient) for all that tiles see.
+    template <class Put>
+    static NEVER_INLINE void adjoint_back(const Vec* spectrum, Put&& put) {
       for (int c = 0; c < SIDE; c++) {
         Vec carry[R - 1];
         UNROLL for (int i = 0; i < R - 1; i++) carry[i] = Vec{};
@@ -399,10 +406,10 @@ struct WinogradConvolution {
           UNROLL for (int f = 0; f < F; f++) u[f] = spectrum[f * IN_STEP + t * CI + c];
           winograd::adjoint_input(u, d);
           UNROLL for (int i = 0; i < R - 1; i++) d[i] += carry[i];
-          UNROLL for (int i = 0; i < M; i++) input_gradient_[(t * M + i) * SIDE + c] = d[i];
+          UNROLL for (int i = 0; i < M; i++) put(t * M + i, c, d[i]);
           UNROLL for (int i = 0; i < R - 1; i++) carry[i] = d[M + i];
         }
-        UNROLL for (int i = 0; i < R - 1; i++) input_gradient_[(TX * M + i) * SIDE + c] = carry[i];
+        UNROLL for (int i = 0; i < R - 1; i++) put(TX * M + i, c, carry[i]);
       }
     }
 

@@ -78,8 +78,20 @@ class WholeTiles {
     if (y % M < M - 1 && y < S::HC - 1) return;
     const int ty = y / M;
     if (ty == 0) std::memset((void*)scratch_->back.carry, 0, sizeof scratch_->back.carry);
-    backward_tiles(y % M + 1, w);
-    for (int r = 0; r < M; r++) emit(ty * M + r, scratch_->back.rows[r], above);
+    if constexpr (std::decay_t<Above>::ADDS) {
+      Vec* sums[M];
+      for (int r = 0; r < M; r++) {
+        const int to = ty * M + r - S::P;
+        sums[r] = to >= 0 && to < S::HI ? above.sum(to) : nullptr;
+      }
+      backward_tiles(y % M + 1, w, [&](int r, int x, int c, Vec d) {
+        if (sums[r] && x >= S::P && x < S::P + S::WI) sums[r][(x - S::P) * S::CI + c] += d;
+      });
+    } else {
+      backward_tiles(y % M + 1, w,
+                     [this](int r, int x, int c, Vec d) { scratch_->back.rows[r][x * S::CI + c] = d; });
+      for (int r = 0; r < M; r++) emit(ty * M + r, scratch_->back.rows[r], above);
+    }
     if (y == S::HC - 1)
       for (int r = 0; r < R - 1; r++) emit(TY * M + r, scratch_->back.carry[r], above);
   }
@@ -96,13 +108,14 @@ class WholeTiles {
     }
   }
 
-  // And its adjoint, of `count` rows of the gradient.
-  NEVER_INLINE void backward_tiles(int count, const typename C::Weights& w) {
+  // And its adjoint, of `count` rows of the gradient: put(row, padded column, channel, its gradient).
+  template <class Put>
+  NEVER_INLINE void backward_tiles(int count, const typename C::Weights& w, Put&& put) {
     alignas(64) Tile tile;
     for (int t = 0; t < TX; t++) {
       adjoint(count, t, tile);
       multiply<S::CO, S::CI, C::BACKWARD.channels>(tile, w.backward);
-      adjoint_back(t, tile);
+      adjoint_back(t, tile, put);
     }
   }
 
@@ -207,7 +220,8 @@ class WholeTiles {
   }
 
   // Products to pixels, added up where tiles overlap: M finished rows, and R - 1 for the tiles below.
-  NEVER_INLINE void adjoint_back(int t, Tile& tile) {
+  template <class Put>
+  NEVER_INLINE void adjoint_back(int t, Tile& tile, Put&& put) {
     Stage stage(STAGE_TRANSFORM);
     for (int c = 0; c < S::CI; c++) {
       Vec down[F][F];
@@ -229,7 +243,7 @@ class WholeTiles {
           if (i < M || t == TX - 1) {
             const int at = (t * M + i) * S::CI + c;
             if (r < R - 1) d[i] += scratch_->back.carry[r][at];
-            if (r < M) scratch_->back.rows[r][at] = d[i];
+            if (r < M) put(r, t * M + i, c, d[i]);
             else scratch_->back.carry[r - M][at] = d[i];
           }
       }
