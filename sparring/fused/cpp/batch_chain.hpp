@@ -124,6 +124,11 @@ class Chain {
   static constexpr bool WHOLE = !TRAIN && cut(V);
   template <int I>
   static constexpr bool BESIDE = !TRAIN && standing(I) >= 0;
+  template <int I>
+  static constexpr bool beside() {
+    if constexpr (I >= CONVOLUTIONS) return false;
+    else return BESIDE<I>;
+  }
   // Whether V is whole, and an addition the first of two that give its gradient.
   template <int V>
   static constexpr bool stands() {
@@ -187,6 +192,8 @@ class Chain {
     static constexpr bool WANTED = !TRAIN || ONE >= 0 || OTHER >= 0;
     // Whether it is added to what an addition gave, which stands where the gradient is summed up.
     static constexpr bool ADDS = OTHER == NO_VALUE && stands<ONE>();
+    // Whether the rows that the layer gets stand where they are until it has given what it makes of them.
+    static constexpr bool STANDS = WHOLE<I> || (takers(I) == 1 && beside<taker(I, 0).layer>());
     Chain& chain;
     Vec* sum(int y) const { return chain.template whole<ONE>(y); }
     void arrived(int y, const Vec* row) const {

@@ -72,11 +72,22 @@ class WholeTiles {
   template <class Gradient, class Above>
   void backward(int y, const Vec* up, const typename C::Weights& w, Gradient*, Above&& above) {
     if constexpr (!std::decay_t<Above>::WANTED) return;
-    Vec* row = scratch_->back.gradient[y % M];
-    if (y < M) clear_sides<0, S::WC, TX * M, S::CO>(row);
-    for (int i = 0; i < S::WC * S::CO; i++) row[i] = gate_.pull(y, i, up);
+    // Rows that stand are read where they are, if tiles end where they do.
+    constexpr bool STAND = std::decay_t<Above>::STANDS && TX * M == S::WC;
+    if constexpr (STAND) {
+      up_[y % M] = up;
+    } else {
+      Vec* row = scratch_->back.gradient[y % M];
+      if (y < M) clear_sides<0, S::WC, TX * M, S::CO>(row);
+      for (int i = 0; i < S::WC * S::CO; i++) row[i] = gate_.pull(y, i, up);
+    }
     if (y % M < M - 1 && y < S::HC - 1) return;
-    const int ty = y / M;
+    const int ty = y / M, count = y % M + 1;
+    auto get = [&](int r, int i) -> Vec {
+      if (S::HC % M && r >= count) return Vec{};
+      if constexpr (STAND) return gate_.pull(ty * M + r, i, up_[r]);
+      else return scratch_->back.gradient[r][i];
+    };
     if (ty == 0) std::memset((void*)scratch_->back.carry, 0, sizeof scratch_->back.carry);
     if constexpr (std::decay_t<Above>::ADDS) {
       Vec* sums[M];
@@ -84,11 +95,11 @@ class WholeTiles {
         const int to = ty * M + r - S::P;
         sums[r] = to >= 0 && to < S::HI ? above.sum(to) : nullptr;
       }
-      backward_tiles(y % M + 1, w, [&](int r, int x, int c, Vec d) {
+      backward_tiles(get, w, [&](int r, int x, int c, Vec d) {
         if (sums[r] && x >= S::P && x < S::P + S::WI) sums[r][(x - S::P) * S::CI + c] += d;
       });
     } else {
-      backward_tiles(y % M + 1, w,
+      backward_tiles(get, w,
                      [this](int r, int x, int c, Vec d) { scratch_->back.rows[r][x * S::CI + c] = d; });
       for (int r = 0; r < M; r++) emit(ty * M + r, scratch_->back.rows[r], above);
     }
@@ -108,12 +119,12 @@ class WholeTiles {
     }
   }
 
-  // And its adjoint, of `count` rows of the gradient: put(row, padded column, channel, its gradient).
-  template <class Put>
-  NEVER_INLINE void backward_tiles(int count, const typename C::Weights& w, Put&& put) {
+  // And its adjoint, of the gradient get(row, element): put(row, padded column, channel, its gradient).
+  template <class Get, class Put>
+  NEVER_INLINE void backward_tiles(Get&& get, const typename C::Weights& w, Put&& put) {
     alignas(64) Tile tile;
     for (int t = 0; t < TX; t++) {
-      adjoint(count, t, tile);
+      adjoint(get, t, tile);
       multiply<S::CO, S::CI, C::BACKWARD.channels>(tile, w.backward);
       adjoint_back(t, tile, put);
     }
@@ -198,16 +209,15 @@ class WholeTiles {
     }
   }
 
-  // The adjoint of transform_back: `count` rows of the gradient's pixels to frequencies.
-  NEVER_INLINE void adjoint(int count, int t, Tile& tile) const {
+  // The adjoint of transform_back: the gradient's pixels to frequencies.
+  template <class Get>
+  static NEVER_INLINE void adjoint(Get&& get, int t, Tile& tile) {
     Stage stage(STAGE_TRANSFORM);
-    const Vec* rows[M];
-    for (int r = 0; r < M; r++) rows[r] = r < count ? scratch_->back.gradient[r] + t * M * S::CO : zeros_;
     for (int c = 0; c < S::CO; c++) {
       Vec along[M][F];
       UNROLL for (int r = 0; r < M; r++) {
         Vec y[M];
-        UNROLL for (int i = 0; i < M; i++) y[i] = rows[r][i * S::CO + c];
+        UNROLL for (int i = 0; i < M; i++) y[i] = get(r, (t * M + i) * S::CO + c);
         winograd::adjoint_output<M>(y, along[r]);
       }
       UNROLL for (int f = 0; f < F; f++) {
@@ -262,6 +272,7 @@ class WholeTiles {
 
   Gate<S> gate_;
   int next_tile_;
+  const Vec* up_[M];
   Vec zeros_[F * C::CHANNELS];
   Scratch* scratch_;
 };
