@@ -21,9 +21,13 @@ struct AffineLayer {
     struct Kept {
       Mask mask[S::RELU ? S::HI : 1][ROW];
     };
-    void use(Kept& kept) { mask_ = kept.mask; }
+    void use(Kept& kept) { mask_ = kept.mask, in_ = row_; }
 
     Vec* slot(int) { return row_; }
+
+    // The input row stands at `row`.
+    static constexpr bool TAKES = !TRAIN;
+    void take(int, const Vec* row) { in_ = row; }
 
     template <class Below>
     void forward(int y, const Weights& w, Below&& below) {
@@ -31,7 +35,7 @@ struct AffineLayer {
       for (int x = 0; x < S::WI; x++)
         for (int c = 0; c < S::C; c++) {
           const int i = x * S::C + c;
-          const Vec v = w.scale[c] * row_[i] + w.shift[c];
+          const Vec v = w.scale[c] * in_[i] + w.shift[c];
           if constexpr (S::RELU) {
             mask_[y][i] = positive(v);
             out[i] = keep(mask_[y][i], v);
@@ -45,17 +49,22 @@ struct AffineLayer {
     template <class Above>
     void backward(int y, const Vec* up, const Weights& w, Gradient*, Above&& above) {
       if constexpr (!std::decay_t<Above>::WANTED) return;
+      constexpr bool ADDS = std::decay_t<Above>::ADDS;
+      Vec* out = row_;
+      if constexpr (ADDS) out = above.sum(y);
       for (int x = 0; x < S::WI; x++)
         for (int c = 0; c < S::C; c++) {
           const int i = x * S::C + c;
-          const Vec v = w.scale[c] * up[i];
-          row_[i] = S::RELU ? keep(mask_[y][i], v) : v;
+          Vec v = w.scale[c] * up[i];
+          if constexpr (S::RELU) v = keep(mask_[y][i], v);
+          out[i] = ADDS ? out[i] + v : v;
         }
-      above.arrived(y, row_);
+      if constexpr (!ADDS) above.arrived(y, row_);
     }
 
    private:
     Vec row_[ROW];
+    const Vec* in_;
     Mask (*mask_)[ROW];
   };
 };

@@ -136,6 +136,12 @@ class Chain {
     else return takers(V) == 2 && is_addition(taker(V, 0).layer);
   }
 
+  // Whether layer I takes the rows of V where they stand.
+  template <int V, int I>
+  static constexpr bool takes() {
+    if constexpr (!WHOLE<V>) return false;
+    else return I < CONVOLUTIONS && Takes<std::tuple_element_t<I, Layers>>::value && read_in_place(V, I);
+  }
   // Whether addition I takes V and another that is whole, as its sum is.
   template <int V, int I>
   static constexpr bool adds() {
@@ -176,6 +182,7 @@ class Chain {
     template <const Taker& T>
     void give(int y, const Vec* row) const {
       if constexpr (READS<T>) return;
+      if constexpr (takes<V, T.layer>()) return std::get<T.layer>(chain.layers_).take(y, row);
       Vec* to = chain.template slot_of<T.layer, T.port>(y);
       if (to != row) std::memcpy((void*)to, (const void*)row, sizeof(Vec) * RowsOf<V>::ROW);
     }
@@ -203,14 +210,22 @@ class Chain {
   };
 
   template <int V>
-  Vec* whole(int y) { return whole_[place(V)] + y * RowsOf<V>::ROW; }
+  Vec* whole(int y) { return whole_[place(V)] + RowsOf<V>::SIDE + y * RowsOf<V>::STEP; }
 
   // Sections one after the other, from their first values on, and back.
   template <int V>
   void forward_sections() {
     if constexpr (V < CONVOLUTIONS) {
-      if constexpr (WHOLE<V>)
-        for (int y = 0; y < RowsOf<V>::COUNT; y++) Below<V>{*this}.hand_on(y, whole<V>(y));
+      if constexpr (WHOLE<V>) {
+        const auto clear = [&](int y) {  // before row y, and behind the row above
+          std::memset((void*)(whole<V>(y) - RowsOf<V>::SIDE), 0, sizeof(Vec) * RowsOf<V>::SIDE);
+        };
+        clear(0);
+        for (int y = 0; y < RowsOf<V>::COUNT; y++) {
+          clear(y + 1);
+          Below<V>{*this}.hand_on(y, whole<V>(y));
+        }
+      }
       forward_sections<V + 1>();
     }
   }

@@ -9,6 +9,9 @@
 #include "shapes.hpp"
 #include "ties.hpp"
 
+// Number i of a row that is somewhere in memory. A row may be something else (`addition_layer.hpp`).
+ALWAYS_INLINE void put(Vec* row, int i, Vec v) { row[i] = v; }
+
 template <class S>
 class Gate {
   static constexpr int ROW = S::WC * S::CO;

@@ -74,9 +74,16 @@ struct GeneralConvolution {
    public:
     static constexpr bool PUTS = !S::POOL;
     using Kept = typename Gate<S>::Kept;
-    void use(Kept& kept) { gate_.use(kept); }
+    void use(Kept& kept) {
+      gate_.use(kept);
+      for (int r = 0; r < IN_ROWS; r++) rows_[r] = input_[r];
+    }
 
     Vec* slot(int y) { return input_[y % IN_ROWS] + S::PW * S::CI; }
+
+    // Input row y stands at `row`, a pixel of zeros on both sides.
+    static constexpr bool TAKES = !TRAIN && S::PW <= 1;
+    void take(int y, const Vec* row) { rows_[y % IN_ROWS] = row - S::PW * S::CI; }
 
     template <class Below>
     void forward(int y, const Weights& w, Below&& below) {
@@ -144,7 +151,7 @@ struct GeneralConvolution {
             for (int ky = 0; ky < S::KH; ky++) {
               const int yi = top + ky * S::DH;
               if (yi < 0 || yi >= S::HI) continue;
-              const Vec* in = input_[yi % IN_ROWS] + x * S::SW * S::CI + g * GI;
+              const Vec* in = rows_[yi % IN_ROWS] + x * S::SW * S::CI + g * GI;
               constexpr int RUN = RUNS ? S::KW : 1;
               for (int kx = 0; kx < S::KW; kx += RUN)
                 multiply_block<tb, cb, S::SW * S::CI, RUN * GI>(sums, in + kx * S::DW * S::CI,
@@ -198,6 +205,7 @@ struct GeneralConvolution {
 
     Gate<S> gate_;
     int next_row_ = 0, next_gradient_ = 0;
+    const Vec* rows_[IN_ROWS];
     Vec input_[IN_ROWS][(S::WI + 2 * S::PW) * S::CI];
     Vec gradient_[G_ROWS][G_WIDTH * S::CO];
     Vec input_gradient_[S::WI * S::CI];

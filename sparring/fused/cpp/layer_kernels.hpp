@@ -74,6 +74,12 @@ struct Puts : std::false_type {};
 template <class L>
 struct Puts<L, std::enable_if_t<L::PUTS>> : std::true_type {};
 
+// Whether it can take rows where they stand, rather than in its slots.
+template <class L, class = void>
+struct Takes : std::false_type {};
+template <class L>
+struct Takes<L, std::enable_if_t<L::TAKES>> : std::true_type {};
+
 template <class ConvolutionList, class Numbers, class DenseList>
 struct Parts;
 template <class... C, int... I, class... D>
@@ -95,10 +101,12 @@ template <int V>
 struct RowsOf {
   using S = typename At<Convolutions, V>::type;
   static constexpr int COUNT = S::HO, ROW = S::WO * S::CO;
+  // If it is whole, a pixel of zeros is on both sides of each row.
+  static constexpr int SIDE = S::CO, STEP = ROW + SIDE, WHOLE = SIDE + COUNT * STEP;
 };
 template <>
 struct RowsOf<-1> {
-  static constexpr int COUNT = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / COUNT;
+  static constexpr int COUNT = CONVOLUTIONS ? HEIGHT : 1, ROW = PIXELS / COUNT, WHOLE = 1;
 };
 
 // Where the gradients of value V meet, if it is taken twice: row by row, or in its place if it is whole. Its
@@ -118,5 +126,5 @@ struct JoinsOf<TRAIN, std::integer_sequence<int, N...>> {
   using type = std::tuple<typename JoinOf<!TRAIN && cut(N - 1), N - 1>::type...>;
   // Numbers of the largest whole value.
   static constexpr int LARGEST =
-      std::max({1, (!TRAIN && cut(N - 1) ? RowsOf<N - 1>::COUNT * RowsOf<N - 1>::ROW : 1)...});
+      std::max({1, (!TRAIN && cut(N - 1) ? RowsOf<N - 1>::WHOLE : 1)...});
 };

@@ -19,9 +19,16 @@ struct PoolingLayer : Weightless {
     struct Kept {
       Mask led[S::MEAN ? 1 : S::HO * S::WO * S::C][S::MEAN ? 1 : WINDOW];
     };
-    void use(Kept& kept) { led_ = kept.led; }
+    void use(Kept& kept) {
+      led_ = kept.led;
+      for (int r = 0; r < S::KH; r++) rows_[r] = input_[r];
+    }
 
-    Vec* slot(int y) { return rows_[y % S::KH]; }
+    Vec* slot(int y) { return input_[y % S::KH]; }
+
+    // Input row y stands at `row`.
+    static constexpr bool TAKES = !TRAIN;
+    void take(int y, const Vec* row) { rows_[y % S::KH] = row; }
 
     template <class Below>
     void forward(int y, const Weights&, Below&& below) {
@@ -117,7 +124,8 @@ struct PoolingLayer : Weightless {
     }
 
     int next_row_ = 0, next_gradient_ = 0;
-    Vec rows_[S::KH][S::WI * S::C];
+    const Vec* rows_[S::KH];
+    Vec input_[S::KH][S::WI * S::C];
     Vec gradient_[S::KH][S::WI * S::C];
     Mask (*led_)[S::MEAN ? 1 : WINDOW];
   };

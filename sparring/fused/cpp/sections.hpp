@@ -3,9 +3,10 @@
 // Depth first, every layer's rows are between those of all others, and a network of many layers then
 // goes through the farther caches with each row. So it is cut where a value is taken twice: before and
 // behind each residual block, say. Such a value is whole before any layer takes of it, and the section
-// behind it has the cache for itself. An addition reads the value where it stands, and its sum takes the
-// value's place; so does, on the way back, the gradient by what it adds up. What layers leave to nobody
-// lies in memory that all sections share.
+// behind it has the cache for itself. Layers read the value where it stands, if they can. A sum takes the
+// place of the value that it is of, and tiles before an addition add their pixels there as they make them;
+// so does, on the way back, the gradient by what was added up. What layers leave to nobody lies in memory
+// that all sections share.
 #pragma once
 
 #include <algorithm>
@@ -34,11 +35,22 @@ struct KeepsPace<S, std::enable_if_t<(S::SH > 0)>>  // not of those that leave r
 template <int C, int HI, int WI, int TOP, int BOTTOM, int... SIDES>
 struct KeepsPace<Padding<C, HI, WI, TOP, BOTTOM, SIDES...>> : std::bool_constant<TOP == 0 && BOTTOM == 0> {};
 
+// Rows that such a layer's outputs are behind its inputs at least, and those that it looks back on.
+template <class S, class = void>
+struct Lag {
+  static constexpr int BEHIND = 0, BACK = 0;
+};
+template <class S>
+struct Lag<S, std::enable_if_t<(S::SH > 0)>> {
+  static constexpr int BEHIND = S::KH - 1 - S::PH, BACK = S::PH;
+};
+
 template <class L>
 struct Pace;
 template <class... S>
 struct Pace<List<S...>> {
   static constexpr bool KEPT[sizeof...(S) + 1] = {KeepsPace<S>::value...};
+  static constexpr int BEHIND[sizeof...(S) + 1] = {Lag<S>::BEHIND...}, BACK[sizeof...(S) + 1] = {Lag<S>::BACK...};
 };
 
 // The sum of a section takes its value's place row by row, so that all layers between them must keep pace.
@@ -48,6 +60,20 @@ constexpr bool cut(int value) {
   for (int layer = value + 1; is_addition(sum) && layer < sum; layer++)
     if (!Pace<Convolutions>::KEPT[layer]) return false;
   return true;
+}
+
+// Whether a layer may read such a value where it stands: the sum that takes the place, if there is one, then
+// comes to no row before the layer has read it for the last time. When the layer has given row y it still
+// needs those from y + 1 - BACK on, and the sum is BEHIND by the layers between them, which must be a chain.
+constexpr bool read_in_place(int value, int layer) {
+  const int sum = taker(value, 0).layer;
+  if (!is_addition(sum)) return true;
+  int behind = 0;
+  for (int between = layer + 1; between < sum; between++) {
+    if (SOURCES[between][0] != between - 1 || SOURCES[between][1] != NO_VALUE) return false;
+    behind += Pace<Convolutions>::BEHIND[between];
+  }
+  return layer == value + 1 && behind >= Pace<Convolutions>::BACK[layer];
 }
 
 // The last such value before a layer, or before a value; -1 if there is none.

@@ -105,12 +105,17 @@ struct WinogradConvolution {
     // Where input row y belongs, [x][channel].
     Vec* slot(int y) { return padded(y) + S::P * S::CI; }
 
+    // It stands at `row`, a pixel of zeros on both sides.
+    static constexpr bool TAKES = !TRAIN && !S::POOL && D == 1 && S::P <= 1 && PADDED <= S::WI + 2 * S::P;
+    void take(int, const Vec* row) { in_ = row - S::P * S::CI; }
+
     // Input row y is in its slot. (Stages name what profiles report.)
     template <class Below>
     void forward(int y, const Weights& w, Below&& below) {
       {
         Stage stage(STAGE_TRANSFORM);
-        to_ring((y + S::P) / D, (y + S::P) % D);
+        if (TAKES && in_) transform_row(in_, scratch_->kept.ring[(y + S::P) % F]);
+        else to_ring((y + S::P) / D, (y + S::P) % D);
         for (int phase = 0; y == 0 && phase < S::P % D; phase++) to_ring(TOP, phase);
         for (int phase = (y + S::P) % D + 1; y == S::HI - 1 && phase < D; phase++) to_ring(BOTTOM, phase);
         if constexpr (S::POOL) norms_.row_arrived(padded(y), y + S::P);
@@ -418,6 +423,7 @@ struct WinogradConvolution {
     Gate<S> gate_;
     TileNorms<TX, M, F, S::CI> norms_;
     int next_tile_ = 0;
+    const Vec* in_ = nullptr;  // the row, if it does not stand in input_
     // What lies beyond the image, left and right, is never written and stays zero.
     Vec input_[TRAIN ? S::HI : 1][ROW];
     Vec gradient_row_[S::POOL || TRAIN ? S::WC * S::CO : 1];

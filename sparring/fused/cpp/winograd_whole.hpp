@@ -41,14 +41,20 @@ class WholeTiles {
   void use(Kept& kept, Scratch& scratch) {
     gate_.use(kept);
     scratch_ = &scratch;
+    for (int r = 0; r < F; r++) in_[r] = scratch.there.ring[r];
   }
+
+  // Input row y stands at `row`, a pixel of zeros on both sides.
+  static constexpr bool TAKES = S::P <= 1 && PADDED <= S::WI + 2 * S::P;
+  void take(int y, const Vec* row) { in_[(y + S::P) % F] = row - S::P * S::CI; }
 
   // Where input row y belongs, [x][channel].
   Vec* slot(int y) { return scratch_->there.ring[(y + S::P) % F] + S::P * S::CI; }
 
   template <class Below>
   void forward(int y, const typename C::Weights& w, Below&& below) {
-    if (y < F) clear_sides<S::P, S::WI, PADDED, S::CI>(scratch_->there.ring[(y + S::P) % F]);
+    Vec* own = scratch_->there.ring[(y + S::P) % F];
+    if (y < F && in_[(y + S::P) % F] == own) clear_sides<S::P, S::WI, PADDED, S::CI>(own);
     while (next_tile_ < TY && (next_tile_ * M + F - 1 <= y + S::P || y == S::HI - 1)) {
       const int first = next_tile_ * M, count = S::HC - first < M ? S::HC - first : M;
       // The first row goes straight on, and all of a sum that stands; else the others wait for their turn.
@@ -144,7 +150,7 @@ class WholeTiles {
     const Vec* rows[F];
     for (int r = 0; r < F; r++) {
       const int y = first + r - S::P;
-      rows[r] = y >= 0 && y < S::HI ? scratch_->there.ring[(first + r) % F] + t * M * S::CI : zeros_;
+      rows[r] = y >= 0 && y < S::HI ? in_[(first + r) % F] + t * M * S::CI : zeros_;
     }
     for (int c = 0; c < S::CI; c++) {
       Vec along[F][F];
@@ -272,7 +278,7 @@ class WholeTiles {
 
   Gate<S> gate_;
   int next_tile_;
-  const Vec* up_[M];
+  const Vec *in_[F], *up_[M];  // rows that tiles are made of
   Vec zeros_[F * C::CHANNELS];
   Scratch* scratch_;
 };

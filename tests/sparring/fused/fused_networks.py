@@ -324,6 +324,39 @@ GRAPH_NETWORKS = {
             Block([nn.Conv2d(5, 4, 1, padding=1), nn.Conv2d(4, 5, 3)]), *head(240, 3),
         ],
     ),
+    "standing": (  # whose branches are done with a row before the sum takes its place, or are not
+        (3, 14, 8),
+        lambda: [
+            *conv(3, 11, 3, padding=1),
+            Block([*conv(11, 11, 3, padding=1), nn.Conv2d(11, 11, 3, padding=1)], after=nn.ReLU()),
+            Block([*conv(11, 11, 3, padding=1), nn.Conv2d(11, 11, 1)]),
+            Block([nn.AvgPool2d(3, 1, padding=1), nn.Conv2d(11, 11, 3, padding=1)]),
+            Block([*conv(11, 11, 5, padding=2), nn.Conv2d(11, 11, 3, padding=1)]),
+            Block([*conv(11, 11, 3), nn.Conv2d(11, 11, 3, padding=2)]),
+            Block([nn.AvgPool2d(3, 1, padding=1)]), nn.MaxPool2d(2), *head(11 * 7 * 4, 3),
+        ],
+    ),
+    "standing-tiles": (  # as in all ResNets
+        (3, 14, 8),
+        lambda: [
+            *conv(3, 12, 3, padding=1),
+            Block([*conv(12, 12, 3, padding=1), nn.Conv2d(12, 12, 3, padding=1)], after=nn.ReLU()),
+            Block([*conv(12, 12, 3, padding=1), nn.Conv2d(12, 12, 3, padding=1)]), nn.ReLU(),
+            *head(12 * 14 * 8, 3),
+        ],
+    ),
+    "standing-wide": (  # the same of more channels, and two branches
+        (3, 10, 8),
+        lambda: [
+            *conv(3, 20, 3, padding=1),
+            Block([*conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 3, padding=1)], after=nn.ReLU()),
+            Block([*conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 1)]),
+            Block([nn.Tanh(), nn.Conv2d(20, 20, 3, padding=1, groups=4), nn.ReLU()]),
+            Block(conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 5, padding=2)),
+            Block([nn.Conv2d(20, 22, 3, 2, padding=1)], nn.Conv2d(20, 22, 1, 2)),
+            *head(22 * 5 * 4, 3),
+        ],
+    ),
     "many": (  # the image, too
         (2, 7, 6),
         lambda: [Many(2), *conv(2, 5, 3, padding=1), Many(5), nn.MaxPool2d(2), *head(45, 3)],
