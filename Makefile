@@ -41,8 +41,9 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 PEERS := $(VENV)/.ready-peers
 DOCS := $(VENV)/.ready-docs
-# Tests of one file share what they compile: they stay together.
-PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
+# Tests of one file share what they compile: they stay together. Files begin in the order of
+# tests/conftest.py; xdist's own has those of few tests last, however long they take.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # The libraries that attacks are compared with, and what these truly import that is not here already.
 # Without --no-deps they would replace packages that Sparring uses and bring torchvision.
 PEER_PACKAGES := adversarial-robustness-toolbox foolbox torchattacks \

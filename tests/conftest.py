@@ -23,23 +23,22 @@ settings.load_profile("sparring")
 LAUNCHING = frozenset({"run_ranks", "find_launcher", "harness"})
 #: Programs that start ranks.
 LAUNCHERS = frozenset({"mpiexec", "mpiexec.hydra", "mpirun", "srun"})
-#: Files that take most of the CPU time, mostly to compile kernels: not in `make test-fast`.
-SLOW = frozenset(
-    [
-        "test_fused_engine",
-        "test_fused_sanitizers",
-        "test_fused_curves",
-        "test_fused_pooling",
-        "test_fused_eval_mode",
-        "test_fused_ties",
-        "test_fused_attacks",
-        "test_fused_changes",
-        "test_fused_serving",
-        "test_fused_in_place",
-        "test_fused_training",
-        "test_counted",
-        "test_stages",
-    ]
+#: Files that take most of the CPU time, mostly to compile kernels: not in `make test-fast`. The
+#: longest first, in which order they are run: at the end all workers have short ones left.
+SLOW = (
+    "test_fused_engine",
+    "test_fused_pooling",
+    "test_fused_ties",
+    "test_counted",
+    "test_fused_sanitizers",
+    "test_fused_attacks",
+    "test_fused_curves",
+    "test_fused_eval_mode",
+    "test_fused_changes",
+    "test_fused_training",
+    "test_stages",
+    "test_fused_serving",
+    "test_fused_in_place",
 )
 #: Further flags for the compiler of kernels.
 FLAGS_VARIABLE = "SPARRING_CXXFLAGS"
@@ -77,7 +76,9 @@ def reaches(function: Callable[..., object], names: frozenset[str]) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long, and what starts ranks, by itself or in a fixture."""
+    """Mark what takes long, and run it first; mark what starts ranks, itself or in a fixture."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))  # others stay as they are
     for item in items:
         if item.path.stem in SLOW or item.path.parent.name == "experiments":
             item.add_marker(pytest.mark.slow)
