@@ -198,13 +198,14 @@ bench: $(DEV)
 # Tests on a Slurm cluster of their own need root and Slurm's daemons: a target of its own.
 # What starts no ranks runs on all cores at once. Ranks are several processes a test, which wait for
 # each other and for their programs to start: two such tests at a time, however many cores there are
-# (each begins at the first of them). Where times are looked at, a test is alone.
+# (each begins at the first of them). Where times are looked at, a test is alone. Python may keep the
+# tests' modules as it compiled them, of which every worker reads all.
 test: $(DEV)
-	@code=0; \
+	@code=0; unset PYTHONDONTWRITEBYTECODE; \
 	$(BIN)/python -m pytest -m "not slurm and not browser and not ranks" $(PARALLEL) || code=$$?; \
 	$(BIN)/python -m pytest -m "not slurm and not browser and ranks and not alone" \
 	  --numprocesses 2 --dist loadfile || code=$$?; \
-	$(BIN)/python -m pytest -m alone || code=$$?; \
+	$(BIN)/python -m pytest -m alone $$(grep -rl --include='*.py' 'mark\.alone' tests) || code=$$?; \
 	exit $$code
 
 # For who edits: neither ranks nor what takes long.

@@ -73,8 +73,11 @@ def smoke(package: Path, folder: Path) -> None:
     assert "scaling" in call(bin_folder / "python", "-m", "plots", "--help")
     assert "measure" in call(bin_folder / "python", "-m", "kernels", "--help")
     (folder / "train.py").write_text((ROOT / "examples" / "train.py").read_text(encoding="utf-8"))
-    told = call(bin_folder / "mpiexec", "-n", "2", bin_folder / "python", "train.py")
-    assert told.startswith("processes: 2,"), told
+    alone = [bin_folder / "python", "train.py"]
+    for processes, command in ((1, alone), (2, [bin_folder / "mpiexec", "-n", "2", *alone])):
+        told = call(*command)
+        assert told.startswith(f"processes: {processes},"), told
+        assert float(told.split("robust accuracy")[1]) > 0.5, told  # chance is 0.1
 
 
 def main() -> None:
