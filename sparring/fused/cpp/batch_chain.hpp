@@ -136,17 +136,21 @@ class Chain {
     else return takers(V) == 2 && is_addition(taker(V, 0).layer);
   }
 
-  // Whether layer I takes the rows of V where they stand.
-  template <int V, int I>
-  static constexpr bool takes() {
-    if constexpr (!WHOLE<V>) return false;
-    else return I < CONVOLUTIONS && Takes<std::tuple_element_t<I, Layers>>::value && read_in_place(V, I);
-  }
   // Whether addition I takes V and another that is whole, as its sum is.
   template <int V, int I>
   static constexpr bool adds() {
     if constexpr (V < 0 || I >= CONVOLUTIONS) return false;
     else return BESIDE<I> && WHOLE<I> && Puts<std::tuple_element_t<V, Layers>>::value;
+  }
+
+  // Whether layer I takes the rows of V where they stand. Not if it puts its own row into the sum there: it
+  // reads the row's other numbers until all of them are made.
+  template <int V, int I>
+  static constexpr bool takes() {
+    if constexpr (!WHOLE<V> || I >= CONVOLUTIONS) return false;
+    else
+      return Takes<std::tuple_element_t<I, Layers>>::value && read_in_place(V, I) &&
+             !adds<I, taker(I, 0).layer>();
   }
 
   // Where value V goes.

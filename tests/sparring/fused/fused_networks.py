@@ -351,6 +351,7 @@ GRAPH_NETWORKS = {
             *conv(3, 20, 3, padding=1),
             Block([*conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 3, padding=1)], after=nn.ReLU()),
             Block([*conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 1)]),
+            Block([nn.Conv2d(20, 20, (1, 3), padding=(0, 1), groups=2)]),
             Block([nn.Tanh(), nn.Conv2d(20, 20, 3, padding=1, groups=4), nn.ReLU()]),
             Block(conv(20, 20, 3, padding=1), nn.Conv2d(20, 20, 5, padding=2)),
             Block([nn.Conv2d(20, 22, 3, 2, padding=1)], nn.Conv2d(20, 22, 1, 2)),
