@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparring.backends import BACKENDS
+from sparring.logits import ModelError
 
 #: Of a length: twice as much must still be a number of float32.
 _MOST = 1e38
@@ -173,10 +174,10 @@ def check_logits_shape(shape: tuple[int, ...], y: Tensor) -> None:
     """Logits for each label, of at least two classes.
 
     Raises:
-        ValueError: if they are not.
+        ModelError: if they are not.
     """
     if len(shape) != 2 or shape[0] != y.shape[0] or shape[1] < 2:
-        raise ValueError(
+        raise ModelError(
             f"the model must return logits of shape ({y.shape[0]}, classes) with at least 2 "
             f"classes, not {shape}"
         )

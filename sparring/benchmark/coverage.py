@@ -5,24 +5,28 @@ from __future__ import annotations
 import importlib
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from statistics import median
 
 import torch
 from torch import nn
 
+from sparring.attacks.validation import check_logits_shape
 from sparring.backends import BackendError, engine_of
 from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.worker import AbsentError
-from sparring.compute.misfit import as_written, refused_shape
+from sparring.compute.misfit import answer, as_written, sentence
 from sparring.errors import SparringError
 from sparring.fused import precision
 from sparring.fused.engine import Engine
+from sparring.logits import ModelError, logits_of
 from sparring.tables import Row, Value
 
 COLUMNS = (
@@ -87,8 +91,9 @@ def of_own(name: str) -> Callable[[], nn.Module]:
         raise SparringError(f"--model {name}: expected module:callable")
     try:
         made = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SparringError(f"--model {name}: expected module:callable ({error})") from None
+    except Exception as error:  # whatever a module of the user's raises
+        told = sentence(error)
+        raise SparringError(f"--model {name}: expected module:callable ({told})") from None
     if not callable(made):
         raise SparringError(f"--model {name}: is not callable")
     return made  # type: ignore[no-any-return]
@@ -98,13 +103,13 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     """Ask the engine about a network; also the model that it was asked about, in train mode.
 
     Raises:
-        SparringError: if what makes it makes no module, or one that cannot take such images.
+        SparringError: if what makes it fails or makes no module, or one that cannot take such
+            images or gives no logits of them.
     """
     name, shape, make = network
     torch.manual_seed(0)
-    model = make()
-    if not isinstance(model, nn.Module):
-        raise SparringError(f"{name}: expected a torch.nn.Module, got {model!r:.60}")
+    model = _made(name, make)
+    _check_answer(name, model, shape)
     count = sum(parameter.numel() for parameter in model.parameters())
     quiet = logging.getLogger("sparring.backends")
     level, quiet.level = quiet.level, logging.ERROR  # the table tells
@@ -113,14 +118,36 @@ def served(network: Network) -> tuple[Served, nn.Module]:
     finally:
         quiet.setLevel(level)
     if isinstance(engine, str):
-        if reason := refused_shape(model, torch.zeros(2, *shape)):
-            raise SparringError(
-                f"{name}: the model cannot take images of shape {as_written(shape)}: {reason}; "
-                "expected one that can, or another --input-shape"
-            )
         return Served(count, "PyTorch", "PyTorch", engine), model
     reason = engine.only_attacks
     return Served(count, "engine", "PyTorch" if reason else "engine", reason), model
+
+
+def _made(name: str, make: Callable[[], object]) -> nn.Module:
+    try:
+        model = make()
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[1:2]  # of what was called
+        place = "".join(f" ({frame.filename}, line {frame.lineno})" for frame in frames)
+        told = f"{type(error).__name__}: {sentence(error)}"
+        raise SparringError(f"{name}: expected a torch.nn.Module, got {told}{place}") from None
+    if not isinstance(model, nn.Module):
+        raise SparringError(f"{name}: expected a torch.nn.Module, got {model!r:.60}")
+    return model
+
+
+def _check_answer(name: str, model: nn.Module, shape: tuple[int, ...]) -> None:
+    images = torch.zeros(2, *shape)
+    try:
+        logits = logits_of(partial(answer, model), images)
+        check_logits_shape(tuple(logits.shape), images[:, 0])
+    except ModelError as error:
+        raise SparringError(f"{name}: {error}") from None
+    except Exception as error:
+        raise SparringError(
+            f"{name}: the model cannot take images of shape {as_written(shape)}: "
+            f"{sentence(error)}; expected one that can, or another --input-shape"
+        ) from None
 
 
 def _asked(model: nn.Module, shape: tuple[int, ...]) -> Engine | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from math import prod
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ from sparring.errors import SparringError
 
 if TYPE_CHECKING:
     from sparring.commands.network_answers import Answer
+
+#: Numbers of an image, of which a minibatch must lie in memory.
+_LARGEST = 100_000_000
 
 
 @click.command()
@@ -44,7 +48,7 @@ def networks(names: Sequence[str], model: str | None, **chosen: Any) -> None:
     """Tell which networks the fused engine serves, and how much faster attacks are.
 
     A network that the engine refuses is an answer: PyTorch computes it, and the table says why. One
-    that cannot take images of its shape is an error.
+    that cannot take images of its shape, or gives no logits of them, is an error.
     With --check the exit code is 1 if a gradient is off by a thousandth of its largest entry, or if
     the engine refuses one of the networks: choose those that it must serve by --network or --model.
 
@@ -120,4 +124,7 @@ def _shape(text: str) -> tuple[int, ...]:
         raise SparringError(
             f"--input-shape {text}: expected channels,height,width such as 3,32,32, or features"
         )
-    return tuple(int(number) for number in text.split(","))
+    shape = tuple(int(number) for number in text.split(","))
+    if prod(shape) > _LARGEST:
+        raise SparringError(f"--input-shape {text}: expected at most {_LARGEST:,} numbers an image")
+    return shape

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sparring.modes import mode
 
 
-def refused_shape(model: nn.Module, images: Tensor) -> str:
-    """What a model says of images that it cannot take; empty if it takes them.
+def answer(model: nn.Module, images: Tensor) -> object:
+    """What a model returns for images.
 
     Args:
         model: called in eval mode; its own mode is restored.
@@ -19,12 +19,22 @@ def refused_shape(model: nn.Module, images: Tensor) -> str:
     """
     parameter = next(model.parameters(), None)
     images = images if parameter is None else images.to(parameter)
+    with mode(model, False), torch.no_grad():
+        return model(images)
+
+
+def refused_shape(model: nn.Module, images: Tensor) -> str:
+    """What a model says of images that it cannot take; empty if it takes them. See `answer`."""
     try:
-        with mode(model, False), torch.no_grad():
-            model(images)
+        answer(model, images)
     except Exception as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return sentence(error)
     return ""
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def as_written(shape: Sequence[int]) -> str:

@@ -24,6 +24,18 @@ def refused():
     return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Hardswish(), nn.Linear(4, 3))
 
 
+def failing():
+    raise RuntimeError("two\nlines")
+
+
+def one_class():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 1))
+
+
+def pair():
+    return nn.LSTM(784, 3)  # which returns a tuple
+
+
 def invoke(*arguments):
     return CliRunner().invoke(main, ["networks", *map(str, arguments)])
 
@@ -106,15 +118,20 @@ def test_the_answer_for_programs(tmp_path):
     [(["--network", "AlexNet"], "no network of the corpus begins so"),
      (["--model", "nowhere:net"], "expected module:callable"),
      (["--model", "json"], "--model json: expected module:callable\n"),
+     (["--model", ".json:net"], "--model .json:net: expected module:callable (the 'package'"),
      (["--model", OWN + "OWN"], "is not callable"),
+     (["--model", OWN + "failing"], "got RuntimeError: two lines (" + __file__ + ", line "),
+     (["--model", OWN + "pair", "--input-shape", "784"], "pair: the model must return logits, a"),
+     (["--model", OWN + "one_class"], "one_class: the model must return logits of shape (2, cla"),
+     (["--model", OWN + "small", "--input-shape", "9" * 20], "expected at most 100,000,000"),
      (["--model", OWN + "small", "--input-shape", "2x3"], "expected channels,height,width"),
      (["--model", OWN + "small", "--network", "VGG"], "not both")],
 )  # fmt: skip
 def test_bad_input_is_a_sentence(tmp_path, arguments, told):
     result = invoke(*arguments, "--results", tmp_path)
-    assert result.exit_code != 0
+    assert result.exit_code == 2
     assert told in result.output
-    assert not (tmp_path / "networks.csv").exists()
+    assert not (tmp_path / "networks.csv").exists() or rows(tmp_path) == []
 
 
 def test_a_model_that_cannot_take_the_shape_is_no_refusal_of_the_engines(tmp_path):
