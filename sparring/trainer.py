@@ -111,12 +111,10 @@ class Trainer:
         self.comm, self.model, self.optimizer, self.attack = comm, model, optimizer, attack
         self.data, self.seed, self.updates = data, seed, 0
         self.strategy = choose(strategy, comm.size)
-        problem = problem_of_splitting(model)
-        if problem and self.strategy.splits_batches and comm.size > 1:
-            raise SparringError(
-                f"this strategy splits minibatches, and {problem}; expected strategy 'sharded', or "
-                "'pipeline' with one trainer"
-            )
+        if self.strategy.splits_attacks and comm.size > 1:
+            problem = problem_of_splitting(model, updates=self.strategy.splits_batches)
+            if problem:
+                raise SparringError(f"this strategy splits minibatches, and {problem}")
         split = as_split(data.train if isinstance(data, Dataset) else data)
         if backend not in BACKENDS:
             raise SparringError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")

@@ -31,14 +31,24 @@ def layers_of(model: nn.Module) -> list[tuple[str, BatchNorm]]:
     return [(name, m) for name, m in model.named_modules() if isinstance(m, BatchNorm)]
 
 
-def problem_of_splitting(model: nn.Module) -> str:
-    """Why ranks cannot update this model each on a share of a minibatch; empty if they can."""
+def problem_of_splitting(model: nn.Module, updates: bool) -> str:
+    """Why ranks cannot attack each a share of a minibatch, and what to do; empty if they can.
+
+    With ``updates`` they also update on these shares.
+    """
     for name, layer in layers_of(model):
-        told = f"{name or 'model'} ({type(layer).__name__})"
-        if type(layer) not in _KINDS:
-            return f"{told} is not one of PyTorch's BatchNorm1d, BatchNorm2d and BatchNorm3d"
+        told = f"layer {name}" if name else "the model"
+        told += f" ({type(layer).__name__})"
         if layer.running_mean is None:
-            return f"{told} keeps no running statistics, so attacks mix the images of a batch"
+            return (
+                f"{told} keeps no running statistics, so attacks mix the images of a batch; "
+                "expected strategy 'pipeline' with one trainer"
+            )
+        if updates and type(layer) not in _KINDS:
+            return (
+                f"{told} is not one of PyTorch's BatchNorm1d, BatchNorm2d and BatchNorm3d; "
+                "expected strategy 'sharded', or 'pipeline' with one trainer"
+            )
     return ""
 
 

@@ -77,6 +77,11 @@ class Strategy(ABC):
         return False
 
     @property
+    def splits_attacks(self) -> bool:
+        """Whether a minibatch is attacked in parts, by several ranks."""
+        return self.splits_batches
+
+    @property
     def everywhere(self) -> bool:
         """Whether every rank holds the trained weights afterwards; otherwise rank 0."""
         return False

@@ -77,6 +77,11 @@ class Sharded(Strategy):
         if self.refresh_steps and not self.overlap:
             raise ValueError("refresh_steps needs overlap: without it, no adversary is stale")
 
+    @property
+    def splits_attacks(self) -> bool:
+        """See `Strategy`."""
+        return True
+
     def check(self, processes: int) -> None:
         """See `Strategy`."""
         if processes == 1 and self.trainer_share < 1.0:

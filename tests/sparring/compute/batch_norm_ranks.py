@@ -91,9 +91,9 @@ def pipeline(folder):
     return {"apart": float(np.abs(found - expected).max()), "same": same}
 
 
-def refused(norm):
+def refused(norm, strategy):
     try:
-        trained(lambda: convolutional(nn.Identity(), norm), "data_parallel", WORLD)
+        trained(lambda: convolutional(nn.Identity(), norm), strategy, WORLD)
     except SparringError as error:
         return str(error)
     return "nothing refused"
@@ -111,8 +111,10 @@ if __name__ == "__main__":
         "by image": compare(by_image, DataParallel()),
         "local": compare(batch_norms, DataParallel(batch_norm="local"), batch=6),
         "pipeline": pipeline(Path(folder)),
-        "own": refused(Own(6)),
-        "untracked": refused(nn.BatchNorm1d(6, track_running_stats=False)),
+        "own": refused(Own(6), "data_parallel"),
+        "own, sharded": refused(Own(6), "sharded"),
+        "untracked": refused(nn.BatchNorm1d(6, track_running_stats=False), "data_parallel"),
+        "untracked, sharded": refused(nn.BatchNorm1d(6, track_running_stats=False), "sharded"),
     }
     if WORLD.rank == 0:
         print(json.dumps(found))

@@ -46,8 +46,15 @@ def test_local_statistics_part_from_sequential_training_and_not_from_each_other(
 
 
 def test_what_cannot_be_synchronised_is_refused(ranks):
-    assert "7 (Own) is not one of PyTorch's BatchNorm1d" in ranks["own"]
-    assert "7 (BatchNorm1d) keeps no running statistics" in ranks["untracked"]
+    assert "layer 7 (Own) is not one of PyTorch's BatchNorm1d" in ranks["own"]
+    assert ranks["own"].endswith("; expected strategy 'sharded', or 'pipeline' with one trainer")
+    assert ranks["own, sharded"] == "nothing refused"
+
+
+@pytest.mark.parametrize("case", ["untracked", "untracked, sharded"])
+def test_attacks_on_shares_need_running_statistics(ranks, case):
+    assert "layer 7 (BatchNorm1d) keeps no running statistics" in ranks[case]
+    assert ranks[case].endswith("; expected strategy 'pipeline' with one trainer")
 
 
 class Alone:
