@@ -39,7 +39,6 @@ constexpr int REGISTERS = 32;
 constexpr int REGISTERS = 16;
 #endif
 
-
 // f - 0 is f for every f, signed zeros too; 0 + f would not be, and so cost an addition.
 ALWAYS_INLINE Vec broadcast(float f) { return f - Vec{}; }
 

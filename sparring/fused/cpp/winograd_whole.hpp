@@ -279,6 +279,6 @@ class WholeTiles {
   Gate<S> gate_;
   int next_tile_;
   const Vec *in_[F], *up_[M];  // rows that tiles are made of
-  Vec zeros_[F * C::CHANNELS];
+  Vec zeros_[F * S::CI];
   Scratch* scratch_;
 };

@@ -91,7 +91,9 @@ def softplus(chain: Chain, input: Value, beta: float = 1.0, threshold: float = 2
 def _activate(chain: Chain, input: Value, curve: Curve) -> Shape:
     """An activation other than ReLU."""
     if curve.parameter is not None and not 1e-6 < curve.parameter < 1e6:
-        raise UnsupportedError(f"has the parameter {curve.parameter}")
+        raise UnsupportedError(
+            f"has the parameter {curve.parameter}; the fused engine takes 1e-6 to 1e6"
+        )
     chain.activate(curve, input)
     return input.shape
 
