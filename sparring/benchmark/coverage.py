@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from random import Random
 from statistics import median
 
@@ -81,7 +83,7 @@ class Timing:
 
 
 def of_own(name: str) -> Callable[[], nn.Module]:
-    """What makes a network, from ``module:callable``.
+    """What makes a network, from ``module:callable``; modules of the current folder are found.
 
     Raises:
         SparringError: if there is none of that name.
@@ -89,6 +91,8 @@ def of_own(name: str) -> Callable[[], nn.Module]:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise SparringError(f"--model {name}: expected module:callable")
+    if (here := str(Path.cwd())) not in sys.path:  # `python -m` has it there, a script has not
+        sys.path.insert(0, here)
     try:
         made = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever a module of the user's raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -132,6 +133,14 @@ def test_bad_input_is_a_sentence(tmp_path, arguments, told):
     assert result.exit_code == 2
     assert told in result.output
     assert not (tmp_path / "networks.csv").exists() or rows(tmp_path) == []
+
+
+def test_a_module_of_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_own_models.py").write_text("from torch.nn import Linear as net")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])  # as of a script
+    result = invoke("--model", "my_own_models:net", "--results", tmp_path)
+    assert "error: my_own_models:net: expected a torch.nn.Module, got TypeError" in result.stderr
 
 
 def test_a_model_that_cannot_take_the_shape_is_no_refusal_of_the_engines(tmp_path):
