@@ -104,12 +104,14 @@ class Climb:
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             logits = self.logits(x)
-            if not logits.requires_grad:
-                raise ValueError(
-                    "the model must be differentiable in its input, but its logits are not"
-                )
-            # A sum, so that each image's gradient is its own, whatever the batch.
-            (gradient,) = torch.autograd.grad(function(logits, y).sum(), x)
+            gradient = None
+            if logits.requires_grad:
+                # A sum, so that each image's gradient is its own, whatever the batch.
+                (gradient,) = torch.autograd.grad(function(logits, y).sum(), x, allow_unused=True)
+        if gradient is None:
+            raise ValueError(
+                "the model must be differentiable in its input, but its logits are not"
+            )
         return gradient
 
     def _usable(self, gradient: Tensor, which: slice | Tensor) -> Tensor:

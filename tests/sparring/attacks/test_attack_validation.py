@@ -200,10 +200,11 @@ def test_numbers_of_numpy_are_as_good_as_pythons():
             PGD(steps=bad)
 
 
-def test_a_model_that_is_not_differentiable_is_refused():
+@pytest.mark.parametrize("differentiable", [False, True])  # in anything else
+def test_a_model_that_is_not_differentiable_is_refused(differentiable):
     class Detached(nn.Module):
         def forward(self, x):
-            return x.detach().flatten(1)
+            return x.detach().flatten(1) + torch.zeros((), requires_grad=differentiable)
 
     with pytest.raises(ValueError, match="the model must be differentiable in its input"):
         PGD()(Detached(), X, Y)
