@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sparring import outputs
-from sparring.errors import SparringError
+from sparring.errors import SparringError, sentence
 
 #: What the parts of a checkpoint are.
 _KINDS = {"updates": int, "model": dict, "optimizer": dict, "torch_random_state": torch.Tensor,
@@ -138,6 +138,7 @@ def restore(
         model.load_state_dict(checkpoint.model)
         optimizer.load_state_dict(checkpoint.optimizer)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SparringError(f"{path}: does not fit this model or optimizer: {reason}") from None
+        raise SparringError(
+            f"{path}: does not fit this model or optimizer: {sentence(error)}"
+        ) from None
     torch.set_rng_state(checkpoint.torch_random_state)

@@ -16,6 +16,11 @@ class SparringError(Exception):
     """Bad input, told in one sentence that names the culprit and what was expected."""
 
 
+def sentence(error: BaseException) -> str:
+    """What an error says, in one line; its kind if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def diverged(found: str) -> SparringError:
     """The error of training that led to numbers which are none, and what may help."""
     return SparringError(

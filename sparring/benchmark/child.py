@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sparring.benchmark.worker import AbsentError
+from sparring.errors import sentence
 
 
 def main(arguments: list[str]) -> int:
@@ -84,7 +85,7 @@ def _ready(
 
 
 def _trouble(error: Exception) -> dict[str, Any]:
-    told = " ".join(str(error).split()) or type(error).__name__
+    told = sentence(error)
     if isinstance(error, AbsentError):
         return {"absent": told}
     return {"error": f"{type(error).__name__}: {told}"[:500]}

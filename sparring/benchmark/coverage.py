@@ -24,8 +24,8 @@ from sparring.benchmark.competitors import BUILDERS
 from sparring.benchmark.machine import cpu_model
 from sparring.benchmark.plan import Numbers
 from sparring.benchmark.worker import AbsentError
-from sparring.compute.misfit import answer, as_written, sentence
-from sparring.errors import SparringError
+from sparring.compute.misfit import answer, as_written
+from sparring.errors import SparringError, sentence
 from sparring.fused import precision
 from sparring.fused.engine import Engine
 from sparring.logits import ModelError, logits_of

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sparring.errors import sentence
 from sparring.modes import mode
 
 
@@ -30,11 +31,6 @@ def refused_shape(model: nn.Module, images: Tensor) -> str:
     except Exception as error:
         return sentence(error)
     return ""
-
-
-def sentence(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def as_written(shape: Sequence[int]) -> str:

@@ -20,8 +20,7 @@ from tests.sparring.fused.fused_references import parameters_of
 ROOT = Path(__file__).parents[3]
 MIXED = "same-pool-odd"  # direct and Winograd convolutions, pooling, padding, dense layers
 #: The sanitizers' checks as calls, and the first fault as the last: less code to be compiled.
-#: What is no address, or none of a vector, the processor itself finds.
-SOON = ("-O0", "-g1", "-fno-sanitize-recover=undefined", "-fno-sanitize=null,alignment",
+SOON = ("-O0", "-g1", "-fno-sanitize-recover=undefined",
         "--param=asan-instrumentation-with-call-threshold=0")  # fmt: skip
 
 SANITIZED = """

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_readmes_script_runs_unchanged_on_two_ranks():
-    """One process: `make package`, on the engine as users get it, in a fifth of the time."""
+    """On one process `make package` runs it, on the engine as users get it."""
     script = ROOT / "examples" / "train.py"
     assert len(script.read_text().splitlines()) <= 25
     assert script.read_text() in (ROOT / "README.md").read_text()

@@ -73,8 +73,11 @@ def test_pooling(pool, reason):
     [
         ([nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)], "layer 0 (ReLU) comes before the first"),
         ([nn.Tanh()], "layer 0 (Tanh) comes before the first layer"),
-        ([nn.Conv2d(2, 3, 3), nn.LeakyReLU(-1.0)], "parameter -1.0; the fused engine takes 1e-6"),
-        ([nn.Conv2d(2, 3, 3), nn.ELU(float("nan"))], "layer 1 (ELU) has the parameter nan"),
+        ([nn.Conv2d(2, 3, 3), nn.LeakyReLU(-1.0)], "layer 1 (LeakyReLU) has the parameter -1.0"),
+        (
+            [nn.Conv2d(2, 3, 3), nn.ELU(float("nan"))],
+            "the parameter nan; the fused engine takes 1e-6",
+        ),
         ([nn.Conv2d(2, 3, 3), nn.Softplus(1, 9)], "has threshold 9; the fused engine takes 16"),
         ([nn.Flatten(), nn.Linear(128, 4), nn.Tanh()], "an activation (Tanh) follows the last"),
         (
